@@ -1,6 +1,6 @@
-//! The part of Proca's GraphQL API that lists actions, by the published schema: bounced and rejected people vanish from
-//! lists and stay away, a question by address skips the filters, those who did not opt in have to be asked for, times
-//! have no zone.
+//! A fake of the part of Proca's GraphQL API that lists actions, by the published schema: bounced and rejected people vanish
+//! from lists for good, a query by address skips the filters, people who did not opt in are listed only on request, and
+//! times have no zone.
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +22,9 @@ use crate::{
     world::Org as Owner,
 };
 
-/// The most actions of one answer.
+/// Maximum number of actions of one response.
 const MOST: usize = 100;
-/// The short name of the organisation that is asked.
+/// The short name of the queried organisation.
 pub const ORG: &str = "rivers";
 
 /// All sources' servers behind one port; the path of the URL is the source's name.
@@ -34,27 +34,27 @@ pub struct Api {
     task: AbortHandle,
 }
 
-/// What one organisation's API shows.
+/// The API of one organisation.
 #[derive(Default)]
 struct Org {
     /// Short names of the organisations that the token's user belongs to, with their numbers.
     numbers: BTreeMap<&'static str, u32>,
     actions: BTreeMap<u64, Signed>,
-    /// Statuses of actions that are not accepted yet: their mail went out before.
+    /// Statuses of actions that are not accepted yet; their mail was sent before.
     early: BTreeMap<u64, (&'static str, i64)>,
     looks: Vec<Look>,
 }
 
-/// One walk through the list, from its first page on.
+/// One pass through the list, from its first page.
 #[derive(Debug, Clone)]
 pub struct Look {
     pub began: Instant,
-    /// When it was given the empty page behind the last action: it had taken everything before.
+    /// When the pass got the empty page after the last action, so that it had read everything.
     pub ended: Option<Instant>,
     shown: BTreeMap<u64, Shown>,
 }
 
-/// How an action was in the list, and when.
+/// The state of an action in the list, and its time.
 #[derive(Debug, Clone, Copy)]
 struct Shown {
     at: Instant,
@@ -62,7 +62,7 @@ struct Shown {
 }
 
 impl Look {
-    /// When it was shown what only the API shows.
+    /// When a page showed a change that only the API shows.
     pub fn shows(&self, what: &AtProca) -> Option<Instant> {
         let (action, status) = match what {
             AtProca::Lost(proca) => (proca.action, proca.status.map(|status| (status, proca.changed))),
@@ -88,7 +88,7 @@ struct Signed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Delivered,
-    /// Confirming, rejected, or bounced: not in lists, but found by address.
+    /// Confirming, rejected, or bounced: not in lists, but found by a query for the address.
     Hidden,
 }
 
@@ -107,13 +107,13 @@ impl Api {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A source's organisation and the other one that is ours, by number.
+    /// A source's organisation and the other own one, by number.
     pub fn serve(&self, source: &str, ours: u32, sister: u32) {
         let numbers = BTreeMap::from([(ORG, ours), (name_of(Owner::Sister), sister)]);
         self.data().entry(source.to_owned()).or_default().numbers = numbers;
     }
 
-    /// What a message on the queue was published from.
+    /// The action of a message on the queue.
     pub fn published(&self, source: &str, place: &Place, proca: &Proca) {
         if proca.is_test || proca.stage != "deliver" {
             return;
@@ -127,7 +127,7 @@ impl Api {
         }
     }
 
-    /// What happened there and was published nowhere.
+    /// A change at Proca without a published message.
     pub fn happened(&self, source: &str, place: &Place, what: &AtProca) {
         let mut data = self.data();
         let org = data.entry(source.to_owned()).or_default();
@@ -150,7 +150,7 @@ impl Api {
         }
     }
 
-    /// All looks at a source's organisation.
+    /// All passes through the list of a source's organisation.
     pub fn looks(&self, source: &str) -> Vec<Look> {
         self.data()
             .get(source)
@@ -195,9 +195,9 @@ impl Org {
         }
     }
 
-    /// A newer status of the address. One that is no good rejects the action, and nothing accepts it again.
+    /// A newer status of the address. A negative status rejects the action for good.
     fn change(&mut self, action: u64, status: Option<&'static str>, changed: i64) {
-        // No other word is one of Proca's.
+        // Proca has no other words.
         let is_word = |status: &&str| is_listed(status) || is_no_good(status);
         let Some(status) = status.filter(is_word) else {
             return;
@@ -243,7 +243,7 @@ impl Org {
         }
     }
 
-    /// The page of a list, by ascending number. A question by address does not look at the state.
+    /// A page of the list, by ascending number. A query by address ignores the state.
     fn list(&self, arguments: &Map<String, Json>, email: Option<&str>) -> Vec<Signed> {
         let only_opt_in = arguments.get("onlyOptIn") != Some(&json!(false));
         let limit = arguments
@@ -267,7 +267,7 @@ impl Org {
             .collect()
     }
 
-    /// Notes what a page of the list shows.
+    /// Notes the actions of a page of the list.
     fn look(&mut self, start: u64, entries: &[Signed]) -> Json {
         let now = Instant::now();
         if start == 0 {
@@ -368,7 +368,7 @@ async fn respond(
     Ok(answer(200, json.to_string()))
 }
 
-/// The answer to a query, or the messages with which the server refuses all of it.
+/// The response to a query, or the errors with which the server refuses it.
 fn reply(schema: &Schema, org: &mut Org, body: &Json) -> Json {
     match schema.check(body["query"].as_str().unwrap_or_default()) {
         Err(refusals) => {

@@ -1,4 +1,4 @@
-//! Compares what the receivers have with what the oracle says.
+//! Compares the receivers' data with the oracle.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -15,30 +15,29 @@ use crate::{
     world::{Destination, DestinationKind, EPOCHS, Filter, History, Hook, Policy, Settings, SourceKind},
 };
 
-/// The hub is behind by no more than this: what was answered longer ago counts. `docs/speed.md` publishes the
-/// measured figure.
+/// Longest delay of the hub: a message counts if it was acknowledged longer ago. `docs/speed.md` has the measured figure.
 const BOUND: Duration = Duration::from_secs(1);
 
-/// The same for messages that are no opt-out: those that decline, or show that two addresses are one person's. They are
-/// processed in turn, and calls do not wait for them.
+/// Longest delay for messages that are not opt-outs: those that decline, or show that two addresses are one person's. They are
+/// processed in order, and calls do not wait for them.
 const BOUND_IN_TURN: Duration = Duration::from_secs(10);
 
-/// What a verdict depends on: the address and the messages about it, the epoch, and the state of each message.
+/// The input of a verdict: the address and the messages about it, the epoch, and the state of each message.
 type Question = (String, usize, Vec<(Look, bool)>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// At the end the receiver believes that it may write to an address, and the oracle forbids it.
+    /// At the end the receiver may mail an address, but the oracle forbids it.
     StaysSubscribed,
-    /// At the end the receiver does not have somebody whom it should have.
+    /// At the end the receiver lacks a person whom it should have.
     NotSubscribed,
     /// A request started with a subscription that the oracle forbade at that moment.
     ForbiddenRequest,
-    /// A destination has somebody of whom nothing passed its filter.
+    /// A destination has a person of whom no message passed its filter.
     PastTheFilter,
 }
 
-/// One thing that is not as it should be.
+/// A difference between a receiver and the oracle.
 #[derive(Debug, Clone)]
 pub struct Finding {
     pub kind: Kind,
@@ -67,13 +66,13 @@ impl fmt::Display for Finding {
     }
 }
 
-/// How often the oracle decided, so that a run shows that it asked for something.
+/// Counts of the oracle's decisions, which show that a run tested something.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Counts {
     pub allowed: u64,
     pub forbidden: u64,
     pub open: u64,
-    /// Of those allowed, how many the receiver had to have.
+    /// The number of allowed people whom the receiver had to have.
     pub required: u64,
     pub calls: u64,
     pub messages: u64,
@@ -139,7 +138,7 @@ impl<'a> SpaceCheck<'a> {
         }
     }
 
-    /// The receiver's own state after everything came to rest.
+    /// Checks the receiver's own data after everything has ended.
     fn at_the_end(
         &self,
         which: usize,
@@ -155,8 +154,7 @@ impl<'a> SpaceCheck<'a> {
         for kept in self.seen.kept.iter().filter(|kept| kept.destination == key) {
             state.insert(&kept.address, kept.is_subscribed);
         }
-        // What the receiver has of somebody whom no message can have named to the hub is wrong, too. Who has no address
-        // cannot be written to.
+        // A person whom no message named must not be at the receiver either. A person without an address cannot be mailed.
         let addresses: BTreeSet<&str> = self
             .all
             .addresses()
@@ -189,13 +187,13 @@ impl<'a> SpaceCheck<'a> {
         }
     }
 
-    /// Whether somebody who may not be written to must have been taken off by now.
+    /// Whether a person who must not be mailed must have been removed by now.
     fn must_leave(&self, destination: &Destination, address: &str) -> bool {
         if destination.is_mute() {
             return false;
         }
         let settings: Vec<&Settings> = destination.settings.iter().flatten().collect();
-        // Nothing says that tightening a policy takes off who was rightly there.
+        // The documents do not say that a stricter policy removes people who were allowed before.
         let loosest = settings
             .iter()
             .map(|settings| settings.policy)
@@ -204,7 +202,7 @@ impl<'a> SpaceCheck<'a> {
         self.all.verdict(address, destination.purpose, loosest) == Verdict::Forbidden
     }
 
-    /// Whether a message about the address ever passed the filter that was in force at any time.
+    /// Whether a message about the address ever passed a filter of any epoch.
     fn has_passed(&self, destination: &Destination, address: &str) -> bool {
         let space = &self.history.spaces[self.number];
         destination.settings.iter().flatten().any(|settings| {
@@ -213,7 +211,7 @@ impl<'a> SpaceCheck<'a> {
                 match &settings.filter {
                     Filter::None => true,
                     Filter::Campaigns(names) => says.campaign.is_some_and(|name| names.contains(&name)),
-                    // What is no action passes, too: a filter by action type filters actions, never consent.
+                    // Other messages than actions pass, too: a filter by action type never filters consent.
                     Filter::ActionTypes(names) => says.action_type.is_none_or(|name| names.contains(&name)),
                     Filter::Sources(names) => names.contains(&space.sources[arrival.message.source].name),
                 }
@@ -222,14 +220,14 @@ impl<'a> SpaceCheck<'a> {
         })
     }
 
-    /// Whether somebody who may be written to must have arrived.
+    /// Whether a person who may be mailed must be at the receiver.
     fn must_arrive(&self, destination: &Destination, settings: &Settings, address: &str) -> bool {
         let is_steady = destination.settings.iter().all(|epoch| {
             epoch.as_ref().is_some_and(|epoch| {
                 epoch.name == settings.name && epoch.filter == Filter::None && epoch.policy <= settings.policy
             })
         });
-        // Correcting `own_orgs` lets clicks count that came before; when they are sent is not said.
+        // Correcting `own_orgs` lets earlier clicks count; the documents do not say when they are sent.
         let is_same_orgs = self.history.spaces[self.number]
             .own_orgs
             .windows(2)
@@ -251,7 +249,7 @@ impl<'a> SpaceCheck<'a> {
             && self.all.is_in_use(address)
     }
 
-    /// Each request with a subscription, at the moment when it started.
+    /// Checks each request with a subscription at the time of its start.
     fn requests(&self, which: usize, destination: &Destination, findings: &mut Vec<Finding>) {
         let DestinationKind::Hook(hook) = destination.kind else {
             return;
@@ -297,7 +295,7 @@ impl<'a> SpaceCheck<'a> {
                 let oracle = self.all.at(orgs, at_that_moment.clone());
                 let verdict =
                     |oracle: &Oracle<'_>| oracle.verdict(&call.address, destination.purpose, settings.policy);
-                // Who is one person with whom is not known either before it was processed.
+                // Unprocessed messages do not identify people either.
                 match verdict(&oracle) {
                     Verdict::Forbidden => verdict(&oracle.of_known_people()),
                     decided => decided,
@@ -335,13 +333,13 @@ impl<'a> SpaceCheck<'a> {
         }
     }
 
-    /// Epoch and start of the process that sent a request.
+    /// Epoch and start time of the process that sent a request.
     fn process(&self, at: Instant) -> (usize, Instant) {
         let process = self.batch.starts.iter().rev().find(|(start, _)| *start <= at);
         process.map_or((0, at), |(start, epoch)| (*epoch, *start))
     }
 
-    /// From when on a message counts: from the answer, or from when its queue was seen to be processed.
+    /// When a message begins to count: at the response, or when its queue was seen to be processed.
     fn known(&self, sent: &Sent) -> Option<Instant> {
         if !sent.is_queued {
             return Some(sent.taken);
@@ -388,8 +386,7 @@ impl<'a> SpaceCheck<'a> {
     }
 }
 
-/// How far Proca's API had shown a message by a moment, or in the end. Nothing is known for sure while the hub may still be
-/// reading.
+/// How far Proca's API had shown a message at a time, or at the end. It is uncertain while the hub may still be reading.
 fn look(sent: &Sent, by: Option<Instant>) -> Look {
     let is_before = |moment: Instant| by.is_none_or(|by| moment < by);
     let is_processed = |moment: Instant| by.is_none_or(|by| moment + BOUND_IN_TURN < by);
@@ -408,7 +405,7 @@ fn arrival<'a>(history: &'a History, message: &'a Message, sent: &Sent) -> Arriv
         crate::message::Content::Row { file, .. } => Some(file),
         _ => None,
     };
-    // What waits at a broker may be stamped at any later time; all of it has dates of its own.
+    // A message at the broker may be received at any later time; all of these have dates of their own.
     let is_stamped = !matches!(source.kind, SourceKind::Proca { .. });
     Arrival {
         message,
@@ -427,7 +424,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_only_the_api_shows_is_known_by_moments() {
+    fn changes_of_the_api_are_known_at_certain_times() {
         let start = Instant::now();
         let after = |seconds: u64| start + Duration::from_secs(seconds);
         let mut sent = Sent {

@@ -1,4 +1,4 @@
-//! Just enough HTTP to send one request after the other over one connection.
+//! A minimal HTTP client that sends one request after the other over one connection.
 
 use anyhow::{Context as _, bail};
 use tokio::{
@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-/// A connection to a port of this machine that is opened again when it broke.
+/// A connection to a local port that is reopened after an error.
 pub struct Client {
     port: u16,
     stream: Option<TcpStream>,
@@ -17,7 +17,7 @@ impl Client {
         Self { port, stream: None }
     }
 
-    /// The status and the body of the answer. After an error the next call opens a new connection.
+    /// Sends a request and returns status and body. After an error the next call opens a new connection.
     pub async fn send(&mut self, head: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
@@ -86,7 +86,7 @@ async fn to_the_end(stream: &mut TcpStream, mut body: Vec<u8>) -> anyhow::Result
     Ok(body)
 }
 
-/// One GET on a connection of its own.
+/// A GET on a separate connection.
 pub async fn get(port: u16, target: &str) -> anyhow::Result<(u16, String)> {
     let head = format!("GET {target} HTTP/1.1\r\nConnection: close\r\n");
     let (status, body) = Client::new(port).send(&head, b"").await?;

@@ -10,28 +10,28 @@ use crate::{
     },
 };
 
-/// Addresses of what the hub connects to.
+/// URLs of the servers that the hub connects to.
 #[derive(Debug, Clone, Default)]
 pub struct Servers {
-    /// With `/` and the virtual host at the end.
+    /// The broker's URL, with `/` and the virtual host at the end.
     pub live: String,
     pub staging: String,
     pub postgres: String,
     pub mariadb: String,
     /// `http://127.0.0.1:PORT` of the receivers.
     pub receivers: Vec<String>,
-    /// The same of Proca's API.
+    /// The URL of the fake of Proca's API.
     pub api: String,
 }
 
-/// Which keys the program knows: some are about to go.
+/// The keys that the program knows, because some may be removed.
 #[derive(Debug, Clone, Default)]
 pub struct Keys {
     sample: String,
 }
 
 impl Keys {
-    /// From what `causeway config sample` prints.
+    /// Reads them from the output of `causeway config sample`.
     pub fn new(sample: String) -> Self {
         Self { sample }
     }
@@ -153,7 +153,7 @@ fn proca_lines(
         return Vec::new();
     };
     let mut lines = Vec::new();
-    // The organisation has an account on both servers.
+    // The organisation has an account on both Proca servers.
     let others: Vec<String> = space
         .sources
         .iter()
@@ -320,7 +320,7 @@ fn kind_lines(destination: &Destination, which: usize, key: &str, servers: &Serv
     }
 }
 
-/// What a destination is called at the receiver: it stays when the destination is renamed in the configuration.
+/// The name of a destination at the receiver. It stays when the destination is renamed in the configuration.
 pub fn key(place: &Place, space: usize, destination: usize) -> String {
     format!("{}-{destination}", place.workspace(space))
 }

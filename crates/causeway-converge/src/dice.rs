@@ -37,7 +37,7 @@ impl Dice {
         &of[place]
     }
 
-    /// One of the values, each as often as its weight says.
+    /// One of the values, with a probability by its weight.
     pub fn weighted<T: Copy>(&mut self, of: &[(usize, T)]) -> T {
         let mut rest = self.below(of.iter().map(|(weight, _)| weight).sum());
         for (weight, value) in of {
@@ -50,7 +50,7 @@ impl Dice {
     }
 }
 
-/// A number that depends on all of `parts`, for choices that must not depend on the order in which they are made.
+/// A number that depends only on `parts`, for choices that must not depend on their order.
 pub fn mix(parts: &[u64]) -> u64 {
     parts.iter().fold(0x51_7C_C1_B7_27_22_0A_95, |hash, part| {
         Dice::new(hash ^ part.rotate_left(17)).next()

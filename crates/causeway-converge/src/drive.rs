@@ -1,4 +1,4 @@
-//! Runs a batch of histories in one hub, with everything that may go wrong in between.
+//! Runs a batch of histories in one hub, with kills, stops and failures of receivers.
 
 use std::{
     collections::BTreeMap,
@@ -20,80 +20,80 @@ use crate::{
     feature::{Feature, Features},
     hub::Hub,
     message::{Content, Message},
-    receiver::{Call, Kept, Receivers},
+    receiver::{Call, Receivers, StoredChange},
     rig::Rig,
     tables::{self, Own},
     wire::{self, Place, Wire},
     world::{DestinationKind, EPOCHS, History, Org, Over, Server, SourceKind},
 };
 
-/// Names differ between batches of one run, which share the database servers.
+/// The number of the batch. It is part of all names, because the batches of a run share the database servers.
 static BATCHES: AtomicU64 = AtomicU64::new(0);
 
-/// When a message was sent and taken.
+/// When a message was sent and accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Sent {
     pub started: Instant,
     pub taken: Instant,
-    /// Milliseconds since 1970 when it was taken.
+    /// When it was accepted, in milliseconds since 1970.
     pub at: i64,
-    /// Milliseconds by which the hub's clock was ahead.
+    /// How far the hub's clock was ahead, in milliseconds.
     pub ahead: i64,
-    /// What only Proca's API shows: when a page of the list had it first.
+    /// For a change that only Proca's API shows: when a page of the list first had it.
     pub shown: Option<Instant>,
-    /// When the first look that had it came to the end of the list.
+    /// When the first pass that had it reached the end of the list.
     pub looked: Option<Instant>,
-    /// What the API no longer shows: the last moment at which a look may have noticed it, by the hub's clock, in
+    /// For an action that the API no longer shows: the last time at which a pass may have noticed it, by the hub's clock, in
     /// milliseconds since 1970.
     pub noticed: Option<i64>,
-    /// The hub did not take it itself: it waited at the broker, or was imported.
+    /// The hub did not accept it by HTTP: it waited at the broker, or was imported.
     pub is_queued: bool,
 }
 
-/// Everything that was seen of one history.
+/// All observations of one history.
 #[derive(Debug)]
 pub struct Seen {
     pub place: Place,
-    /// By number of the message.
+    /// By message number.
     pub sent: BTreeMap<usize, Sent>,
     pub calls: Vec<Call>,
-    pub kept: Vec<Kept>,
-    /// Queues that were found empty and processed: published before, known at.
+    pub kept: Vec<StoredChange>,
+    /// Queues that were found empty and processed: (published before, known at).
     pub drained: Vec<(Instant, Instant)>,
 }
 
-/// Everything that was seen of a batch.
+/// All observations of a batch.
 #[derive(Debug)]
 pub struct Batch {
     pub seen: Vec<Seen>,
     /// Start of each process of the hub, with its epoch.
     pub starts: Vec<(Instant, usize)>,
-    /// The longest time by which this program itself was late.
+    /// The longest delay of this program itself.
     pub lag: Duration,
-    /// Destinations for which deliveries still wait at the end.
+    /// Destinations with waiting deliveries at the end.
     pub unsettled: Vec<String>,
-    /// What the audit printed, if the books do not balance.
+    /// The output of the audit, if the books do not balance.
     pub books: Option<String>,
-    /// Sources that should have compared with Proca's API and did not.
+    /// Sources that did not compare with Proca's API although they should have.
     pub unlooked: Vec<String>,
-    /// Looks at Proca's API that came to their end.
+    /// The number of complete passes through Proca's API.
     pub looks: usize,
     pub strange: Vec<String>,
 }
 
-/// How a batch is run.
+/// The options of a batch.
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub seed: u64,
     pub features: Features,
-    /// Kills, stops and receivers that misbehave.
+    /// Whether the hub is killed and stopped, and receivers misbehave.
     pub is_rough: bool,
 }
 
-/// The longest time that everything may take to come to rest.
+/// Maximum time until nothing is waiting any more.
 const REST: Duration = Duration::from_mins(2);
 const RECEIVERS: usize = 3;
-/// A hub whose clock is ahead is ahead by a day.
+/// How far a wrong clock is ahead: a day.
 const AHEAD_S: i64 = 86_400;
 
 struct Shared<'a> {
@@ -102,13 +102,13 @@ struct Shared<'a> {
     places: Vec<Place>,
     sent: Mutex<Vec<BTreeMap<usize, Sent>>>,
     drained: Mutex<Vec<Vec<(Instant, Instant)>>>,
-    /// Messages that were taken in this epoch.
+    /// The number of messages accepted in this epoch.
     progress: AtomicU64,
     ahead: AtomicI64,
-    /// From when on the hub's clock is ahead by how many milliseconds.
+    /// Changes of the hub's clock: (from when on, milliseconds ahead).
     clocks: Mutex<Vec<(Instant, i64)>>,
     is_done: AtomicBool,
-    /// Counts starts and ends of the hub; odd while it runs.
+    /// The number of starts and ends of the hub; odd while it runs.
     lives: AtomicU64,
     listener: u16,
     console: u16,
@@ -131,7 +131,7 @@ pub fn midnight() -> i64 {
     now_ms() / 86_400_000 * 86_400
 }
 
-/// Runs the histories side by side in one hub, each in workspaces of its own.
+/// Runs the histories concurrently in one hub, each in its own workspaces.
 pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -> anyhow::Result<Batch> {
     let number = BATCHES.fetch_add(1, Ordering::Relaxed);
     let start = midnight();
@@ -224,8 +224,8 @@ struct RunResult {
 }
 
 impl Shared<'_> {
-    /// What there is to see of each history, by the names of its destinations.
-    fn seen(&self, calls: &[Call], kept: &[Kept]) -> Vec<Seen> {
+    /// The observations of each history, by the names of its destinations.
+    fn seen(&self, calls: &[Call], kept: &[StoredChange]) -> Vec<Seen> {
         let is_of = |slot: usize, destination: &str| {
             destination
                 .strip_prefix(&self.places[slot].slot)
@@ -287,7 +287,7 @@ impl Shared<'_> {
     async fn delete_queues(&self) {
         if let Some(broker) = &self.rig.broker {
             for (_, server, queue) in self.queues() {
-                // One that cannot be deleted is gone with the broker.
+                // A queue that cannot be deleted disappears with the broker.
                 let _gone = broker.delete(server, &queue).await;
             }
         }
@@ -330,7 +330,7 @@ impl Shared<'_> {
         let is_ahead = plan.is_rough && plan.features.has(Feature::ClockJumps) && dice.chance(25);
         for epoch in 0..EPOCHS {
             hub.configure(&self.configuration(epoch, receivers))?;
-            // Ahead in the second epoch, right again in the third.
+            // Ahead in the second epoch, correct again in the third.
             let ahead = if is_ahead && epoch == 1 { AHEAD_S } else { 0 };
             self.ahead.store(ahead * 1000, Ordering::Relaxed);
             self.start(hub, &mut starts, epoch).await?;
@@ -350,7 +350,7 @@ impl Shared<'_> {
             let breaking = self.break_things(hub, receivers, &mut starts, epoch, faults);
             tokio::try_join!(sending, breaking)?;
             let is_last = epoch + 1 == EPOCHS;
-            // A destination that is renamed takes nothing along that waits.
+            // A renamed destination does not take its waiting deliveries along.
             let is_renamed = !is_last && self.histories.iter().any(|history| is_renamed(history, epoch));
             if is_last {
                 receivers.heal();
@@ -402,7 +402,7 @@ impl Shared<'_> {
         hub.stop().await
     }
 
-    /// Does what the plan says when so many messages were taken.
+    /// Runs the planned failures when their number of accepted messages is reached.
     async fn break_things(
         &self,
         hub: &mut Hub,
@@ -438,8 +438,7 @@ impl Shared<'_> {
         Ok(())
     }
 
-    /// Waits until nothing is left to be taken, processed or delivered. Names the destinations that do not come to
-    /// rest.
+    /// Waits until nothing is left to accept, process or deliver. Returns the destinations that still have waiting deliveries.
     async fn rest(&self, hub: &Hub) -> anyhow::Result<Vec<String>> {
         let start = Instant::now();
         let mut quiet = 0;
@@ -472,8 +471,8 @@ impl Shared<'_> {
         Ok(sum)
     }
 
-    /// Notes from when on what was published must be known: its queue was empty for a while, since a message that the hub
-    /// has and did not confirm is not in it, and then the same process of the hub had nothing left to process.
+    /// Notes when published messages must be known: their queue was empty for a while (an unconfirmed message at the hub is not in
+    /// the queue either), and then the same process of the hub had nothing left to process.
     async fn watch_queues(&self) {
         const EVERY: Duration = Duration::from_millis(300);
         const WHILE: Duration = Duration::from_millis(1_500);
@@ -499,7 +498,7 @@ impl Shared<'_> {
                 let now = Instant::now();
                 let mut drained = lock(&self.drained);
                 for (slot, drained) in drained.iter_mut().enumerate() {
-                    // A history may have two queues: then both have to be empty.
+                    // A history may have two queues; both must be empty.
                     let own = empty_since
                         .iter()
                         .zip(&queues)
@@ -514,7 +513,7 @@ impl Shared<'_> {
         }
     }
 
-    /// How late this program is itself: a machine that is busy must not look like a fault of the hub.
+    /// Measures the delay of this program, because a busy machine must not look like an error of the hub.
     async fn watch_lag(&self) {
         const TICK: Duration = Duration::from_millis(20);
         while !self.is_done.load(Ordering::Relaxed) {
@@ -526,7 +525,7 @@ impl Shared<'_> {
         }
     }
 
-    /// Sends the messages of an epoch: each history one after the other, all histories side by side.
+    /// Sends the messages of an epoch: those of a history in order, all histories concurrently.
     async fn send_all(&self, epoch: usize) -> anyhow::Result<()> {
         let sending = (0..self.histories.len()).map(|slot| self.send_history(slot, epoch));
         futures_util::future::try_join_all(sending).await.map(|_| ())
@@ -601,7 +600,7 @@ impl Shared<'_> {
         )
     }
 
-    /// The sources that compare with the API: slot, workspace, name.
+    /// The sources with `reconcile`: (slot, workspace, name).
     fn api_sources(&self) -> Vec<(usize, usize, String)> {
         let mut found = Vec::new();
         for (slot, history) in self.histories.iter().enumerate() {
@@ -631,7 +630,7 @@ impl Shared<'_> {
         self.api_sources().iter().map(of).sum()
     }
 
-    /// Waits until the last process of the hub has compared each source with the API. Names those that it did not
+    /// Waits until the last process of the hub has compared each source with the API. Returns the sources that it did not
     /// compare.
     async fn wait_for_looks(&self, hub: &Hub, starts: &[(Instant, usize)]) -> anyhow::Result<Vec<String>> {
         let last = starts.last().map(|(start, _)| *start);
@@ -658,7 +657,7 @@ impl Shared<'_> {
         }
     }
 
-    /// Marks what looks at the API have shown.
+    /// Marks the changes that the passes through the API have shown.
     fn mark_looks(&self) {
         let mut sent = lock(&self.sent);
         for (slot, history) in self.histories.iter().enumerate() {
@@ -682,9 +681,9 @@ impl Shared<'_> {
         }
     }
 
-    /// The last moment at which the hub may have dated what a look does not show, by its own clock.
+    /// The last time at which the hub may have noticed that an action is missing, by its own clock.
     fn latest(&self, look: &Look, sent: &Sent) -> i64 {
-        // After the list the hub asks for each address that it misses.
+        // After the list, the hub queries each address that it misses.
         const WHILE: Duration = Duration::from_secs(10);
         let end = look.ended.unwrap_or(look.began) + WHILE;
         let since = end.saturating_duration_since(sent.taken).as_millis();
@@ -708,7 +707,7 @@ impl Shared<'_> {
         self.progress.fetch_add(messages.len() as u64, Ordering::Relaxed);
     }
 
-    /// Sends a request until it is answered well: a sender that gets no answer sends again.
+    /// Repeats a request until it succeeds, as senders do without a response.
     async fn request(&self, client: &mut Client, head: &str, body: &[u8]) -> anyhow::Result<()> {
         let start = Instant::now();
         loop {
@@ -723,7 +722,7 @@ impl Shared<'_> {
         }
     }
 
-    /// Imports the rows of one file, by the command beside the hub.
+    /// Imports the rows of one file by `causeway import` beside the hub.
     async fn import(&self, slot: usize, rows: Vec<&Message>) -> anyhow::Result<()> {
         let started = Instant::now();
         let history = &self.histories[slot];
@@ -765,7 +764,7 @@ impl Shared<'_> {
         let source = self.source(slot, message);
         let arguments = ["import".to_owned(), name, "--source".to_owned(), source];
         loop {
-            // It reads the same clock as the hub.
+            // The command uses the same clock as the hub.
             let ahead = self.ahead.load(Ordering::Relaxed) / 1000;
             let mut command = crate::hub::with_clock(&self.program, ahead)?;
             command.current_dir(&self.folder).args(&arguments);
@@ -773,7 +772,7 @@ impl Shared<'_> {
                 .await
                 .context("waiting for the import")?;
             let output = output.context("running the import")?;
-            // Values for no that nobody can read are named, and the rows are taken.
+            // Invalid values of consent are listed, but the rows are stored.
             let is_taken = String::from_utf8_lossy(&output.stderr).contains("of consent not read");
             if output.status.success() || is_taken {
                 break;
@@ -783,7 +782,7 @@ impl Shared<'_> {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        // The hub sees them a tenth of a second after the command has ended.
+        // The hub detects the rows within 100 ms after the command has ended.
         self.note(slot, &rows, started, false);
         Ok(())
     }
@@ -796,7 +795,7 @@ fn file_of(message: &Message) -> Option<usize> {
     }
 }
 
-/// A destination has another name in the next epoch.
+/// A destination is renamed in the next epoch.
 fn is_renamed(history: &History, epoch: usize) -> bool {
     history
         .spaces
@@ -816,11 +815,11 @@ enum Fault {
     Stop,
     /// A receiver is down for a while.
     Down(usize),
-    /// The databases' connections break.
+    /// The connections to the databases break.
     Cut,
 }
 
-/// What goes wrong in an epoch, and after how many messages.
+/// The failures of an epoch, and the number of messages after which they happen.
 fn faults(dice: &mut Dice, plan: &Plan, total: u64) -> Vec<(u64, Fault)> {
     let mut faults = Vec::new();
     let moment = |dice: &mut Dice| total * dice.between(5, 90) as u64 / 100;

@@ -1,10 +1,10 @@
-//! What a history may contain. Each kind of trouble is a feature that can be left out of the generated histories.
+//! The features of histories. Each is a kind of difficulty that can be left out of the generated histories.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 macro_rules! features {
     ($($variant:ident $name:literal $about:literal,)*) => {
-        /// A kind of trouble.
+        /// A kind of difficulty.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Feature { $($variant),* }
 
@@ -83,7 +83,7 @@ impl FromStr for Feature {
     }
 }
 
-/// The features that histories are made with.
+/// The features of the generated histories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Features(BTreeSet<Feature>);
 

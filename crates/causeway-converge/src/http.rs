@@ -1,4 +1,4 @@
-//! What the small HTTP servers of this test share.
+//! Helpers of the small HTTP servers of this test.
 
 use std::{
     convert::Infallible,
@@ -36,7 +36,7 @@ impl Body for Full {
     }
 }
 
-/// A handler's error that closes the connection without an answer.
+/// A handler's error that closes the connection without a response.
 #[derive(Debug)]
 pub struct Closed;
 
@@ -48,7 +48,7 @@ impl fmt::Display for Closed {
 
 impl std::error::Error for Closed {}
 
-/// An answer of JSON.
+/// A JSON response.
 pub fn answer(status: u16, body: impl Into<Bytes>) -> Response<Full> {
     let mut response = Response::new(Full(Some(body.into())));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::OK);

@@ -1,4 +1,4 @@
-//! The built program as a process: started, killed, stopped, asked.
+//! Runs the built program as a process: starts, kills, stops and queries it.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ use causeway_testkit::rig::{port, process::Process};
 
 use crate::{client, wire::KEYSTORE};
 
-/// How long the program may take to start or to stop. Far more than it needs: it only ends a run that would hang.
+/// How long the program may take to start or to stop. Much longer than it needs; it only ends a run that hangs.
 const LIMIT: Duration = Duration::from_mins(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
@@ -25,10 +25,10 @@ pub struct Hub {
     running: Option<Process>,
 }
 
-/// The program, with a clock that is ahead by so many seconds.
+/// The program, with a clock that is ahead by this number of seconds.
 ///
-/// Loads the library itself. The wrapper `faketime` makes a semaphore named by its process id, which stays when it is killed
-/// and stops a later wrapper of the same id.
+/// Preloads the library directly. The wrapper `faketime` creates a semaphore named by its process id. When it is killed, the
+/// semaphore stays and blocks a later wrapper with the same id.
 pub fn with_clock(program: &Path, ahead: i64) -> anyhow::Result<Command> {
     let mut command = Command::new(program);
     if ahead != 0 {
@@ -66,7 +66,7 @@ impl Hub {
         std::fs::write(self.folder.join("causeway.toml"), text).context("writing the configuration")
     }
 
-    /// Any command of the program with the hub's configuration.
+    /// A command of the program with the hub's configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -77,7 +77,7 @@ impl Hub {
         command
     }
 
-    /// Starts the hub and waits until it answers. `ahead`: seconds by which its clock is ahead.
+    /// Starts the hub and waits until it responds. `ahead`: seconds by which its clock is ahead.
     pub async fn start(&mut self, ahead: i64) -> anyhow::Result<()> {
         let mut command = with_clock(&self.program, ahead)?;
         command
@@ -144,14 +144,14 @@ impl Hub {
             .collect()
     }
 
-    /// Messages to be processed, and deliveries to be sent.
+    /// The numbers of messages to process and of deliveries to send.
     pub async fn waiting(&self) -> anyhow::Result<(u64, u64)> {
         let text = metrics(self.console).await?;
         let sum = |name: &str| figures(&text, name).iter().map(|(_, value)| value).sum();
         Ok((sum("causeway_inbox_waiting"), sum("causeway_waiting")))
     }
 
-    /// Destinations that have deliveries to be sent.
+    /// The destinations with deliveries to send.
     pub async fn waiting_destinations(&self) -> anyhow::Result<Vec<String>> {
         let text = metrics(self.console).await?;
         let waiting = figures(&text, "causeway_waiting")
@@ -193,7 +193,7 @@ async fn metrics(console: u16) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Labels and value of each line of a figure.
+/// Labels and value of each line of a metric.
 fn figures(text: &str, name: &str) -> Vec<(String, u64)> {
     let line = |line: &str| {
         let rest = line.strip_prefix(name)?;
@@ -205,7 +205,7 @@ fn figures(text: &str, name: &str) -> Vec<(String, u64)> {
     text.lines().filter_map(line).collect()
 }
 
-/// Messages that a hub has to process.
+/// The number of messages that a hub has to process.
 pub async fn inbox_waiting(console: u16) -> anyhow::Result<u64> {
     Ok(figures(&metrics(console).await?, "causeway_inbox_waiting")
         .iter()

@@ -27,7 +27,7 @@ struct Args {
     /// Skip this many histories of the seed, to continue a run that was stopped.
     #[arg(long, default_value_t = 0)]
     from: usize,
-    /// Run only the histories of these seeds, as findings name them.
+    /// Run only the histories of these seeds, which findings name.
     #[arg(long, value_delimiter = ',')]
     replay: Vec<u64>,
     /// The program. Build it first: cargo build -p causeway.
@@ -48,7 +48,7 @@ struct Args {
     /// Keep the hub's folder of a batch with findings.
     #[arg(long)]
     keep: bool,
-    /// Also judge each request by the moment when it started: not on a machine that has other work.
+    /// Also check each request at the time of its start; not reliable on a busy machine.
     #[arg(long)]
     timed: bool,
     /// Failing histories to shrink to a minimal one.

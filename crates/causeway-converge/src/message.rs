@@ -1,5 +1,4 @@
-//! One message of a history: what is sent, and what it says by the documents. Times are seconds from the start of the
-//! run.
+//! One message of a history: its bytes, and its meaning by the documents. Times are seconds from the start of the run.
 
 use crate::world::Org;
 
@@ -10,13 +9,13 @@ pub struct Message {
     pub space: usize,
     pub source: usize,
     pub epoch: usize,
-    /// Its place in the history as it was made; stays when a history is cut down.
+    /// Its number in the generated history; it stays when the history is shrunk.
     pub number: usize,
     pub content: Content,
     pub says: Says,
 }
 
-/// What is put on the wire; how it looks there is the business of `wire`.
+/// The content to send; `wire` renders it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// A sync of a platform.
@@ -27,7 +26,7 @@ pub enum Content {
         fields: Vec<(String, Value)>,
         shape: Shape,
     },
-    /// Pairs of a form or members of a JSON object. Dates are filled in when it is sent.
+    /// Pairs of a form or members of a JSON object. Dates are inserted when it is sent.
     Form {
         pairs: Vec<(String, Value)>,
         shape: Shape,
@@ -40,19 +39,19 @@ pub enum Content {
         email: Option<String>,
         reference: Option<String>,
     },
-    /// A row of a file that is imported together with the neighbours of the same file.
+    /// A row of a file; neighbours with the same file are imported together.
     Row {
         file: usize,
         cells: Vec<(String, Value)>,
     },
-    /// What an administrator or supporter does at Proca without a message reaching the queue.
+    /// A change at Proca by an administrator or supporter, without a message on the queue.
     Api(AtProca),
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Text(String),
-    /// Percent-decoded bytes that are no text.
+    /// Bytes that are not text after percent-decoding.
     Bytes(Vec<u8>),
     Json(serde_json::Value),
     /// A time of the run, in RFC 3339.
@@ -91,17 +90,17 @@ pub struct Proca {
     pub seal: Seal,
     /// A field whose value no mapping expects.
     pub extra: Option<(String, Value)>,
-    /// Makes a repeat of the same action another message.
+    /// Makes repeated messages of one action different.
     pub rank: u64,
 }
 
-/// How the personal data is carried.
+/// The encoding of the personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Seal {
     Open,
-    /// For a key that the source has.
+    /// Encrypted for a key that the source has.
     Known,
-    /// For a key that was lost.
+    /// Encrypted for a lost key.
     Unknown,
 }
 
@@ -112,7 +111,7 @@ pub enum AtProca {
     Lost(Proca),
     /// An action that was never accepted: confirming or rejected.
     NeverAccepted(Proca),
-    /// "It wasn't me", after the action was delivered: no message at all.
+    /// "It wasn't me" after the action was delivered; Proca sends no message.
     Rejected {
         action: u64,
     },
@@ -127,30 +126,30 @@ pub enum AtProca {
     },
 }
 
-/// What a message says, by the documents. The oracle reads nothing else.
+/// The meaning of a message by the documents. The oracle reads nothing else.
 #[derive(Debug, Clone, Default)]
 pub struct Says {
     pub id: Option<Id>,
     /// Proca's `contactRef`. With `basic` contacts it stands for one address.
     pub reference: Option<Id>,
-    /// In small letters, without blanks and invisible characters.
+    /// In lower case, without blanks and invisible characters.
     pub address: Option<String>,
     pub words: Vec<Word>,
     /// When the person used this address.
     pub at: When,
     pub campaign: Option<&'static str>,
     pub action_type: Option<&'static str>,
-    /// Data was given on a form, so that `with_consent` holds.
+    /// Whether data was given on a form, so that `with_consent` allows the person.
     pub has_form: bool,
-    /// A value that a fragile destination cannot carry.
+    /// Whether it has a value that makes the mapping of a fragile destination fail.
     pub is_bad: bool,
-    /// Number of the message that this one repeats to the letter.
+    /// Number of the message that this one repeats exactly.
     pub repeats: Option<usize>,
-    /// The sender gave the message an id.
+    /// Whether the sender gave the message an id.
     pub has_number: bool,
 }
 
-/// What somebody is called, unique in a namespace of the workspace.
+/// An id of a person, unique in a namespace of the workspace.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Id {
     pub namespace: &'static str,
@@ -163,7 +162,7 @@ pub enum When {
     #[default]
     Arrival,
     At(Seconds),
-    /// A day without a time: this is a moment of it.
+    /// A day without a time; this is a time of the day.
     Day(Seconds),
 }
 
@@ -177,12 +176,12 @@ pub enum Word {
     },
     /// The statement of Proca's message: section 4.8 decides what it means.
     Proca(Statement),
-    /// Proca's API no longer shows an action that it had: the person said "it wasn't me", or is gone.
+    /// Proca's API no longer shows a former action: the person said "it wasn't me", or was deleted.
     NotMe,
 }
 
 impl Word {
-    /// Whether it ends that somebody is written to.
+    /// Whether the statement forbids mailing.
     pub fn is_opt_out(&self) -> bool {
         match self {
             Self::Plain { what, .. } => !matches!(what, What::OptIn | What::DoubleOptIn | What::Declined),

@@ -1,5 +1,4 @@
-//! A minimal history as people read it: its messages, its configuration, and a `[[test]]` block for it
-//! (docs/testing.md).
+//! Prints a minimal history: its messages, its configuration, and a `[[test]]` block for it (docs/testing.md).
 
 use std::fmt::Write as _;
 
@@ -15,7 +14,7 @@ use crate::{
     world::EPOCHS,
 };
 
-/// Everything that is needed to see the finding again by hand.
+/// All data that is needed to reproduce the finding by hand.
 pub fn small(small: &Small, keys: &Keys) -> String {
     let history = &small.history;
     let place = Place {
@@ -71,7 +70,7 @@ pub fn small(small: &Small, keys: &Keys) -> String {
     out + &test(small, &place)
 }
 
-/// The history as a test of the project's own format. Restarts, kills and answers of receivers have no place in it.
+/// The history as a `[[test]]`, which cannot express restarts, kills and responses of receivers.
 fn test(small: &Small, place: &Place) -> String {
     let history = &small.history;
     let Some((last, before)) = history.messages.split_last() else {
@@ -120,7 +119,7 @@ fn on_one_line(wire: &Wire) -> String {
     }
 }
 
-/// A message as a table of the test's `before` and `message`.
+/// A message as a table for the test's `before` and `message`.
 fn as_table(wire: &Wire, source: &str) -> String {
     let text = |text: &str| Json::from(text).to_string();
     match wire {

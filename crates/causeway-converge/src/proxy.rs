@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a database server, whose connections can be cut at any byte.
+//! A TCP proxy in front of a database server that can cut connections at any byte.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -26,7 +26,7 @@ impl Proxy {
         Ok(Self { port, cuts, task })
     }
 
-    /// Breaks all connections; new ones are taken.
+    /// Breaks all connections; new ones are accepted.
     pub fn cut(&self) {
         self.cuts.send_modify(|count| *count += 1);
     }

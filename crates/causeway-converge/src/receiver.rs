@@ -1,5 +1,4 @@
-//! The receivers of web hooks: they misbehave by a plan, and keep what each address was last sent, as a newsletter tool
-//! would.
+//! The receivers of web hooks. They misbehave by a plan, and keep the last change of each address, like a newsletter tool.
 
 use std::{
     collections::HashMap,
@@ -26,7 +25,7 @@ use crate::{
     http::{Closed, Full, answer, read},
 };
 
-/// A request that carried somebody's address.
+/// A request with an address.
 #[derive(Debug, Clone)]
 pub struct Call {
     pub destination: String,
@@ -37,9 +36,9 @@ pub struct Call {
     pub started: Instant,
 }
 
-/// What was kept. The newest entry about an address of a destination counts.
+/// All changes. The newest one of an address at a destination counts.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredChange {
     pub destination: String,
     pub address: String,
     pub is_subscribed: bool,
@@ -48,9 +47,9 @@ pub struct Kept {
 #[derive(Default)]
 struct Data {
     calls: Vec<Call>,
-    kept: Vec<Kept>,
+    kept: Vec<StoredChange>,
     attempts: HashMap<(String, String), u32>,
-    /// Requests that could not be read: a fault of this program.
+    /// Requests that could not be parsed, which is an error of this program.
     strange: Vec<String>,
 }
 
@@ -67,19 +66,19 @@ struct Port {
     task: AbortHandle,
 }
 
-/// How a call is answered.
+/// The response to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Good,
-    /// Takes it after a while, if the caller is still there.
+    /// Accepts it after a while, if the caller is still connected.
     Slow,
-    /// 429, 500: not taken.
+    /// 429 or 500, and not accepted.
     Refuse(u16),
-    /// Taken, and then an error.
+    /// Accepted, but an error as response.
     TakeAndFail,
-    /// Taken, and no answer within the time-out.
+    /// Accepted, but no response within the time-out.
     TakeAndHang,
-    /// The connection is closed, before or after it was taken.
+    /// The connection is closed, before or after it was accepted.
     Close {
         is_taken: bool,
     },
@@ -88,7 +87,7 @@ enum Manner {
 const SLOW: Duration = Duration::from_millis(150);
 /// Longer than the destinations' `timeout_s`.
 const HANG: Duration = Duration::from_millis(1_300);
-/// So many attempts of one delivery may go wrong; far fewer than it has.
+/// Maximum number of failing attempts of one delivery; much fewer than its schedule has.
 const MOST_FAILURES: u32 = 4;
 
 impl Receivers {
@@ -124,14 +123,14 @@ impl Receivers {
             .collect()
     }
 
-    /// Refuses connections and breaks those that are open, or takes them again.
+    /// Refuses new connections and breaks open ones, or accepts connections again.
     pub fn set_down(&self, port: usize, is_down: bool) {
         if let Some(port) = self.ports.get(port) {
             port.is_down.send_replace(is_down);
         }
     }
 
-    /// From now on everything is answered well.
+    /// From now on every call succeeds.
     pub fn heal(&self) {
         self.is_well.store(true, Ordering::Relaxed);
         (0..self.ports.len()).for_each(|port| self.set_down(port, false));
@@ -145,7 +144,7 @@ impl Receivers {
         self.data().calls.clone()
     }
 
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn kept(&self) -> Vec<StoredChange> {
         self.data().kept.clone()
     }
 
@@ -235,7 +234,7 @@ impl Service {
         let key = header.unwrap_or_default().to_owned();
         let body = read(body).await?;
         let (address, change) = parse(&content_type, &query, &body);
-        // Somebody of whom only an id is known has no address that could be written to.
+        // A person with only an id has no address to mail.
         let address = address.filter(|address| !address.is_empty());
         if address.is_none() && names_nobody(&content_type, &query, &body) {
             return Ok(answer(200, "{}"));
@@ -262,7 +261,7 @@ impl Service {
                 Ok(answer(200, "{}"))
             }
             Manner::Slow => {
-                // Dropped with its connection: then nothing is kept.
+                // If the connection ends, this future is dropped, and nothing is kept.
                 tokio::time::sleep(SLOW).await;
                 self.keep(&call);
                 Ok(answer(200, "{}"))
@@ -286,7 +285,7 @@ impl Service {
         }
     }
 
-    /// Depends only on the delivery and the number of its attempt.
+    /// The behaviour depends only on the delivery and the number of the attempt.
     fn manner(&self, call: &Call) -> Manner {
         let mut data = self.data();
         let attempt = data
@@ -316,13 +315,13 @@ impl Service {
     }
 
     fn keep(&self, call: &Call) {
-        // A receiver that gets nothing but addresses takes each for a subscription.
+        // A receiver that gets only addresses treats each as a subscription.
         let is_subscribed = match call.change.as_str() {
             "subscribe" | "" => true,
             "none" => return,
             _ => false,
         };
-        self.data().kept.push(Kept {
+        self.data().kept.push(StoredChange {
             destination: call.destination.clone(),
             address: call.address.clone(),
             is_subscribed,
@@ -330,7 +329,7 @@ impl Service {
     }
 }
 
-/// The address and the change of a request, however the destination writes them.
+/// The address and the change of a request, in every format of the destinations.
 fn parse(content_type: &str, query: &str, body: &[u8]) -> (Option<String>, Option<String>) {
     if content_type.starts_with("application/json") {
         let json: Json = serde_json::from_slice(body).unwrap_or_default();
@@ -349,7 +348,7 @@ fn parse(content_type: &str, query: &str, body: &[u8]) -> (Option<String>, Optio
     (find(&["email", "contact[email]"]), find(&["change"]))
 }
 
-/// A readable request in which no address stands, where one would stand.
+/// A valid request without an address.
 fn names_nobody(content_type: &str, query: &str, body: &[u8]) -> bool {
     if content_type.starts_with("application/json") {
         return serde_json::from_slice::<Json>(body).is_ok_and(|json| {
@@ -371,7 +370,7 @@ fn pair(text: &str) -> Option<(String, String)> {
     Some((decode(name), decode(value)))
 }
 
-/// The mailbox that an address means.
+/// The mailbox of an address.
 pub fn mailbox(address: &str) -> String {
     address
         .chars()

@@ -1,4 +1,4 @@
-//! What all batches of a run share: broker and database servers.
+//! The broker and the database servers that all batches of a run share.
 
 use std::{
     net::SocketAddr,
@@ -21,7 +21,7 @@ use crate::{
     world::Server,
 };
 
-/// The private servers that the histories need, and the program that is tested.
+/// The private servers that the histories need, and the tested program.
 pub struct Rig {
     pub program: PathBuf,
     pub keys: Keys,
@@ -33,14 +33,14 @@ pub struct Rig {
 
 /// A database behind a proxy that can break its connections.
 pub struct Database {
-    /// As the hub connects, through the proxy.
+    /// The URL for the hub, through the proxy.
     pub url: String,
-    /// As the test connects: a URL (PostgreSQL) or a name (MariaDB).
+    /// For the test's own connection: a URL (PostgreSQL) or a name (MariaDB).
     pub direct: String,
     pub proxy: Proxy,
 }
 
-/// Two virtual hosts of one broker: two Proca servers.
+/// Two virtual hosts of one broker, as two Proca servers.
 pub struct Broker {
     live: Host,
     staging: Host,
@@ -74,7 +74,7 @@ impl Rig {
         } else {
             None
         };
-        // Another process of the same test run gets other numbers; each history takes a hundred of them.
+        // Other processes of the same test run get other numbers. Each history uses a hundred numbers.
         let orgs = AtomicU32::new(unique_number() % 1_000_000 * 1000);
         Ok(Self {
             program,
@@ -86,7 +86,7 @@ impl Rig {
         })
     }
 
-    /// The first of a hundred numbers of organisations that nobody else has.
+    /// The first of a hundred unused numbers of organisations.
     pub fn orgs(&self) -> u32 {
         self.orgs.fetch_add(100, Ordering::Relaxed)
     }
@@ -198,7 +198,7 @@ impl Broker {
         deleted.map(|_| ()).context("deleting a queue")
     }
 
-    /// Returns once the broker has the message.
+    /// Publishes a message, and returns when the broker has confirmed it.
     pub async fn publish(&self, server: Server, queue: &str, body: &[u8]) -> anyhow::Result<()> {
         let properties = BasicProperties::default().with_delivery_mode(2);
         let channel = &self.host(server).channel;
@@ -217,7 +217,7 @@ impl Broker {
         Ok(())
     }
 
-    /// Messages that wait in a queue and were handed out to nobody.
+    /// The number of messages in a queue that were not handed out.
     pub async fn depth(&self, server: Server, queue: &str) -> anyhow::Result<u32> {
         let options = QueueDeclareOptions {
             passive: true,

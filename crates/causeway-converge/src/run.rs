@@ -1,4 +1,4 @@
-//! A whole run: batch after batch.
+//! Runs all batches.
 
 use std::{
     fmt,
@@ -19,42 +19,42 @@ use crate::{
     world::History,
 };
 
-/// What to run.
+/// The options of a run.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub program: PathBuf,
     pub histories: usize,
     pub seed: u64,
-    /// Histories of the seed to skip.
+    /// Number of histories of the seed to skip.
     pub from: usize,
     /// Histories in one hub.
     pub batch: usize,
     pub features: Features,
-    /// Only the histories of these seeds; all if there is none.
+    /// Only the histories of these seeds; all if empty.
     pub replay: Vec<u64>,
-    /// Keep the hub's folder of a batch with findings, and say where it is.
+    /// Keep the hub's folder of a batch with findings, and print its path.
     pub keep: bool,
-    /// Also judge each request by the moment when it started: not on a machine that has other work.
+    /// Also check each request at the time of its start; not reliable on a busy machine.
     pub is_timed: bool,
     /// Failing histories to shrink.
     pub shrink: usize,
 }
 
-/// What a run found.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub histories: usize,
     pub counts: Counts,
-    /// Seed of the history and what is wrong with it.
+    /// Seeds of failing histories, and their findings.
     pub findings: Vec<(u64, Finding)>,
-    /// Minimal histories, ready to be read.
+    /// Minimal histories, printed.
     pub shrunk: Vec<String>,
-    /// What is wrong with a whole batch: books that do not balance, deliveries that never end.
+    /// Errors of whole batches: books that do not balance, deliveries that never end.
     pub troubles: Vec<String>,
     pub time: Duration,
 }
 
-/// Runs all histories. `say` is given a line now and then.
+/// Runs all histories. `say` gets lines of progress.
 pub async fn run(options: &Options, say: &dyn Fn(&str)) -> anyhow::Result<Outcome> {
     let started = Instant::now();
     let rig = Rig::start(options.program.clone(), &options.features).await?;
@@ -143,7 +143,7 @@ fn seeds(options: &Options) -> Vec<u64> {
         .collect()
 }
 
-/// What is wrong with a whole batch.
+/// The errors of a whole batch.
 fn troubles(batch: &Batch) -> Vec<String> {
     let books = batch
         .books

@@ -1,4 +1,4 @@
-//! Makes a failing history small: leaves out messages as long as the same thing goes wrong (delta debugging).
+//! Shrinks a failing history: removes messages as long as the finding stays (delta debugging).
 
 use anyhow::Context as _;
 
@@ -11,19 +11,19 @@ use crate::{
     world::History,
 };
 
-/// Candidates that are tried side by side in one hub.
+/// Number of candidates that run concurrently in one hub.
 const SIDE_BY_SIDE: usize = 12;
 
-/// A history that was made small.
+/// A shrunk history.
 #[derive(Debug)]
 pub struct Small {
     pub history: History,
     pub finding: Finding,
-    /// It needs no kills and no receivers that misbehave.
+    /// Whether it fails without kills and misbehaving receivers.
     pub is_calm: bool,
 }
 
-/// Gives nothing if the finding does not come again.
+/// Returns `None` if the finding does not occur again.
 pub async fn shrink(
     rig: &Rig,
     history: &History,
@@ -117,7 +117,7 @@ impl Search<'_> {
         Ok(without_idle_sources(history))
     }
 
-    /// The first of the candidates in which the same thing goes wrong.
+    /// The first candidate with the same finding.
     async fn first_failing(&self, candidates: &[History]) -> anyhow::Result<Option<(usize, Finding)>> {
         for (number, part) in candidates.chunks(SIDE_BY_SIDE).enumerate() {
             let folder = tempfile::tempdir().context("making a folder")?;
@@ -136,7 +136,7 @@ impl Search<'_> {
     }
 }
 
-/// Sources that send nothing make the printed configuration long.
+/// Removes sources without messages, which only make the printed configuration longer.
 fn without_idle_sources(mut history: History) -> History {
     let used: Vec<usize> = (0..history.spaces[0].sources.len())
         .filter(|source| history.messages.iter().any(|message| message.source == *source))

@@ -1,4 +1,4 @@
-//! What stands in the receivers' own tables and files.
+//! Reads the receivers' own tables and files.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use rusqlite::Connection;
 
 use crate::{
     config::table,
-    receiver::{Kept, mailbox},
+    receiver::{StoredChange, mailbox},
     world::{Database, DestinationKind},
 };
 
-/// A table or file of a destination, by the name that it has at the receiver.
+/// A table or file of a destination, with its name at the receiver.
 #[derive(Debug, Clone)]
 pub struct Own {
     pub key: String,
@@ -28,7 +28,7 @@ fn columns(is_strict: bool, text: &str) -> String {
     format!("(email {text} PRIMARY KEY, subscribed boolean, {rest})")
 }
 
-/// Makes the tables that destinations write to.
+/// Creates the tables of the destinations.
 pub fn create(
     tables: &[Own],
     folder: &Path,
@@ -68,7 +68,7 @@ pub fn create(
     for (own, is_strict) in of(Database::Sqlite) {
         let database = Connection::open(folder.join("files").join(format!("{}.db", own.key)))
             .context("making a database")?;
-        // SQLite keeps what it is given; the checks make it as strict as the servers.
+        // SQLite accepts any value; the checks make it as strict as the servers.
         let mut sql = make(own, is_strict, "text");
         if is_strict {
             sql = sql.replace("code varchar(5)", "code varchar(5) CHECK (length(code) <= 5)");
@@ -78,13 +78,13 @@ pub fn create(
     Ok(())
 }
 
-/// Every address of every table and file, as it stands at the end.
+/// Every address of every table and file at the end.
 pub fn read(
     tables: &[Own],
     folder: &Path,
     postgres_url: Option<&str>,
     mariadb_name: Option<&str>,
-) -> anyhow::Result<Vec<Kept>> {
+) -> anyhow::Result<Vec<StoredChange>> {
     let mut found = Vec::new();
     let select = |own: &Own, text: &str| {
         format!(
@@ -124,23 +124,23 @@ pub fn read(
     Ok(found)
 }
 
-fn row(line: &str, separator: char) -> Option<Kept> {
+fn row(line: &str, separator: char) -> Option<StoredChange> {
     let mut cells = line.split(separator);
     let (destination, address, is_in) = (cells.next()?, cells.next()?, cells.next()?);
-    Some(Kept {
+    Some(StoredChange {
         destination: destination.to_owned(),
         address: mailbox(address),
         is_subscribed: matches!(is_in, "t" | "1"),
     })
 }
 
-fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<Kept>> {
+fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<StoredChange>> {
     let database = Connection::open(folder.join("files").join(format!("{}.db", own.key)))
         .context("opening a database")?;
     let sql = format!("SELECT email, COALESCE(subscribed, 0) FROM {}", table(&own.key));
     let mut statement = database.prepare(&sql).context("reading a table")?;
     let rows = statement.query_map([], |row| {
-        Ok(Kept {
+        Ok(StoredChange {
             destination: own.key.clone(),
             address: mailbox(&row.get::<_, String>(0)?),
             is_subscribed: row.get::<_, bool>(1)?,
@@ -151,8 +151,8 @@ fn sqlite(own: &Own, folder: &Path) -> anyhow::Result<Vec<Kept>> {
         .context("reading a row")
 }
 
-/// The lines in their order. A line with a key that was there already is a repeat and says nothing new.
-fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<Kept>> {
+/// Reads the lines in order. A line with a known key is a duplicate and ignored.
+fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<StoredChange>> {
     let path = folder
         .join("files")
         .join(format!("{}.{}", own.key, if is_csv { "csv" } else { "jsonl" }));
@@ -204,7 +204,7 @@ fn file(own: &Own, folder: &Path, is_csv: bool) -> anyhow::Result<Vec<Kept>> {
         .into_iter()
         .filter(|(key, _, _)| keys.insert(key.clone()))
         .filter_map(|(_, address, is_subscribed)| {
-            Some(Kept {
+            Some(StoredChange {
                 destination: own.key.clone(),
                 address: mailbox(&address),
                 is_subscribed: is_subscribed?,

@@ -1,19 +1,19 @@
-//! What one history is about: organisations on one hub, their sources and destinations, and what is sent.
+//! A history: organisations on one hub, their sources, destinations and messages.
 
 use crate::message::{Message, Seconds};
 
-/// Every history has this many configurations; the hub is restarted between them.
+/// The number of configurations of a history; the hub is restarted between them.
 pub const EPOCHS: usize = 3;
 
 #[derive(Debug, Clone)]
 pub struct History {
     pub seed: u64,
     pub spaces: Vec<Space>,
-    /// In the order in which they are sent; epochs never fall.
+    /// The messages in the order of sending; their epochs are ascending.
     pub messages: Vec<Message>,
 }
 
-/// One organisation, in a workspace of its own.
+/// An organisation in its own workspace.
 #[derive(Debug, Clone)]
 pub struct Space {
     pub sources: Vec<Source>,
@@ -22,12 +22,12 @@ pub struct Space {
     pub own_orgs: [Vec<Org>; EPOCHS],
 }
 
-/// An organisation at Proca, before it is given the number that is unique in a run.
+/// An organisation at Proca; a run gives it a unique number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Org {
     /// The organisation that runs the workspace.
     Ours,
-    /// A second organisation that is ours too, whether or not the configuration says so yet.
+    /// A second own organisation, even while the configuration does not contain it.
     Sister,
     Partner,
 }
@@ -43,31 +43,31 @@ pub struct Source {
 pub enum SourceKind {
     /// The "Sync to Third Party" action of a platform.
     Sync {
-        /// The field `Newsletter date` says since when the field `Newsletter` holds.
+        /// The field `Newsletter date` has the date of the field `Newsletter`.
         has_date: bool,
-        /// Arriving means having agreed.
+        /// Every arriving contact is an opt-in.
         is_opt_in: bool,
     },
     /// An own form, preset `generic`.
     Form {
         /// The field with the consent.
         field: &'static str,
-        /// The field `when` dates the message.
+        /// The field `when` has the date of the message.
         has_time: bool,
     },
-    /// A form that anybody can fill in for anybody. It says nothing about consent.
+    /// A form that anybody can fill in for anybody, without a statement about consent.
     Open,
     Proca {
         server: Server,
         over: Over,
-        /// What suffices to be mailed.
+        /// What makes an opt-in valid.
         policy: Enough,
         purpose: &'static str,
-        /// The source compares with the server's API.
+        /// Whether the source compares with the server's API.
         has_api: bool,
     },
     Events,
-    /// A generic listener that only ever gets imports.
+    /// A generic listener that gets only imports.
     Office {
         has_date: bool,
     },
@@ -123,7 +123,7 @@ pub struct Destination {
     pub order: Order,
 }
 
-/// What the configuration says in one epoch.
+/// The configuration of one epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     pub name: String,
@@ -159,13 +159,13 @@ pub enum Hook {
     /// `email` and `change` as JSON.
     Json,
     Form,
-    /// Shortcodes in the address.
+    /// Shortcodes in the URL.
     Get,
     /// The groups of a platform's sync, and `change`.
     Groups,
-    /// Values that cannot be worked out for everybody.
+    /// Expressions that fail for some people.
     Fragile,
-    /// Only the address: it takes every call for a subscription.
+    /// Only the address: every call is a subscription.
     Mute,
 }
 
@@ -204,7 +204,7 @@ pub enum Filter {
 }
 
 impl Destination {
-    /// Values that a stranger may send can keep an ordinary delivery from being made.
+    /// Whether values from strangers can prevent the request of an ordinary delivery.
     pub fn is_fragile(&self) -> bool {
         match self.kind {
             DestinationKind::Hook(hook) => hook == Hook::Fragile,
@@ -213,7 +213,7 @@ impl Destination {
         }
     }
 
-    /// Ordinary deliveries may fail for anybody.
+    /// Whether ordinary deliveries may fail for any person.
     pub fn is_strict(&self) -> bool {
         matches!(self.kind, DestinationKind::Table { is_strict: true, .. })
     }
@@ -223,5 +223,5 @@ impl Destination {
     }
 }
 
-/// Seconds from the start of a run to the moment `5 min` after an opt-out until which a click does not undo it.
+/// Seconds from the start of a run to five minutes after an opt-out: until then a click does not undo it.
 pub const SCANNER_WINDOW: Seconds = 300;

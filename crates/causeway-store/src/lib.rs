@@ -5,6 +5,6 @@
 mod sqlite;
 
 pub use sqlite::{
-    ImportRun, EventsOf, Options, SqliteStore, Stored, StoredCount, StoredMessage, TrialDelivery, TrialResult,
-    TrialStep, backup, is_served, open, open_to_read, rehearse,
+    EventsOf, ImportRun, Options, SqliteStore, Stored, StoredCount, StoredMessage, TrialDelivery,
+    TrialResult, TrialStep, backup, is_served, open, open_to_read, rehearse,
 };

@@ -1,4 +1,4 @@
-// Keeps the page current. Every figure was worked out and written by the server: this only puts it in its place.
+// Keeps the page current. The server formats every figure; this script only inserts it.
 "use strict";
 
 const byId = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ themeButton.addEventListener("click", () => {
   try {
     localStorage.setItem("theme", root.dataset.theme);
   } catch {
-    // Storage is forbidden: the choice lasts as long as the page.
+    // Storage is blocked, so the choice lasts as long as the page.
   }
 });
 
@@ -44,7 +44,7 @@ document.addEventListener("click", async (event) => {
 const put = (sample) => {
   const live = byId("live");
   if (live && live.dataset.shape !== sample.shape) {
-    // A source or destination came or went.
+    // A source or destination appeared or disappeared.
     location.reload();
     return;
   }
@@ -64,7 +64,7 @@ const put = (sample) => {
   }
   const attention = byId("attention");
   if (attention && attention.dataset.shown !== sample.attention) {
-    // Only when it changed: a screen reader reads it out, and somebody may be about to click.
+    // Only if it changed, because a screen reader reads it out, and somebody may be about to click.
     const isFirst = attention.dataset.shown === undefined;
     attention.dataset.shown = sample.attention;
     if (!isFirst || attention.innerHTML.trim() !== sample.attention.trim()) {
@@ -82,7 +82,7 @@ const say = (state, words) => {
   linkWords.textContent = words;
 };
 
-// Without a sample for so long the line is dead, even if the browser believes in it.
+// After this time without a sample the connection is dead, even if the browser shows it as open.
 const SILENCE_MS = 6000;
 const RETRY_MS = 2000;
 let stream = null;
@@ -112,7 +112,7 @@ const open = () => {
   });
   stream.addEventListener("error", again);
 };
-// A hidden page gives its connection back: browsers open only a few to one host.
+// A hidden page closes its connection, because browsers open only a few per host.
 document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
 addEventListener("pagehide", close);
 open();

@@ -6,7 +6,7 @@
   try {
     chosen = localStorage.getItem("theme");
   } catch {
-    // Storage is forbidden: the system's theme it is.
+    // Storage is blocked, so the system's theme applies.
   }
   if (!root.hasAttribute("data-fixed") && (chosen === "light" || chosen === "dark")) {
     root.dataset.theme = chosen;

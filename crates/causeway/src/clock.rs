@@ -1,4 +1,4 @@
-//! The one place that asks the system for the time.
+//! The only place that reads the system's clock.
 
 use std::{
     sync::LazyLock,
@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use causeway_core::clock::{Clock, Timestamp};
 
-/// When the program first asked.
+/// The time of the first call.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The system's clock.
@@ -18,7 +18,7 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the clock that everything else takes the time from"
+        reason = "this is the clock that all other code uses"
     )]
     fn now(&self) -> Timestamp {
         Timestamp::now()

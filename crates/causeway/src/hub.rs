@@ -1,4 +1,4 @@
-//! A whole hub in one process: store, engine, sources, listener, console; started, stopped and reloaded together.
+//! A hub in one process: starts, stops and reloads store, engine, sources, listener and console together.
 
 use std::{
     net::SocketAddr,
@@ -31,7 +31,7 @@ use crate::{
 /// How long a graceful stop may take.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// What differs between `serve`, `demo` and the tests.
+/// The options that differ between `serve`, `demo` and the tests.
 #[derive(Default)]
 pub struct Options {
     /// Take a free port if the configured one is taken.
@@ -43,7 +43,7 @@ pub struct Options {
 pub struct Hub {
     pub engine: Arc<Engine>,
     pub config: Arc<Config>,
-    /// Where the listener really listens.
+    /// The listener's actual address.
     pub listener: SocketAddr,
     pub console: SocketAddr,
     pub sources: Arc<Sources>,
@@ -51,35 +51,35 @@ pub struct Hub {
     parts: JoinSet<()>,
 }
 
-/// How a hub ended.
-pub struct Ended {
-    /// Whether everything in flight ended by itself.
+/// The result of stopping a hub.
+pub struct Stopped {
+    /// Whether all attempts in flight ended within the grace period.
     pub in_time: bool,
 }
 
-/// Opens the store as the one process that runs the engine: brings it up to date and sets the rules of the configuration.
+/// Opens the store for the process that runs the engine: applies migrations and stores the rules of the configuration.
 async fn open_store_to_serve(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     let store = open_store(config, causeway_store::Options { serve: true }).await?;
     store
         .set_rules(Arc::new(config.rules()))
         .await
-        .context("setting the rules in the store")?;
+        .context("storing the rules")?;
     store
         .note_served(sources::digests(config))
         .await
-        .context("noting the sources in the store")?;
+        .context("storing the sources")?;
     Ok(store)
 }
 
-/// Brings the store up to date, and does nothing else with it.
+/// Applies the store's migrations and closes it.
 pub async fn migrate_store(config: &Config) -> anyhow::Result<()> {
     existing_store(config)?;
     open_store(config, causeway_store::Options { serve: true }).await?;
     Ok(())
 }
 
-/// Opens the store to change something in it, beside a hub that may be running; makes it if there is none. The rules of the
-/// configuration are held in memory: those in the store are the hub's.
+/// Opens the store for writing beside a hub that may be running, and creates it if it is missing. The rules of the
+/// configuration are only kept in memory, because the stored ones belong to the hub.
 pub async fn open_store_beside(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     let store = open_store(config, causeway_store::Options { serve: false }).await?;
     holding_rules(store, config).await
@@ -96,20 +96,21 @@ async fn open_store(config: &Config, options: causeway_store::Options) -> anyhow
         .with_context(|| format!("opening the store {}", path.display()))
 }
 
-/// Where the store is, if there is one. An empty one, made for a question, would only hide that the path is wrong.
+/// The path of the store; an error if it does not exist. A command that only reads must not create an empty store, which
+/// would hide a wrong path.
 pub fn existing_store(config: &Config) -> anyhow::Result<PathBuf> {
     let path = config.store_path();
     anyhow::ensure!(
         path.exists(),
-        "there is no store yet: {} does not exist (`data_dir` in section [hub] of {} says where; if it is right, \
-         `causeway serve` or an import makes the store)",
+        "there is no store yet: {} does not exist (check `data_dir` in section [hub] of {}; if it is right, \
+         `causeway serve` or an import creates the store)",
         path.display(),
         config.path.display()
     );
     Ok(path)
 }
 
-/// Opens the store for questions only: writes nothing, waits for nobody, and nobody waits for it.
+/// Opens the store read-only. It blocks no other process, and no other process blocks it.
 pub async fn open_store_to_read(config: &Config) -> anyhow::Result<Arc<SqliteStore>> {
     let path = existing_store(config)?;
     let store = causeway_store::open_to_read(&path)
@@ -126,7 +127,7 @@ async fn holding_rules(store: Arc<SqliteStore>, config: &Config) -> anyhow::Resu
     Ok(store)
 }
 
-/// Personal data lies in it: nobody but its owner may look inside.
+/// Creates a folder that only its owner may read, because it will hold personal data.
 fn private_folder(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
@@ -135,7 +136,8 @@ fn private_folder(folder: &Path) -> std::io::Result<()> {
         .create(folder)
 }
 
-/// A folder that was there may be open to all. SQLite gives its log files the rights of the database.
+/// Creates the database so that only its owner may read it: an existing folder may be open to everybody. SQLite gives its
+/// log files the permissions of the database.
 pub(crate) fn private_file(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut open = std::fs::OpenOptions::new();
@@ -203,7 +205,7 @@ impl Hub {
             let (accept, stop) = (Arc::clone(&accept), stop.clone());
             parts.spawn(async move {
                 if let Err(error) = source.run(accept, health, stop).await {
-                    tracing::error!(source = %name, %error, "source {name} ended; everything else goes on");
+                    tracing::error!(source = %name, %error, "source {name} ended; the rest of the hub continues");
                 }
             });
         }
@@ -222,7 +224,7 @@ impl Hub {
     }
 
     /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of the grace, stops at once.
-    pub async fn run_until_signal(self) -> anyhow::Result<Ended> {
+    pub async fn run_until_signal(self) -> anyhow::Result<Stopped> {
         let mut interrupt =
             tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         let mut terminate =
@@ -236,7 +238,7 @@ impl Hub {
                 _ = hangup.recv() => self.reload().await,
             }
         }
-        tracing::info!("stopping: finishing what is in flight; once more to stop at once");
+        tracing::info!("stopping: waiting for attempts in flight; send the signal again to stop at once");
         let again = async move {
             tokio::select! {
                 _ = interrupt.recv() => {}
@@ -247,7 +249,7 @@ impl Hub {
     }
 
     /// Stops gracefully, within [`GRACE`] or until `at_once` comes.
-    pub async fn stop(mut self, at_once: impl Future<Output = ()>) -> Ended {
+    pub async fn stop(mut self, at_once: impl Future<Output = ()>) -> Stopped {
         self.stop.cancel();
         let all = async { while self.parts.join_next().await.is_some() {} };
         let in_time = tokio::select! {
@@ -256,10 +258,10 @@ impl Hub {
             () = at_once => false,
         };
         self.parts.abort_all();
-        Ended { in_time }
+        Stopped { in_time }
     }
 
-    /// Reads the keystores again and gives what could not be decrypted another try.
+    /// Reads the keystores again and replays messages that could not be decrypted.
     async fn reload(&self) {
         match sources::decoders(&self.config) {
             Ok(decoders) => {
@@ -268,7 +270,7 @@ impl Hub {
             }
             Err(error) => tracing::error!(
                 error = format!("{error:#}"),
-                "could not reload the keystores; the old ones stay"
+                "could not reload the keystores; the old keys stay in use"
             ),
         }
     }
@@ -283,18 +285,20 @@ impl Hub {
             };
             match self.engine.store.replay(filter).await {
                 Ok(found) => rows += found,
-                Err(error) => tracing::error!(%error, "could not retry what could not be decrypted"),
+                Err(error) => {
+                    tracing::error!(%error, "could not replay the messages that could not be decrypted");
+                }
             }
         }
         tracing::info!(
             rows,
-            "keystores reloaded; {rows} messages that could not be decrypted are tried again"
+            "keystores reloaded; {rows} messages that could not be decrypted will be processed again"
         );
         self.engine.wake.inbox.notify_one();
     }
 }
 
-/// Logs what a former configuration left behind: deliveries, people at destinations, ids.
+/// Logs deliveries, people at destinations, and ids that a former configuration left in the store.
 async fn warn_of_what_is_left(config: &Config, views: &dyn Views, now: Timestamp) -> Result<(), StoreError> {
     for (name, waiting) in orphans(config, views, now).await? {
         tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
@@ -310,7 +314,7 @@ async fn warn_of_what_is_left(config: &Config, views: &dyn Views, now: Timestamp
     Ok(())
 }
 
-/// Destinations that the configuration has not, with deliveries that wait for them: how many.
+/// Destinations that are not in the configuration, with the number of their waiting deliveries.
 pub async fn orphans(
     config: &Config,
     views: &dyn Views,
@@ -323,15 +327,15 @@ pub async fn orphans(
         .collect())
 }
 
-/// What `doctor` and the log say of one.
+/// The text about such a destination, for `doctor` and the log.
 pub fn orphan_in_words(name: &str, waiting: u64) -> String {
     format!(
-        "{waiting} deliveries wait for it, and the configuration has no [destination.{name}]: give it its name back, or \
+        "{waiting} deliveries wait for it, but the configuration has no [destination.{name}]: give it its name back, or \
          `causeway delivery discard --destination {name}`"
     )
 }
 
-/// What `doctor`, the console and the log say of a destination that has people whose opt-outs cannot get there.
+/// The text about a destination that has people but no longer receives their opt-outs, for `doctor`, the console and the log.
 pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> String {
     let people = if people == 1 {
         "1 person was".to_owned()
@@ -339,10 +343,10 @@ pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> Str
         format!("{people} people were")
     };
     let what_now = if is_configured {
-        "it is in another workspace now, and no opt-out reaches it: give it its workspace back, or".to_owned()
+        "it is in another workspace now, so no opt-out reaches it: give it its workspace back, or".to_owned()
     } else {
         format!(
-            "it is not in the configuration, and no opt-out reaches it: if it has another name now, add `renamed_from \
+            "it is not in the configuration, so no opt-out reaches it: if it has another name now, add `renamed_from \
              = \"{name}\"` to its section; if it is not used any more,"
         )
     };
@@ -351,7 +355,7 @@ pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> Str
     )
 }
 
-/// A halted lane is tried once with each start: the cause was probably fixed.
+/// Resumes halted lanes at each start, because the cause was probably fixed.
 async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
     for (name, mut state) in engine.views.lanes().await? {
         if state.halted.take().is_some() {
@@ -361,8 +365,8 @@ async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Everything for which a start would refuse the configuration, and what is only not here (`ConfigError::absent`). Makes
-/// what a start makes; connects to nothing.
+/// All errors for which a start would refuse the configuration, and secrets or files that are only missing on this machine
+/// (`ConfigError::absent`). Builds the same parts as a start; connects to nothing.
 pub fn refusals(config: &Config) -> Vec<FileError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut errors = sources::refusals(config, &clock);
@@ -417,7 +421,7 @@ async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<
         Err(error) => {
             let hint = match error.kind() {
                 std::io::ErrorKind::AddrInUse => {
-                    "; another program has it: stop that one, or give another port"
+                    "; another program uses it: stop that program, or set another port"
                 }
                 _ => "",
             };
@@ -426,7 +430,7 @@ async fn bind(address: SocketAddr, any_port: bool, key: &str) -> anyhow::Result<
     }
 }
 
-/// Reads a configuration as if it stood in `dir`.
+/// Reads a configuration as if its file were in `dir`.
 pub fn in_folder(dir: &Path, text: &str) -> anyhow::Result<Config> {
     crate::config::parse(&dir.join("causeway.toml"), text).map_err(|errors| {
         let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();

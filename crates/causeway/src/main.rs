@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// Messages are many small values that one thread makes and another one drops. The system's allocator takes a fifth of the
-/// processing time for that, this one an eighth (`docs/speed.md`).
+/// Messages consist of many small values that one thread allocates and another one frees. The system's allocator takes a
+/// fifth of the processing time for that, mimalloc an eighth (`docs/speed.md`).
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

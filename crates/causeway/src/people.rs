@@ -1,8 +1,9 @@
-//! Whom words name, for commands and the console: an address, or an id with its namespace (`platform:8812`).
+//! Finds the contact that a text names, for commands and the console: an address, or an id with its namespace
+//! (`platform:8812`).
 //!
-//! Invariant: a command that changes something never takes one of several people of a workspace. Platforms count their
-//! contacts from 1, so a bare id may be that of several people, and several may use one mailbox; then nobody is chosen, and the
-//! answer lists the names that are unique.
+//! Invariant: a command that changes data never chooses one of several people of a workspace. Platforms count their contacts
+//! from 1, so several people may have the same bare id, and several may use one mailbox. Then the command fails and lists
+//! unique names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,11 +19,11 @@ pub(crate) struct Ambiguous {
     pub workspace: Name,
     /// Whether they use one mailbox.
     pub is_mailbox: bool,
-    /// What names each of them alone, ascending by contact.
+    /// A unique name of each, ascending by contact.
     pub candidates: Vec<String>,
 }
 
-/// One contact for each workspace, ascending, of those that `found` has.
+/// One contact for each workspace of `found`, ascending.
 pub(crate) fn choose(found: &[Named]) -> Result<Vec<ContactId>, Ambiguous> {
     match several(found, |_| true) {
         Some(several) => Err(several),
@@ -30,7 +31,7 @@ pub(crate) fn choose(found: &[Named]) -> Result<Vec<ContactId>, Ambiguous> {
     }
 }
 
-/// The same with everybody who uses a mailbox, ascending. An id still names one person.
+/// Like [`choose`], but with all users of a mailbox, ascending. An id must still name one person.
 pub(crate) fn choose_users(found: &[Named]) -> Result<Vec<ContactId>, Ambiguous> {
     match several(found, |several| !several.is_mailbox) {
         Some(several) => Err(several),
@@ -43,7 +44,7 @@ fn contacts(found: &[Named]) -> Vec<ContactId> {
     all.into_iter().collect()
 }
 
-/// The first workspace with several people that `refuses` refuses.
+/// The first workspace with several people for which `refuses` holds.
 fn several(found: &[Named], refuses: impl Fn(&Ambiguous) -> bool) -> Option<Ambiguous> {
     let mut workspaces: BTreeMap<&Name, Vec<&Named>> = BTreeMap::new();
     for named in found {
@@ -72,11 +73,11 @@ fn several(found: &[Named], refuses: impl Fn(&Ambiguous) -> bool) -> Option<Ambi
     })
 }
 
-/// `platform:8812`, with the kind in front where a platform has contact references and ids that look alike.
+/// A name such as `platform:8812`, with the kind as a prefix if a platform's contact references and ids look alike.
 fn unique_name(named: &Named, all: &[&Named]) -> String {
     let own = &named.own;
     let name = match own.namespace() {
-        // Others may use the address, too.
+        // Other people may use the address, too.
         "" => return format!("{}:{}", own.kind(), own.value()),
         namespace => format!("{namespace}:{}", own.value()),
     };
@@ -97,7 +98,7 @@ impl std::fmt::Display for Ambiguous {
         let what = if self.is_mailbox {
             "several people use that address"
         } else {
-            "that names several people"
+            "several people have that id"
         };
         write!(
             f,
@@ -137,7 +138,7 @@ mod tests {
         assert_eq!(several.candidates, ["other:8812", "platform:8812"]);
         assert_eq!(
             several.to_string(),
-            "that names several people in the workspace default; give one of other:8812, platform:8812"
+            "several people have that id in the workspace default; give one of other:8812, platform:8812"
         );
         let reference = named(4, "default", "contact_ref", "platform");
         let several = choose(&[one, reference]).unwrap_err();
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_of_a_mailbox_are_listed_by_what_names_each_alone() {
+    fn the_users_of_a_mailbox_are_listed_by_unique_names() {
         let user = |contact, own: Named| Named {
             contact: ContactId(contact),
             identity: Identity::Email {
@@ -172,7 +173,7 @@ mod tests {
             "several people use that address in the workspace default; give one of forms:8812, proca:8812, \
              email:noemail@example.org"
         );
-        // An id that is the address of others.
+        // An id that looks like an address of other people.
         let id = named(4, "default", "foreign_id", "other");
         let [first, ..] = all;
         assert!(choose_users(&[first, id]).is_err());

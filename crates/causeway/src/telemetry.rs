@@ -1,5 +1,5 @@
-//! What the program reports about itself: metrics for Prometheus, and logs. No personal data in either: labels are
-//! names from the configuration and words from the code.
+//! Metrics for Prometheus, and logs. Invariant: neither has personal data. Labels are names from the configuration and
+//! words from the code.
 
 use std::{collections::BTreeMap, sync::atomic::AtomicU64, time::Duration};
 
@@ -37,7 +37,7 @@ struct Destination {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct DestinationReason {
     destination: String,
-    /// `http_503`, or the outcome's word where there is no status.
+    /// `http_503`, or the outcome if there is no status.
     reason: String,
 }
 
@@ -55,7 +55,7 @@ struct Why {
 
 type Seconds = Gauge<f64, AtomicU64>;
 
-/// Every figure, and the page that shows them.
+/// All metrics, and the page that shows them.
 pub struct Metrics {
     registry: Registry,
     accepted: Family<Source, Counter>,
@@ -94,7 +94,7 @@ impl Default for Metrics {
     }
 }
 
-/// From 0.5 ms to half a minute.
+/// Upper bounds of the histograms' buckets, in seconds.
 const BUCKETS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 30.0,
 ];
@@ -104,7 +104,7 @@ fn histogram() -> Histogram {
 }
 
 impl Metrics {
-    #[expect(clippy::too_many_lines, reason = "one line a figure")]
+    #[expect(clippy::too_many_lines, reason = "one line per metric")]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("causeway");
         let r = &mut registry;
@@ -141,7 +141,7 @@ impl Metrics {
         let source_gauge = figure!("source_depth", "Messages in the broker's queues");
         let source_event = figure!("source_events", "Reconnects, cancellations and the like");
         let source_up = figure!("source_up", "1 while messages can arrive");
-        let inbox_waiting = figure!("inbox_waiting", "Messages that wait to be processed");
+        let inbox_waiting = figure!("inbox_waiting", "Messages waiting to be processed");
         let inbox_dead = figure!("inbox_dead", "Dead messages");
         let after_erasure = figure!(
             "after_erasure",
@@ -161,27 +161,27 @@ impl Metrics {
         }
         let lag = seconds!(
             "lag",
-            "From the event to its processing, for the last message",
+            "Time from the event to its processing, for the last message",
             Family::default()
         );
         let answer_time = seconds!(
             "ingest_answer_duration",
-            "From a request to its response",
+            "Time from a request to its response",
             histogram()
         );
         let commit = seconds!(
             "commit_duration",
-            "Writing a batch of messages to disk",
+            "Time to write a batch of messages to disk",
             histogram()
         );
         let call = seconds!(
             "call_duration",
-            "Calls of a destination",
+            "Time of a call to a destination",
             Family::new_with_constructor(histogram as fn() -> _)
         );
         let inbox_oldest = seconds!(
             "inbox_oldest_age",
-            "Age of the oldest message that waits to be processed",
+            "Age of the oldest message waiting to be processed",
             Family::default()
         );
         let oldest = seconds!(
@@ -300,7 +300,7 @@ impl Metrics {
             .set(i64::from(open));
     }
 
-    /// Whether this destination's lane rests.
+    /// Whether this destination rests after repeated failures.
     pub fn circuit_is_open(&self, name: &Name) -> bool {
         self.circuit_open.get_or_create(&destination(name)).get() != 0
     }
@@ -371,11 +371,11 @@ fn signed(figure: u64) -> i64 {
     i64::try_from(figure).unwrap_or(i64::MAX)
 }
 
-/// How each source is, for `/readyz`, the console and the metrics.
+/// The state of each source, for `/readyz`, the console and the metrics.
 #[derive(Default)]
 pub struct Sources {
     states: std::sync::Mutex<BTreeMap<Name, SourceState>>,
-    /// (source, what it is about) → what a person should look at although the source works.
+    /// (Source, subject) → what a person should look at although the source works.
     warnings: std::sync::Mutex<BTreeMap<(Name, &'static str), String>>,
 }
 

@@ -1,4 +1,4 @@
-//! The pretend API against sentences of the documents about Proca's.
+//! Tests the fake API against sentences of the documents about Proca's.
 
 use super::*;
 use crate::generate;
@@ -48,7 +48,7 @@ fn numbers(answer: &Json) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn answers_come_under_the_name_that_the_query_gives_them() {
+async fn results_have_the_alias_of_the_query() {
     let api = Api::start().await.unwrap();
     api.published("petition", &place(), &action(7));
     let expected = json!({ "data": { "answer":
@@ -114,7 +114,7 @@ async fn an_action_is_listed_when_it_is_accepted_with_the_status_from_before() {
 }
 
 #[tokio::test]
-async fn a_look_shows_what_is_listed_and_ends_with_an_empty_page() {
+async fn a_pass_shows_the_listed_actions_and_ends_with_an_empty_page() {
     let api = Api::start().await.unwrap();
     let lost = AtProca::Lost(action(7));
     ask(&api, LIST, 0);

@@ -1,4 +1,4 @@
-//! What a site sends to the events API.
+//! Generates events of a site.
 
 use super::{Making, when};
 use crate::{
@@ -43,7 +43,7 @@ impl Making<'_> {
             }
         }
         let is_by_id = name.meant.is_some() && self.dice.chance(15);
-        // An event has to name somebody: an id that names nobody comes with the address.
+        // An event must name a person, so a placeholder id comes with the address.
         let says = Says {
             id: name.meant,
             address: (!is_by_id).then_some(name.address),
@@ -81,7 +81,7 @@ impl Making<'_> {
     }
 }
 
-/// The word of the events API.
+/// The word of the events API for a statement.
 pub fn word(what: What) -> &'static str {
     match what {
         What::OptIn => "opt_in",

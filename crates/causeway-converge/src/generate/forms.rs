@@ -1,4 +1,4 @@
-//! What platforms and forms send.
+//! Generates syncs of platforms and form posts.
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ use crate::{
 
 const YES: [&str; 3] = ["yes", "1", "true"];
 const NO: [&str; 3] = ["no", "0", "false"];
-/// Ways to write a listed value that have to be read as it.
+/// Notations of a listed value that must be recognised as it.
 const ODD_NO: [&str; 6] = [" no ", "NO", "0.0", "FALSE", "0.00", "No"];
 
 impl Making<'_> {
@@ -19,7 +19,7 @@ impl Making<'_> {
             .weighted(&[(50, Shape::Form), (30, Shape::Json), (20, Shape::Get)])
     }
 
-    /// A value of a consent field, and what it says. `None`: the field is not sent.
+    /// A value of a consent field, and its meaning. `None`: the field is not sent.
     fn choice(&mut self) -> Option<(String, What)> {
         match self.dice.below(10) {
             0..=3 => Some(((*self.dice.pick(&YES)).to_owned(), What::OptIn)),
@@ -36,14 +36,14 @@ impl Making<'_> {
         }
     }
 
-    /// The date of a consent field. The value is what is sent; without one it is missing.
+    /// The date of a consent field, and the sent value; `None`: the field is not sent.
     fn date(&mut self, space: usize, person: usize, what: What) -> (Option<Value>, When) {
         let is_opt_out = what != What::OptIn;
         if self.dice.chance(10) {
             return (None, When::Arrival);
         }
         let at = self.time_for(space, person, is_opt_out, false);
-        // A day of the run itself would be compared with messages that have no date.
+        // A day of the run itself would be compared with messages without a date.
         if self.has(Feature::Dates) && self.dice.chance(35) && !(-2 * DAY..2 * DAY).contains(&at) {
             return (Some(Value::Day(at)), When::Day(at));
         }
@@ -75,7 +75,7 @@ impl Making<'_> {
             } else {
                 (None, When::Arrival)
             };
-            // A yes without the date that it should have does not count.
+            // An opt-in without its required date does not count.
             if !(has_date && date.is_none() && what == What::OptIn) {
                 words.push(Word::Plain {
                     what,
@@ -85,7 +85,7 @@ impl Making<'_> {
             }
             fields.extend(date.map(|date| ("Newsletter date".to_owned(), date)));
         }
-        // An id alone names a person, unless it names nobody.
+        // An id alone names a person, unless it is a placeholder.
         let is_by_id = name.meant.is_some() && self.dice.chance(10);
         let transaction = match self.dice.below(20) {
             0 => None,
@@ -163,7 +163,7 @@ impl Making<'_> {
         self.add(space, source, Content::Form { pairs, shape }, says);
     }
 
-    /// Anybody may fill in a form with anybody's address. What it says must not keep the owner from leaving.
+    /// A form post with another person's address. It must not prevent the owner's opt-out.
     pub(super) fn stranger(&mut self, space: usize, source: usize, person: usize) {
         let number = self.people.address_of(&mut self.dice, person);
         let address = self.people.mailbox(number).to_owned();
@@ -199,7 +199,7 @@ impl Making<'_> {
         }
     }
 
-    /// A file of the office, with a row for each of some people.
+    /// An imported file with a row for each of some people.
     pub(super) fn file(&mut self, space: usize, source: usize, has_date: bool) {
         let file = self.next_file;
         self.next_file += 1;
@@ -250,7 +250,7 @@ impl Making<'_> {
         }
     }
 
-    /// A time for an event that has one.
+    /// A time for an event with a date.
     pub(super) fn maybe_time(
         &mut self,
         space: usize,

@@ -1,4 +1,4 @@
-//! Makes a history from a seed.
+//! Generates a history from a seed.
 
 mod events;
 mod forms;
@@ -20,7 +20,7 @@ use petitions::Signed;
 
 const DAY: Seconds = 86_400;
 
-/// Makes the history of a seed.
+/// Generates the history of a seed.
 pub fn history(seed: u64, features: &Features) -> History {
     let mut dice = Dice::new(seed);
     let spaces = places::spaces(&mut dice, features);
@@ -60,7 +60,7 @@ pub fn history(seed: u64, features: &Features) -> History {
     }
 }
 
-/// A history in the making.
+/// A history during its generation.
 struct Making<'a> {
     dice: Dice,
     features: &'a Features,
@@ -69,13 +69,13 @@ struct Making<'a> {
     messages: Vec<Message>,
     /// Times that several messages share.
     moments: Vec<Seconds>,
-    /// Times at which something was said of a person, and whether it was an opt-out.
+    /// Times of statements about a person, and whether each was an opt-out.
     lasts: BTreeMap<(usize, usize), Vec<(Seconds, bool)>>,
-    /// What was signed at a workspace's Proca servers, by person.
+    /// Actions at a workspace's Proca servers, by person.
     signed: BTreeMap<(usize, usize), Vec<Signed>>,
-    /// Messages that are put off to come in another order.
+    /// Messages that are postponed, to arrive in another order.
     later: Vec<(usize, Message)>,
-    /// For actions, transactions and the like.
+    /// The next number for actions, transactions and the like.
     next_number: u64,
     next_file: usize,
 }
@@ -121,7 +121,7 @@ impl Making<'_> {
 
     fn push(&mut self, mut message: Message) {
         message.number = self.messages.len();
-        // The receiver cannot tell one that was made again by chance from a repeat.
+        // An equal message made by chance looks like a duplicate.
         let twin = self.messages.iter().find(|earlier| {
             earlier.space == message.space
                 && earlier.source == message.source
@@ -132,7 +132,7 @@ impl Making<'_> {
         self.messages.push(message);
     }
 
-    /// Adds a message, and sometimes the same one again some messages later.
+    /// Adds a message, and sometimes repeats it some messages later.
     fn add(&mut self, space: usize, source: usize, content: Content, says: Says) {
         let message = Message {
             space,
@@ -154,7 +154,7 @@ impl Making<'_> {
         }
     }
 
-    /// Puts a message off for up to `most` messages.
+    /// Postpones a message by up to `most` messages.
     fn add_later(&mut self, most: usize, space: usize, source: usize, content: Content, says: Says) {
         let when = self.messages.len() + self.dice.between(1, most);
         self.later.push((
@@ -170,8 +170,8 @@ impl Making<'_> {
         ));
     }
 
-    /// A time that is long past, or with [`Feature::Late`] sometimes still to come. Never near the run itself, whose
-    /// own moments are those of messages without a time.
+    /// A time in the past, or with [`Feature::Late`] sometimes in the future. Never near the run itself, which dates the messages
+    /// without a time.
     fn some_time(&mut self) -> Seconds {
         let second = Seconds::try_from(self.dice.below(28 * 86_400)).unwrap_or(0);
         if self.has(Feature::Late) && self.dice.chance(4) {
@@ -184,7 +184,7 @@ impl Making<'_> {
         -2 * 3600 - second
     }
 
-    /// A time for what is said of a person: often near another one.
+    /// A time for a statement about a person, often near another one.
     fn time_for(&mut self, space: usize, person: usize, is_opt_out: bool, is_click: bool) -> Seconds {
         let lasts = self.lasts.get(&(space, person)).cloned().unwrap_or_default();
         let time = if !lasts.is_empty() && self.dice.chance(35) {
@@ -219,7 +219,7 @@ impl Making<'_> {
     }
 }
 
-/// An action with an opt-in, on a page of ours.
+/// An action with an opt-in, on an own page.
 #[cfg(test)]
 pub fn example(number: u64, address: &str) -> crate::message::Proca {
     crate::message::Proca {
@@ -246,7 +246,7 @@ pub fn example(number: u64, address: &str) -> crate::message::Proca {
     }
 }
 
-/// When something holds that is dated by `at`, or by its arrival.
+/// The date of a statement: `at`, or its arrival.
 fn when(at: Option<Seconds>) -> When {
     at.map_or(When::Arrival, When::At)
 }

@@ -1,4 +1,4 @@
-//! Who the messages are about.
+//! The people in the messages.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::{
     world::Server,
 };
 
-/// Ids that name nobody.
+/// Placeholder ids, which name nobody.
 const NOBODY: [&str; 13] = [
     "0",
     "-1",

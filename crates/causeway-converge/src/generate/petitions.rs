@@ -1,4 +1,4 @@
-//! What Proca sends: actions, events about addresses, and what is no supporter's word.
+//! Generates Proca's messages: actions, events about addresses, and messages without a supporter's statement.
 
 use super::{
     Making,
@@ -11,7 +11,7 @@ use crate::{
     world::{Org, Server, SourceKind},
 };
 
-/// An action that was signed, for what refers to it later.
+/// A generated action, for later messages that refer to it.
 #[derive(Clone)]
 pub struct Signed {
     server: Server,
@@ -217,7 +217,7 @@ impl Making<'_> {
         self.send(space, signed, proca);
     }
 
-    /// Proca publishes the page owner's copy with the requesting organisation's answer; both share the time.
+    /// Proca publishes the page owner's copy with the requesting organisation's answer. Both have the same time.
     fn requeue(&mut self, space: usize, signed: &Signed) {
         let opt_in = match signed.proca.opt_in {
             Some(answer) => Some(!answer),
@@ -232,7 +232,7 @@ impl Making<'_> {
         self.send(space, signed, proca);
     }
 
-    /// Staff, tests, actions that wait for confirmation: nothing of it is a supporter's word.
+    /// Messages of staff, test actions, and unconfirmed actions: none is a supporter's statement.
     fn nobodys_word(&mut self, space: usize, signed: &Signed) {
         let mut proca = Proca {
             action: self.number(),
@@ -287,7 +287,7 @@ impl Making<'_> {
                 };
                 self.says(signed, &proca)
             }
-            // Who is gone from there may be somebody who asked to be erased.
+            // A person who vanished from the list may have asked for erasure.
             AtProca::Rejected { .. } | AtProca::Erased { .. } => Says {
                 words: vec![Word::NotMe],
                 ..self.says(signed, &signed.proca)

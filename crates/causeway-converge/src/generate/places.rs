@@ -144,7 +144,7 @@ fn destinations(dice: &mut Dice, features: &Features, sources: &[Source]) -> Vec
     let count = dice.weighted(&[(30, 2), (45, 3), (20, 4), (5, 5)]);
     (0..count)
         .map(|number| {
-            // The first one is plain, so that each history has one destination that everything is asked of.
+            // The first destination is plain, so that each history has one to which all checks apply.
             let is_plain = number == 0;
             let kind = if is_plain {
                 DestinationKind::Hook(Hook::Json)

@@ -1,4 +1,4 @@
-//! What a message says, as dated facts: the decision table of Proca's messages and what people expect.
+//! Converts messages to dated facts, by the decision table of Proca's messages.
 
 use super::{Arrival, Look, Oracle};
 use crate::{
@@ -6,42 +6,42 @@ use crate::{
     world::{Enough, SourceKind},
 };
 
-/// A question that the documents leave open. With the doubt in a reading, the second answer holds.
+/// A question that the documents leave open. If a reading contains the doubt, the second answer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
-    /// Is a time to come of an opt-in or a click taken as it is, or as the time of arrival?
+    /// Does a future date of an opt-in or a click count as it is, or as the time of arrival?
     FutureYes,
-    /// The same of what is against writing.
+    /// The same question for a statement that forbids mailing.
     FutureNo,
-    /// Does an opt-in dated by a day count from its begin, or to its end as an opt-out does?
+    /// Does an opt-in dated by a day count from the beginning of the day, or from its end like an opt-out?
     DayOfOptIn,
-    /// Does what was said at another address of the person, over a doubtful link, count for writing?
+    /// Does an opt-in at another address of the person count over a doubtful link?
     FarOptIn,
-    /// The same against writing.
+    /// The same question for an opt-out.
     FarOptOut,
-    /// Are two messages without a date within a second equal in time?
+    /// Do two messages without a date within a second have the same time?
     SameSecond,
-    /// Is a message that repeats an earlier one to the letter, after others, a new one?
+    /// Is an exact repetition of an earlier message, after others, a new message?
     Repeat,
-    /// Does the time in which a click undoes no opt-out hold after a suppression, too?
+    /// Does the grace in which a click undoes no opt-out hold after a suppression, too?
     WindowOfSuppression,
     /// … and for a double opt-in that is no click on a link of Proca's?
     WindowOfOthers,
-    /// Does the form's opt-in count besides a status that decided the row of the table (rows 6 and 8)?
+    /// Does the form's opt-in count in addition to a status that chose the row of the table (rows 6 and 8)?
     BesideStatus,
-    /// Is a page ours if no action from it was seen?
+    /// Is a page an own page if no action from it was seen?
     UnseenPage,
     /// Is an opt-in at the time of a decline of another submission void?
     OtherDecline,
-    /// What the hub stamped while its clock was wrong: its stamp, or the order of arrival?
+    /// Do messages that the hub dated with a wrong clock count by this date, or by the order of arrival?
     Stamp,
-    /// Has a look at Proca's API shown it already?
+    /// Has a pass through Proca's API already shown it?
     Looked,
-    /// Does a time to come count at all where the hub's clock was wrong, too?
+    /// Does a future date count at all while the hub's clock was wrong, too?
     FutureAndStamp,
-    /// Does an opt-in in a list count whose own date is still to come? The list may say it with every sync.
+    /// Does an opt-in in a list with a future date count? The list may repeat it with every sync.
     FutureOptIn,
-    /// Does an opt-in to calls make a click in a partner's mail one to us (rows 8 and 15)?
+    /// Does an opt-in to calls make a click in a partner's mail count for us (rows 8 and 15)?
     OtherPurpose,
 }
 
@@ -64,22 +64,21 @@ impl Kind {
 pub struct Fact {
     pub kind: Kind,
     pub purpose: &'static str,
-    /// Milliseconds since 1970, in the first reading of all doubts.
+    /// Milliseconds since 1970, if no doubt holds.
     pub time: i64,
-    /// In the second reading of [`Doubt::FutureYes`], [`Doubt::FutureNo`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`],
-    /// whichever it has.
+    /// The time if its doubt holds: [`Doubt::FutureYes`], [`Doubt::FutureNo`], [`Doubt::DayOfOptIn`] or [`Doubt::Stamp`].
     pub other_time: i64,
     pub has_date: bool,
     pub order: usize,
     pub together: Option<usize>,
     pub id: Option<Id>,
     pub address: Option<String>,
-    /// The message names the address; else it is that of its reference.
+    /// Whether the message names the address; else it is the address of its reference.
     pub is_named: bool,
     pub submission: Option<(&'static str, u64)>,
-    /// It counts, or counts otherwise, only in readings with these.
+    /// The doubts on which the fact depends.
     pub doubts: Vec<Doubt>,
-    /// By a click on a link in one of Proca's mails.
+    /// Whether it is a click on a link in one of Proca's mails.
     pub is_click: bool,
     pub number: usize,
 }
@@ -105,7 +104,7 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
                 found.push(fact(oracle, arrival, kind, purpose, *when));
             }
             Word::NotMe => {
-                // Dated by when it was noticed, which is any time until the last look.
+                // Dated by when it was noticed, which may be any time until the last pass.
                 let mut no = fact(oracle, arrival, Kind::Unsubscribed, "email", When::Arrival);
                 no.time = arrival.noticed.unwrap_or(arrival.at);
                 (no.other_time, no.has_date) = (no.time, true);
@@ -119,8 +118,8 @@ pub fn facts(oracle: &Oracle<'_>, arrival: &Arrival<'_>) -> Vec<Fact> {
             }
         }
     }
-    // What only the API shows is known once a look that had it came to the end of the list; who vanished from it may
-    // stay unnoticed.
+    // A change that only the API shows is known once a pass that had it reached the end of the list. A person who vanished
+    // may stay unnoticed.
     if let Content::Api(_) = message.content {
         found.retain(|fact| {
             arrival.look > Look::Never || (fact.kind.is_negative() && arrival.noticed.is_some())
@@ -169,7 +168,7 @@ fn of_proca(
         answers
     };
     match statement.status {
-        // Rows 6 and 18 to 22: the address is that of the mail, whatever the source's purpose is.
+        // Rows 6 and 18 to 22 are about the e-mail address, whatever the source's purpose is.
         Some("bounce" | "blocked" | "spam" | "inactive") => {
             let mut found = vec![of(Kind::Suppressed, "email", changed)];
             found.extend(on_form(&[Doubt::BesideStatus]));
@@ -183,7 +182,7 @@ fn of_proca(
             found.extend(on_form(&[Doubt::BesideStatus]));
             found
         }
-        // Row 5: what cannot be read says nothing for writing.
+        // Row 5: unreadable data contains no opt-in.
         _ if !statement.is_readable => Vec::new(),
         // Rows 8, 9, 15 and 16, also without the form.
         Some("double_opt_in") => {
@@ -206,19 +205,19 @@ fn of_proca(
                 found.push(click);
             }
             if !statement.is_event {
-                // Of a source for another purpose the form's answer is the only one.
+                // For a source with another purpose, only the form's answer counts.
                 let doubts: &[Doubt] = if counts { &[Doubt::BesideStatus] } else { &[] };
                 found.extend(on_form(doubts));
             }
             found
         }
-        // Rows 7 and 10 to 13; an event without a known status says nothing.
+        // Rows 7 and 10 to 13; an event with an unknown status contains no statement.
         _ if statement.is_event => Vec::new(),
         _ => on_form(&[]),
     }
 }
 
-/// A page is ours if the organisation of its actions is. An event does not say whose page it was.
+/// A page is an own page if the organisation of its actions is ours. An event does not name the organisation of its page.
 fn is_own(oracle: &Oracle<'_>, statement: &Statement, namespace: &'static str, click: &mut Fact) -> bool {
     if !oracle.own_orgs.contains(&statement.org) {
         return false;
@@ -244,10 +243,10 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
         }
         When::At(seconds) => {
             let second = (start + seconds) * 1000;
-            // A time in whole seconds leaves the rest of the second open. Proca's times are taken as they are.
+            // A time in whole seconds leaves the rest of the second open. Proca's times count as they are.
             let is_proca = matches!(arrival.message.content, Content::Proca(_));
             let end = second + if kind.is_negative() && !is_proca { 999 } else { 0 };
-            // Never later than it came.
+            // Never later than the arrival.
             let time = if arrival.stamped >= second {
                 end.min(arrival.stamped)
             } else {
@@ -314,7 +313,7 @@ fn fact(oracle: &Oracle<'_>, arrival: &Arrival<'_>, kind: Kind, purpose: &'stati
     }
 }
 
-/// Something else about the person arrived between a message and its repeat.
+/// Whether another message about the person arrived between a message and its repetition.
 fn is_answered(oracle: &Oracle<'_>, repeat: &Arrival<'_>) -> bool {
     let Some(first) = oracle
         .arrivals
@@ -327,7 +326,7 @@ fn is_answered(oracle: &Oracle<'_>, repeat: &Arrival<'_>) -> bool {
         let says = &between.message.says;
         let is_between = (first.order + 1..repeat.order).contains(&between.order);
         let is_same_address = says.address.is_some() && says.address == repeat.message.says.address;
-        // A message with no word of consent is a message about the person, too.
+        // A message without a statement about consent is a message about the person, too.
         is_between && is_same_address && says.repeats.is_none()
     })
 }

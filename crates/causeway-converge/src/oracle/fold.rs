@@ -1,4 +1,4 @@
-//! From facts to a state: newest wins, what is against writing wins a tie.
+//! Computes the consent state from facts: the newest wins, and at equal times the one that forbids mailing.
 
 use super::{
     fact::{Doubt, Fact, Kind},
@@ -9,7 +9,7 @@ use crate::world::SCANNER_WINDOW;
 const WINDOW_MS: i64 = SCANNER_WINDOW * 1000;
 const SECOND_MS: i64 = 1000;
 
-/// The doubts that can make a difference for these facts.
+/// The doubts that matter for these facts.
 pub fn doubts(facts: &[(Fact, Relevance)]) -> Vec<Doubt> {
     let mut found: Vec<Doubt> = facts
         .iter()
@@ -59,10 +59,10 @@ pub fn doubts(facts: &[(Fact, Relevance)]) -> Vec<Doubt> {
     found
 }
 
-/// Whether an opt-in suffices for writing, and whether a double opt-in does.
+/// Whether the policies `opt_in` and `double_opt_in` allow mailing.
 pub fn state(facts: &[(Fact, Relevance)], reading: &[Doubt]) -> (bool, bool) {
     let has = |doubt| reading.contains(&doubt);
-    // A click at another address of the person says nothing about whether this one works.
+    // A click at another address of the person does not show that this address works.
     let is_elsewhere =
         |fact: &Fact, relevance: Relevance| relevance != Relevance::Here && fact.address.is_some();
     let works: Vec<(&Fact, i64)> = facts
@@ -79,12 +79,12 @@ pub fn state(facts: &[(Fact, Relevance)], reading: &[Doubt]) -> (bool, bool) {
         .collect();
     let of = |kind: Kind| facts.iter().filter(move |(fact, _)| fact.kind == kind);
 
-    // Positive beats negative only if it is later.
+    // An opt-in beats an opt-out only if it is later.
     let later = |(positive, at): (&Fact, i64), (negative, negative_at): (&Fact, i64), window: i64| {
         if positive.has_date || negative.has_date {
             return at > negative_at + window;
         }
-        // The hub's own stamps: in order of arrival.
+        // The hub's own dates: in order of arrival.
         let is_same = has(Doubt::SameSecond)
             && (at / SECOND_MS == negative_at / SECOND_MS
                 || (at - negative_at).abs() <= 2 * SECOND_MS
@@ -97,7 +97,7 @@ pub fn state(facts: &[(Fact, Relevance)], reading: &[Doubt]) -> (bool, bool) {
     let is_void = |(opt_in, at): (&Fact, i64)| {
         of(Kind::Declined).any(|(decline, declined_at)| {
             if decline.submission.is_some() && decline.submission == opt_in.submission {
-                // What is dated ahead may count from its arrival, and a decline that came later takes nothing back.
+                // A fact with a future date may count from its arrival, and a later decline takes nothing back.
                 at == *declined_at || (at < *declined_at && !has(Doubt::FutureYes))
             } else {
                 has(Doubt::OtherDecline) && at == *declined_at
@@ -131,7 +131,7 @@ pub fn state(facts: &[(Fact, Relevance)], reading: &[Doubt]) -> (bool, bool) {
     )
 }
 
-/// Whether a fact says something in a reading.
+/// Whether a fact counts in a reading.
 fn counts(fact: &Fact, relevance: Relevance, reading: &[Doubt]) -> bool {
     let has = |doubt| reading.contains(&doubt);
     let is_far = is_doubtful(fact, relevance)
@@ -154,7 +154,7 @@ fn counts(fact: &Fact, relevance: Relevance, reading: &[Doubt]) -> bool {
     !is_far && !is_missing
 }
 
-/// An opt-in reaches the person's other addresses; whether a confirmation of one address confirms another is not said.
+/// An opt-in counts for the person's other addresses. The documents do not say whether a confirmation does.
 fn is_doubtful(fact: &Fact, relevance: Relevance) -> bool {
     relevance == Relevance::Maybe || (relevance == Relevance::Person && fact.kind == Kind::Clicked)
 }

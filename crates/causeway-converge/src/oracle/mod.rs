@@ -1,7 +1,7 @@
-//! What the documents say about who may be written to, computed from scratch from the list of messages.
+//! Computes from the list of messages which addresses may be mailed according to the documents.
 //!
-//! Written from the documents about Proca and consent, never from the program's rules. Where the documents leave
-//! a choice, both readings are [`Doubt`]s: an answer counts only if all readings give it.
+//! It is written from the documents about Proca and consent, never from the program's rules. An open question is a [`Doubt`]
+//! with two readings; a verdict counts only if all readings agree.
 
 mod fact;
 mod fold;
@@ -21,7 +21,7 @@ pub use fact::Doubt;
 use fact::{Fact, Kind};
 use people::{People, Relevance};
 
-/// A message and when it came. Milliseconds since 1970.
+/// A message and its arrival. Times are milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub struct Arrival<'a> {
     pub message: &'a Message,
@@ -29,29 +29,29 @@ pub struct Arrival<'a> {
     pub at: i64,
     /// By the hub's clock, which may be ahead.
     pub stamped: i64,
-    /// Its place in the order of arrival. Rows of one file share [`Self::together`].
+    /// Its position in the order of arrival. Rows of one file share [`Self::together`].
     pub order: usize,
     pub together: Option<usize>,
-    /// How far Proca's API has shown it, if nothing else does.
+    /// How far Proca's API has shown it, if it came no other way.
     pub look: Look,
-    /// The last moment at which the hub may have noticed what the API no longer shows, by its own clock.
+    /// The last time at which the hub may have noticed that the API no longer shows an action, by its own clock.
     pub noticed: Option<i64>,
-    /// Whether what it says against writing counts: it was processed long enough ago.
+    /// Whether its opt-out counts, because it was processed long enough ago.
     pub is_known: bool,
 }
 
-/// How far a look at Proca's API has shown a message that came no other way.
+/// How far a pass through Proca's API has shown a message that came no other way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Look {
-    /// No list had it: nothing of it can be known.
+    /// No list had it, so the hub cannot know it.
     Never,
-    /// A list had it: it may be known.
+    /// A list had it, so the hub may know it.
     Begun,
-    /// A list that had it was read to its end.
+    /// A list that had it was read completely, so the hub must know it.
     Ended,
 }
 
-/// What may be concluded about an address at a destination.
+/// The verdict about an address at a destination.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Allowed,
@@ -60,19 +60,19 @@ pub enum Verdict {
     Open,
 }
 
-/// Everything that the answer for one workspace depends on.
+/// All input for one workspace.
 pub struct Oracle<'a> {
     place: &'a Place,
     space: &'a Space,
     own_orgs: &'a [Org],
     arrivals: Vec<Arrival<'a>>,
     people: People,
-    /// Pages from which actions were seen, with their namespace.
+    /// Pages of the seen actions, with their namespace.
     pages: BTreeSet<(&'static str, u64)>,
 }
 
 impl<'a> Oracle<'a> {
-    /// `arrivals` of one workspace.
+    /// The input for one workspace with these arrivals.
     pub fn new(place: &'a Place, space: &'a Space, own_orgs: &'a [Org], arrivals: Vec<Arrival<'a>>) -> Self {
         let arrivals = seen(arrivals);
         let people = People::new(&arrivals);
@@ -87,7 +87,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The same workspace at an earlier moment, of which only some messages are looked at.
+    /// The same workspace at an earlier time, with only some of the messages.
     #[must_use]
     pub fn at(&self, own_orgs: &'a [Org], arrivals: Vec<Arrival<'a>>) -> Self {
         let arrivals = seen(arrivals);
@@ -101,7 +101,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// The same, with those as one person whom messages join that were processed long enough ago.
+    /// The same, where only messages that were processed long enough ago join people.
     #[must_use]
     pub fn of_known_people(&self) -> Self {
         let known: Vec<Arrival<'a>> = self
@@ -118,7 +118,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// All addresses that were ever mentioned.
+    /// All addresses in messages.
     pub fn addresses(&self) -> BTreeSet<&str> {
         self.people.addresses()
     }
@@ -150,7 +150,7 @@ impl<'a> Oracle<'a> {
         }
     }
 
-    /// What counts for an address, in words, for a report.
+    /// The facts that count for an address, in words, for a report.
     pub fn explain(&self, address: &str, purpose: &str) -> Vec<String> {
         let mut facts = self.relevant(address, purpose);
         facts.sort_by_key(|(fact, _)| (fact.time, fact.order));
@@ -182,12 +182,12 @@ impl<'a> Oracle<'a> {
         found
     }
 
-    /// Whether this is the only address that the person who uses it ever used, or clearly the newest.
+    /// Whether this is the person's only address, or clearly the newest one.
     pub fn is_in_use(&self, address: &str) -> bool {
         self.people.is_in_use(address)
     }
 
-    /// Messages that name this address, or whose id or reference belongs to it.
+    /// The messages that name this address, or whose id or reference belongs to it.
     pub fn about(&self, address: &str) -> impl Iterator<Item = &Arrival<'a>> {
         let circle = self.people.circle(address);
         self.arrivals
@@ -204,7 +204,7 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// Without what only Proca's API shows and no look has met.
+/// Without messages that only Proca's API has and that no pass has shown.
 fn seen(mut arrivals: Vec<Arrival<'_>>) -> Vec<Arrival<'_>> {
     arrivals.retain(|arrival| match &arrival.message.content {
         Content::Api(AtProca::Lost(_)) => arrival.look > Look::Never,
@@ -215,10 +215,10 @@ fn seen(mut arrivals: Vec<Arrival<'_>>) -> Vec<Arrival<'_>> {
     arrivals
 }
 
-/// Whose a page is, only actions say.
+/// Only actions name the organisation of a page.
 fn pages(space: &Space, arrivals: &[Arrival<'_>]) -> BTreeSet<(&'static str, u64)> {
     let mut pages = BTreeSet::new();
-    // What only the API shows may stay unknown.
+    // A message that only the API shows may stay unknown.
     let is_sure = |arrival: &&Arrival<'_>| {
         arrival.look == Look::Ended || !matches!(arrival.message.content, Content::Api(_))
     };

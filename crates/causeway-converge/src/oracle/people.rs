@@ -1,8 +1,7 @@
-//! Who is who: which addresses belong together.
+//! Finds the addresses that belong to one person.
 //!
-//! The consent of an address is shared by all who use it, the people are not. An id that
-//! comes with a third address joins nobody. Ids count within their namespace. `contactRef` of `basic` contacts
-//! stands for one address.
+//! All users of an address share its consent, but stay separate people. An id that comes with a third address joins nobody.
+//! Ids count within their namespace. The `contactRef` of `basic` contacts stands for one address.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,39 +11,39 @@ use super::{
 };
 use crate::message::{Content, Id, Says, When};
 
-/// How many addresses of one id are still one person.
+/// Maximum number of addresses of one id that belong to one person.
 const MOST_ADDRESSES: usize = 2;
 
-/// Messages that came within so many milliseconds may be processed in another order (`docs/consent.md`: ten seconds).
+/// Messages within this time may be processed in another order, in milliseconds (`docs/consent.md`: ten seconds).
 const IN_TURN_MS: i64 = 10_000;
 
-/// How far what was said reaches to an address.
+/// Whether a statement counts for an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Relevance {
     No,
-    /// The documents do not say whether it reaches so far.
+    /// The documents do not say whether it counts.
     Maybe,
-    /// It was said by the person, at another address.
+    /// The person made it at another address.
     Person,
-    /// It was said at this address.
+    /// It was made at this address.
     Here,
 }
 
 pub struct People {
-    /// Addresses of an id, in the order in which they came.
+    /// The addresses of an id, in order of arrival.
     addresses: BTreeMap<Id, Vec<String>>,
     ids: BTreeMap<String, BTreeSet<Id>>,
     references: BTreeMap<Id, String>,
-    /// References whose address only Proca's API shows, in a list that may not have been read.
+    /// References whose address only Proca's API shows, in a list that the hub may not have read.
     doubtful: BTreeSet<Id>,
     all: BTreeSet<String>,
-    /// When an id used an address, by order of arrival; `None` where a date of the sender's counts.
+    /// When an id used an address, by order of arrival; `None` if a date of the sender counts.
     uses: BTreeMap<Id, Vec<(String, When, usize)>>,
     /// When an id first came with an address, in milliseconds since 1970.
     came: BTreeMap<(Id, String), i64>,
     /// The last message that names an address, by order of arrival.
     named: BTreeMap<String, usize>,
-    /// Addresses that a message without an id names, with a date of the sender's.
+    /// Addresses in messages without an id and with a date of the sender.
     dated: BTreeSet<String>,
 }
 
@@ -68,7 +67,7 @@ impl People {
                 Content::Api(_) => arrival.look,
                 _ => Look::Ended,
             };
-            // What the API no longer shows is about an action that is known, and names nobody.
+            // A message about an action that the API no longer shows names nobody; the action itself is known.
             if look == Look::Never {
                 continue;
             }
@@ -106,14 +105,14 @@ impl People {
         self.all.iter().map(String::as_str).collect()
     }
 
-    /// The address that a message names, itself or by reference.
+    /// The address that a message names, directly or by reference.
     pub fn resolved(&self, says: &Says) -> Option<String> {
         says.address
             .clone()
             .or_else(|| self.references.get(says.reference.as_ref()?).cloned())
     }
 
-    /// The address of a message is that of its reference, which the hub may not know.
+    /// Whether the address of a message comes from its reference, which the hub may not know.
     pub fn is_doubtful(&self, says: &Says) -> bool {
         says.address.is_none()
             && says
@@ -122,12 +121,12 @@ impl People {
                 .is_some_and(|reference| self.doubtful.contains(reference))
     }
 
-    /// Two ids of one namespace use this address: two people, one mailbox.
+    /// Whether two ids of one namespace use this address: two people with one mailbox.
     pub fn is_shared(&self, address: &str) -> bool {
         self.are_of_several(&[address])
     }
 
-    /// Those who use these addresses cannot all be one person: two ids are of one namespace.
+    /// Whether these addresses belong to several people, because two ids are of one namespace.
     fn are_of_several(&self, addresses: &[&str]) -> bool {
         let ids: BTreeSet<&Id> = addresses
             .iter()
@@ -142,7 +141,7 @@ impl People {
         self.addresses.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// The addresses that are linked with this one by any id, itself included, with the number of links in between.
+    /// The addresses that ids link with this one, including itself, with the number of links in between.
     fn linked(&self, address: &str) -> BTreeMap<String, usize> {
         let mut found = BTreeMap::from([(address.to_owned(), 0)]);
         let mut open = VecDeque::from([(address.to_owned(), 0)]);
@@ -159,8 +158,8 @@ impl People {
         found
     }
 
-    /// Those of them that are linked by ids' first two addresses only: a third one joins nobody, and hides no chain of
-    /// others.
+    /// Those addresses that are linked only by the first two addresses of ids: a third address joins nobody, and does not break
+    /// chains of others.
     fn joined(&self, address: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::from([address.to_owned()]);
         let mut open = vec![address.to_owned()];
@@ -185,12 +184,12 @@ impl People {
         pair.map(|(_, address)| address).collect()
     }
 
-    /// All addresses that may have anything to do with one.
+    /// All addresses that may affect one address.
     pub fn circle(&self, address: &str) -> BTreeSet<String> {
         self.linked(address).into_keys().collect()
     }
 
-    /// Whether a message names one of these addresses, itself or by id or reference.
+    /// Whether a message names one of these addresses, directly, by id or by reference.
     pub fn is_about(&self, says: &Says, circle: &BTreeSet<String>) -> bool {
         self.resolved(says)
             .is_some_and(|address| circle.contains(&address))
@@ -202,7 +201,7 @@ impl People {
 
     /// Whether a fact counts for an address.
     pub fn relevance(&self, fact: &Fact, address: &str, purpose: &str) -> Relevance {
-        // Which of several addresses a message means that names none, the documents say only for Proca's references.
+        // For a message without an address, the documents define the address only for Proca's references.
         if !fact.is_named && fact.address.is_some() {
             let linked = self.linked(address);
             if linked.len() > 1
@@ -217,7 +216,7 @@ impl People {
         if fact.kind == Kind::Suppressed {
             return self.relevance_of_suppression(fact, address);
         }
-        // A mailbox is shared; a telephone is not, and whose it is the address does not say.
+        // A mailbox may be shared, but a telephone is not, and the address does not identify its owner.
         if purpose != "email"
             && (self.is_shared(address) || fact.address.as_deref().is_some_and(|other| self.is_shared(other)))
         {
@@ -233,7 +232,7 @@ impl People {
             return by_id;
         }
         let Some(other) = fact.address.as_deref() else {
-            // Without an address it was said at any that the id ever had.
+            // Without an address, the statement is about any address that the id ever had.
             let linked = self.linked(address);
             let mut places = fact.id.iter().flat_map(|id| self.of(id));
             return if places.any(|place| linked.contains_key(place)) {
@@ -254,21 +253,21 @@ impl People {
         if nearest != Relevance::No {
             return nearest;
         }
-        // Over two links or more: a chain of ids, or a conflict somewhere in between.
+        // Two or more links: a chain of ids, or a conflict in between.
         match self.linked(address).get(other) {
             Some(distance) if *distance > 1 || self.joined(address).contains(other) => Relevance::Maybe,
             _ => Relevance::No,
         }
     }
 
-    /// Whether what was said with `id` (at `from`, if an address was named) counts for `address`, because of that id.
+    /// Whether a statement with `id` (at `from`, if the message names an address) counts for `address` because of this id.
     fn through(&self, id: &Id, from: Option<&str>, address: &str, kind: Kind) -> Relevance {
         let own = self.of(id);
         let Some(place) = own.iter().position(|other| other == address) else {
             return Relevance::No;
         };
         if own.len() > MOST_ADDRESSES {
-            // The first two may have been taken for one person before the third came; nobody else may be joined.
+            // The first two addresses may have been joined before the third arrived; no other may be joined.
             let is_pair = |place: usize| place < MOST_ADDRESSES || self.is_beside_pair(id, own, place);
             let from = from
                 .and_then(|from| own.iter().position(|other| other == from))
@@ -280,7 +279,7 @@ impl People {
                 Relevance::No
             };
         }
-        // Whether the addresses that count are those of the id, or of all that is known of the person, is not said.
+        // The documents do not say whether only the id's addresses count, or all addresses of the person.
         let is_crowded = self.linked(address).len() > MOST_ADDRESSES;
         if is_crowded || self.are_of_several(&[address, from.unwrap_or(address)]) {
             return Relevance::Maybe;
@@ -292,7 +291,7 @@ impl People {
         }
     }
 
-    /// Which addresses are an id's first two follows the order of processing.
+    /// The first two addresses of an id depend on the order of processing.
     fn is_beside_pair(&self, id: &Id, own: &[String], place: usize) -> bool {
         let came = |place: usize| {
             let address = own.get(place)?.clone();
@@ -303,7 +302,7 @@ impl People {
             .is_some_and(|(it, last)| it - last <= IN_TURN_MS)
     }
 
-    /// A suppression belongs to the address. Without one it belongs to that of the id, if there is only one.
+    /// A suppression belongs to its address. Without an address it belongs to the id's, if the id has only one.
     fn relevance_of_suppression(&self, fact: &Fact, address: &str) -> Relevance {
         match (&fact.address, &fact.id) {
             (Some(other), _) if other == address => Relevance::Here,
@@ -316,7 +315,7 @@ impl People {
         }
     }
 
-    /// Everybody who uses the address uses no other, or clearly came to it last.
+    /// Whether every user of the address has no other address, or clearly used this one last.
     pub fn is_in_use(&self, address: &str) -> bool {
         self.ids.get(address).into_iter().flatten().all(|id| {
             let own = self.of(id);
@@ -334,7 +333,7 @@ impl People {
         let is_dated = uses.iter().any(|(_, when, _)| *when != When::Arrival)
             || self.of(id).iter().any(|own| self.dated.contains(own));
         let last = uses.iter().max_by_key(|(_, _, order)| *order);
-        // A message that names another of the addresses alone may be of somebody who went back to it.
+        // A message with only another of the addresses may be of a person who uses that one again.
         let is_last_named = self
             .of(id)
             .iter()

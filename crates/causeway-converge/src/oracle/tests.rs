@@ -1,4 +1,4 @@
-//! The oracle against sentences of the documents.
+//! Tests the oracle against sentences of the documents.
 
 use super::*;
 use crate::{
@@ -30,7 +30,7 @@ fn message(source: usize, says: Says) -> Message {
     }
 }
 
-/// A plain word about an address, by an id if one is given.
+/// A plain statement about an address, with an optional id.
 fn word(what: What, at: Seconds, who: Option<Id>, address: &str) -> Message {
     let words = vec![Word::Plain {
         what,
@@ -48,7 +48,7 @@ fn word(what: What, at: Seconds, who: Option<Id>, address: &str) -> Message {
     )
 }
 
-/// An action on page 1 (ours) with an opt-in.
+/// An action on page 1 (an own page) with an opt-in.
 fn statement(opt_in: Option<bool>, given: Seconds) -> Statement {
     Statement {
         is_event: false,
@@ -92,7 +92,7 @@ fn verdict(messages: &[Message], address: &str, policy: Policy) -> Verdict {
     )
 }
 
-/// Asks about these messages, which came a minute after one another unless `change` says otherwise.
+/// The verdict for these messages, which arrived a minute after one another unless `change` says otherwise.
 fn with_oracle<T>(
     messages: &[Message],
     change: impl Fn(&mut Arrival<'_>),
@@ -155,7 +155,7 @@ fn may(messages: &[Message]) -> Verdict {
 use Verdict::{Allowed, Forbidden, Open};
 
 #[test]
-fn the_newest_word_counts_and_against_writing_wins_a_tie() {
+fn the_newest_statement_counts_and_an_opt_out_wins_a_tie() {
     let (yes, no) = (
         |at| word(What::OptIn, at, None, "a@example.org"),
         |at| word(What::Unsubscribed, at, None, "a@example.org"),
@@ -187,18 +187,18 @@ fn a_suppression_ends_only_by_a_later_double_opt_in() {
 
 #[test]
 fn a_suppression_belongs_to_its_address() {
-    let told = [
+    let messages = [
         word(What::OptIn, -5000, Some(id("7")), "a@example.org"),
         word(What::Complained, -4000, Some(id("7")), "a@example.org"),
         word(What::DoubleOptIn, -3000, Some(id("7")), "b@example.org"),
         word(What::OptIn, -2000, Some(id("7")), "a@example.org"),
     ];
-    assert_eq!(verdict(&told, "a@example.org", Policy::OptIn), Forbidden);
-    assert_eq!(verdict(&told, "b@example.org", Policy::OptIn), Allowed);
+    assert_eq!(verdict(&messages, "a@example.org", Policy::OptIn), Forbidden);
+    assert_eq!(verdict(&messages, "b@example.org", Policy::OptIn), Allowed);
 }
 
 #[test]
-fn an_opt_out_is_the_persons_and_reaches_former_addresses() {
+fn an_opt_out_counts_for_the_persons_former_addresses() {
     let said = [
         word(What::OptIn, -900, Some(id("7")), "a@example.org"),
         word(What::OptIn, -800, Some(id("7")), "b@example.org"),
@@ -386,7 +386,7 @@ fn an_id_with_three_addresses_carries_no_opt_in_to_the_third() {
 }
 
 #[test]
-fn which_two_addresses_an_id_keeps_is_open_for_ten_seconds() {
+fn the_first_two_addresses_of_an_id_are_undecided_for_ten_seconds() {
     let said = [
         word(What::OptIn, -900, Some(id("5")), "a@example.org"),
         word(What::Declined, -800, Some(id("5")), "b@example.org"),
@@ -406,7 +406,7 @@ fn which_two_addresses_an_id_keeps_is_open_for_ten_seconds() {
     assert_eq!(after(10_001), Forbidden);
 }
 
-/// What only Proca's API shows: an action with an opt-in, and its loss.
+/// A message that only Proca's API shows: an action with an opt-in that the broker lost.
 fn at_proca(what: AtProca, says: Says) -> Message {
     Message {
         content: Content::Api(what),
@@ -430,7 +430,7 @@ fn after_look(messages: &[Message], look: Look) -> Verdict {
 }
 
 #[test]
-fn what_only_the_api_shows_counts_when_a_list_had_it() {
+fn a_message_that_only_the_api_shows_counts_when_a_list_had_it() {
     let lost = [lost(Some(true))];
     assert_eq!(after_look(&lost, Look::Never), Forbidden);
     assert_eq!(after_look(&lost, Look::Begun), Open);
@@ -462,7 +462,7 @@ fn a_reference_that_only_the_api_shows_reaches_its_address_when_a_list_had_it() 
 }
 
 #[test]
-fn a_rejection_may_be_dated_by_any_look_after_it() {
+fn a_rejection_may_be_dated_by_any_later_pass() {
     let rejected = |gone: AtProca| {
         let words = vec![Word::NotMe];
         let says = Says {
@@ -490,7 +490,7 @@ fn a_rejection_may_be_dated_by_any_look_after_it() {
 }
 
 #[test]
-fn a_date_to_come_may_hold_for_an_opt_out_and_not_for_an_opt_in() {
+fn a_future_date_may_count_for_an_opt_out_and_not_for_an_opt_in() {
     let event = |status, changed| {
         signed(Statement {
             is_event: true,
@@ -501,7 +501,7 @@ fn a_date_to_come_may_hold_for_an_opt_out_and_not_for_an_opt_in() {
         })
     };
     let said = [event("unsub", 2 * DAY), event("double_opt_in", 3 * DAY)];
-    // Too long after one another for the click to be a scanner's.
+    // Too far apart for the click to be a scanner's.
     let change = |arrival: &mut Arrival<'_>| {
         arrival.at += i64::try_from(arrival.order).unwrap_or(0) * 600_000;
         arrival.stamped = arrival.at;
@@ -551,7 +551,7 @@ fn a_third_address_hides_no_chain_of_two_ids() {
         said.extend(order.map(|address| with("member", address)));
         verdict(&said, "c@example.org", Policy::OptIn)
     };
-    // a and b are one person by one id, b and c by the other; that a came with the second, too, changes nothing.
+    // One id joins a and b, the other joins b and c. The second id also came with a, which changes nothing.
     assert_eq!(to_c(["b@example.org", "c@example.org", "a@example.org"]), Open);
     assert_eq!(
         to_c(["a@example.org", "b@example.org", "c@example.org"]),

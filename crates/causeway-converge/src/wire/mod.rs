@@ -1,4 +1,4 @@
-//! How messages look on the wire.
+//! Renders messages as bytes.
 
 mod proca;
 
@@ -12,18 +12,18 @@ use crate::{
 
 pub use proca::{KEYSTORE, contact as proca_contact, custom_fields, sealed};
 
-/// Where a history runs: what differs between two runs of the same history.
+/// The values that differ between two runs of the same history.
 #[derive(Debug, Clone)]
 pub struct Place {
-    /// In front of all names: several histories share a hub.
+    /// A prefix of all names, because several histories share a hub.
     pub slot: String,
-    /// Seconds since 1970 that all times of the history are counted from: midnight of the day of the run (UTC).
+    /// The start of the history's times, in seconds since 1970: midnight (UTC) of the day of the run.
     pub start: Seconds,
     /// Number of the first organisation; the others follow.
     pub first_org: u32,
 }
 
-/// What is sent.
+/// A rendered message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Wire {
     /// An HTTP request to the listener.
@@ -42,7 +42,7 @@ pub enum Wire {
     },
     /// A row of a file.
     Row(Vec<(String, String)>),
-    /// Nothing: only Proca's API shows it.
+    /// Nothing is sent, because only Proca's API shows it.
     Nothing,
 }
 

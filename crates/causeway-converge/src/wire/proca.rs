@@ -1,4 +1,4 @@
-//! Messages as Proca publishes them.
+//! Renders messages in the format of Proca.
 
 use crypto_box::{PublicKey, SalsaBox, SecretKey, aead::Aead};
 use data_encoding::BASE64URL_NOPAD;
@@ -26,7 +26,7 @@ fn key(first: u8) -> SecretKey {
     SecretKey::from(bytes)
 }
 
-/// What identifies the contact and says who they are, without the fields of consent.
+/// The contact's identifiers and personal data, without the fields of consent.
 pub fn contact(proca: &Proca) -> Json {
     json!({ "firstName": proca.first_name, "lastName": "Example", "email": proca.email, "country": "DE", "area": "DE",
         "postcode": "10115" })
@@ -61,7 +61,7 @@ fn page(proca: &Proca) -> Json {
         "thankYouTemplateRef": null, "supporterConfirmTemplate": null })
 }
 
-/// What was typed into an action's own fields.
+/// The custom fields of an action.
 pub fn custom_fields(proca: &Proca, place: &Place) -> Json {
     let mut fields = json!({});
     if let Some((name, value)) = &proca.extra {

@@ -341,7 +341,10 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Decision>, Er
         let doc = causeway_core::contact::Contact {
             // A page that cannot be read is no own page, so that no consent is assumed.
             fields: from_json(&doc).unwrap_or_else(|_| {
-                tracing::error!(page.id = id, "a page cannot be read; it does not count as an own page");
+                tracing::error!(
+                    page.id = id,
+                    "a page cannot be read; it does not count as an own page"
+                );
                 BTreeMap::new()
             }),
             ..Default::default()

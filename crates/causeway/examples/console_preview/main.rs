@@ -1,7 +1,7 @@
 //! Serves the console over invented figures, for those who change its looks:
 //! `CAUSEWAY_TEMPLATES=crates/causeway cargo run -p causeway --example console_preview -- [empty|calm|troubled] [PORT]`
 
-mod pretend;
+mod fake_store;
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use causeway::{
     web::console::{self, ConsoleState},
 };
 use causeway_core::{clock::Clock, source::Stop};
-use pretend::{Pretend, Scene};
+use fake_store::{FakeStore, Scene};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -24,7 +24,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let port: u16 = arguments.next().map_or(Ok(8484), |port| port.parse())?;
     let clock = Arc::new(SystemClock);
-    let views = Pretend::new(scene, clock.now());
+    let views = FakeStore::new(scene, clock.now());
     let metrics = Arc::new(Metrics::new());
     let router = console::router(ConsoleState {
         sources: views.sources(&metrics),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, print_line},
 };
 use anyhow::Context as _;
 
@@ -20,7 +20,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     if args.file.exists() {
         let text = format!(
-            "{} exists already; a backup never overwrites: give another name",
+            "{} exists already, and a backup never overwrites a file: give another name",
             args.file.display()
         );
         return Err(Failure::Usage(text));
@@ -32,6 +32,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let bytes = std::fs::metadata(&args.file)
         .map(|file| file.len())
         .unwrap_or_default();
-    say(&format!("{} written, {bytes} bytes", args.file.display()));
+    print_line(&format!("{} written, {bytes} bytes", args.file.display()));
     Ok(())
 }

@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{Context, say, say_json},
+    context::{Context, print_json, print_line},
 };
 use crate::sources;
 
@@ -18,7 +18,7 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Prints everything in the file that `serve` would refuse. Reads the secrets that are available here; connects to
+    /// Prints every error in the file that would stop `serve`. Reads the secrets that are available here; connects to
     /// nothing.
     #[command(after_help = "Example: causeway --config causeway.toml config check")]
     Check,
@@ -52,12 +52,12 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
                 return Err(Failure::Config(wrong));
             }
             for absent in absent {
-                say(&format!("not checked, because it is missing here: {absent}"));
+                print_line(&format!("not checked, because it is missing here: {absent}"));
             }
             for warning in crate::config::warnings(&config) {
-                say(&format!("warning: {warning}"));
+                print_line(&format!("warning: {warning}"));
             }
-            say(&format!(
+            print_line(&format!(
                 "{} is good: {} source(s), {} destination(s){}",
                 config.path.display(),
                 config.sources.len(),
@@ -68,9 +68,11 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
                 }
             ));
         }
-        Verb::Sample { kind: None } => say(include_str!("../../../../samples/causeway.toml").trim_end()),
-        Verb::Sample { kind: Some(kind) } => say(sample(kind)?.trim_end()),
-        Verb::Schema => say_json(&crate::config::schema())?,
+        Verb::Sample { kind: None } => {
+            print_line(include_str!("../../../../samples/causeway.toml").trim_end());
+        }
+        Verb::Sample { kind: Some(kind) } => print_line(sample(kind)?.trim_end()),
+        Verb::Schema => print_json(&crate::config::schema())?,
         Verb::Diff(args) => super::config_diff::run(args).await?,
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! `causeway config diff OLD NEW`: what would change.
+//! `causeway config diff OLD NEW`: shows which deliveries a new configuration would change.
 
 mod show;
 
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::{
     Failure,
     config_diff::show::{sample_json, tell_counts, tell_sample},
-    context::{say_json, until_signal},
+    context::{print_json, until_signal},
     test::colour,
 };
 use crate::{
@@ -63,10 +63,12 @@ pub(super) struct Args {
 const BATCH: u32 = 100;
 
 fn span(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|_| "write it as 7d, 12h or 2w".to_owned())?;
+    let span: Span = text
+        .parse()
+        .map_err(|_| "not a span of time: write it as 7d, 12h or 2w".to_owned())?;
     match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
         Ok(duration) if duration.is_positive() => Ok(span),
-        _ => Err("must be a number of days, hours or weeks".to_owned()),
+        _ => Err("not a number of days, hours or weeks: write it as 7d, 12h or 2w".to_owned()),
     }
 }
 
@@ -89,7 +91,7 @@ async fn diff(args: &Args) -> Result<(), Failure> {
         .and_then(|duration| to.checked_sub(duration).ok())
         .unwrap_or(Timestamp::MIN);
     let count = stored.count(from).await?;
-    // Copies of everybody stay where the store is.
+    // The comparison copies everybody's data, so the copy stays in the store's own folder.
     let parent = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -116,7 +118,7 @@ async fn diff(args: &Args) -> Result<(), Failure> {
             .iter()
             .map(|sample| sample_json(sample, args.show_personal))
             .collect();
-        return say_json(&json!({
+        return print_json(&json!({
             "from": from, "to": to, "changes": changes.counts.changes(), "counts": changes.counts, "samples": samples,
         }));
     }
@@ -132,12 +134,12 @@ fn load(path: &Path) -> Result<Config, Failure> {
     config::load(path).map_err(Failure::Config)
 }
 
-/// What is compared, and how.
+/// The two configurations of the comparison, and its options.
 struct Compared {
     from: Timestamp,
     to: Timestamp,
     no_earlier: bool,
-    /// One of the two has automations, which may put something off.
+    /// One of the two configurations has automations, whose steps may be delayed.
     has_turns: bool,
 }
 
@@ -171,16 +173,16 @@ async fn compare(
         batch.run(&mut changes).await?;
         bar.inc(seen);
     }
-    changes.pass(span.from, false).await?;
-    changes.pass(span.to, true).await?;
+    changes.advance(span.from, false).await?;
+    changes.advance(span.to, true).await?;
     Ok(changes)
 }
 
-/// The message, if it is there and came from outside.
+/// The message, unless it was deleted or was made by the hub itself.
 fn worth_running(counts: &mut Counts, record: &StoredMessage, is_earlier: bool) -> Option<Envelope> {
     let counted = u64::from(!is_earlier);
     if record.state == InboxState::Duplicate {
-        // It had no effect, and has none now.
+        // A duplicate has no effect under either configuration.
         counts.repeats += counted;
         return None;
     }
@@ -195,7 +197,7 @@ fn worth_running(counts: &mut Counts, record: &StoredMessage, is_earlier: bool) 
     Some(envelope.clone())
 }
 
-/// Messages that are run at once. Automations have their turns between two batches.
+/// Messages in one batch. Timers and scheduled automations fire between two batches.
 #[derive(Default)]
 struct Batch {
     is_earlier: bool,
@@ -204,7 +206,7 @@ struct Batch {
 }
 
 impl Batch {
-    /// Turns of automations are to be late by a minute at most.
+    /// Longest delay of a timer or a scheduled automation: a batch covers at most this span of arrival times.
     fn is_over(&self, next: Timestamp, span: &Compared) -> bool {
         self.begins.is_some_and(|begins| {
             let is_long = next.duration_since(begins) > SignedDuration::from_mins(1);
@@ -221,7 +223,7 @@ impl Batch {
     async fn run(&mut self, changes: &mut Changes) -> Result<(), Failure> {
         let batch = std::mem::take(self);
         if let Some(begins) = batch.begins {
-            changes.pass(begins, !batch.is_earlier).await?;
+            changes.advance(begins, !batch.is_earlier).await?;
         }
         if batch.is_earlier {
             let envelopes = batch.records.into_iter().map(|(_, envelope)| envelope);
@@ -233,7 +235,7 @@ impl Batch {
     }
 }
 
-/// Shown only where somebody looks.
+/// A progress bar; it is hidden unless standard error is a terminal.
 fn bar(count: StoredCount, no_earlier: bool) -> ProgressBar {
     let bar = ProgressBar::new(count.since + if no_earlier { 0 } else { count.before });
     let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {pos} of {len} messages  {eta} left");

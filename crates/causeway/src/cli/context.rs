@@ -1,4 +1,4 @@
-//! What commands share: the configuration, the store, printing, and how they fail.
+//! Shared by all commands: opening the configuration and the store, printing, and failures with their exit codes.
 
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc};
 
@@ -13,23 +13,23 @@ pub(super) struct Context {
     pub config: PathBuf,
 }
 
-/// How a command fails: the exit code follows from which.
+/// Why a command fails. The variant decides the exit code.
 pub(super) enum Failure {
     /// Wrong usage: exit code 2.
     Usage(String),
     /// Wrong configuration, one line each: exit code 2.
     Config(Vec<FileError>),
-    /// It was tried and did not work: exit code 1.
+    /// The command ran and failed: exit code 1.
     Failed(anyhow::Error),
-    /// Everything was said already: exit code 1.
-    Said,
-    /// It was done, but a person has to look at a part of it, and all of that was said: exit code 3.
+    /// The command failed and has already printed why: exit code 1.
+    Reported,
+    /// The command succeeded except for a part that a person must look at, and has already printed it: exit code 3.
     Partly,
 }
 
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        // What a start refuses is as wrong as what reading refuses.
+        // An error that only `serve` finds counts as a configuration error, like one found while reading the file.
         match error.downcast::<FileError>() {
             Ok(error) => Self::Config(vec![error]),
             Err(error) => Self::Failed(error),
@@ -47,20 +47,20 @@ impl Failure {
     pub(super) fn report(self) -> ExitCode {
         match self {
             Self::Usage(text) => {
-                complain(&format!("error: {text}"));
+                print_error(&format!("error: {text}"));
                 ExitCode::from(2)
             }
             Self::Config(errors) => {
                 for error in errors {
-                    complain(&format!("error: {error}"));
+                    print_error(&format!("error: {error}"));
                 }
                 ExitCode::from(2)
             }
             Self::Failed(error) => {
-                complain(&format!("error: {error:#}"));
+                print_error(&format!("error: {error:#}"));
                 ExitCode::from(1)
             }
-            Self::Said => ExitCode::from(1),
+            Self::Reported => ExitCode::from(1),
             Self::Partly => ExitCode::from(3),
         }
     }
@@ -71,20 +71,20 @@ impl Context {
         crate::config::load(&self.config).map_err(Failure::Config)
     }
 
-    /// Opens the store to change something in it, beside a hub that may be running. There has to be one.
+    /// Opens an existing store for writing. A hub may be running on it.
     pub(super) async fn open(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         crate::hub::existing_store(config).map_err(Failure::Failed)?;
         self.open_or_make(config).await
     }
 
-    /// For what brings something in: makes the store if there is none yet.
+    /// Opens the store for writing and creates it if it is missing: for commands that bring messages in.
     pub(super) async fn open_or_make(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         crate::hub::open_store_beside(config)
             .await
             .map_err(Failure::Failed)
     }
 
-    /// Opens the store for questions only.
+    /// Opens the store read-only.
     pub(super) async fn open_to_read(&self, config: &Config) -> Result<Arc<SqliteStore>, Failure> {
         crate::hub::open_store_to_read(config)
             .await
@@ -92,8 +92,8 @@ impl Context {
     }
 }
 
-/// Ends a command that holds a private copy of people's data when a signal asks it to stop: it is dropped, and with it the
-/// copy. A second signal ends the program at once, also where the command does not yield.
+/// Stops a command that holds a private copy of people's data at a signal: dropping the command deletes the copy.
+/// A second signal ends the program at once, even while the command does not yield.
 pub(super) async fn until_signal<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let listen = |kind| signal(kind).context("listening for signals");
     let mut interrupt = listen(SignalKind::interrupt())?;
@@ -123,14 +123,14 @@ pub(super) async fn until_signal<T>(command: impl Future<Output = Result<T, Fail
 }
 
 /// Prints a line to standard output. A closed pipe (`| head`) is not a failure.
-pub(crate) fn say(line: &str) {
-    // No reader is left.
+pub(crate) fn print_line(line: &str) {
+    // Nobody reads the output any more (`| head`).
     drop(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
 /// Prints a line to standard error.
-pub(super) fn complain(line: &str) {
-    // No reader is left.
+pub(super) fn print_error(line: &str) {
+    // Nobody reads the output any more (`| head`).
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 
@@ -140,8 +140,8 @@ pub(super) fn counted(number: u64, one: &str, many: &str) -> String {
 }
 
 /// Prints a value as JSON, for scripts.
-pub(super) fn say_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+pub(super) fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::Failed(error.into()))?;
-    say(&text);
+    print_line(&text);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `causeway delivery`: deliveries and the lanes they wait in.
+//! `causeway delivery`: lists, retries and discards deliveries; pauses and resumes lanes.
 
 use causeway_core::{
     clock::Clock,
@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueEnum};
 
 use super::{
     Failure,
-    context::{Context, counted, say, say_json},
+    context::{Context, counted, print_json, print_line},
     trace::contact_in_words,
 };
 use crate::{clock::SystemClock, config::Config};
@@ -109,7 +109,7 @@ impl Filter {
         Ok(self.rule_of(destination))
     }
 
-    /// Also of a destination that was renamed or taken out: what was planned for it is still there.
+    /// Accepts a renamed or removed destination, too: its deliveries are still stored.
     async fn rule_with_gone(self, config: &Config, views: &dyn Views) -> Result<DeliveryFilter, Failure> {
         let destination = match self.destination.as_deref() {
             None => None,
@@ -134,10 +134,10 @@ impl Filter {
         }
     }
 
-    /// For verbs that change things: no filter at all is more likely a slip than a wish.
+    /// Requires a filter for commands that change deliveries: a missing one is more likely a slip than intended.
     fn required(self) -> Result<Self, Failure> {
         if self.is_empty() {
-            let text = "name the deliveries: by number, --destination, --state or --reason";
+            let text = "no deliveries named: give numbers, --destination, --state or --reason";
             return Err(Failure::Usage(text.to_owned()));
         }
         Ok(self)
@@ -156,7 +156,7 @@ pub(super) fn known(config: &Config, name: &str) -> Result<Name, Failure> {
     )))
 }
 
-/// The names, or that there are none.
+/// The names, or a text that says that there are none.
 pub(super) fn listed(names: &[&str]) -> String {
     if names.is_empty() {
         "none".to_owned()
@@ -169,7 +169,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let store = match args.verb {
         Verb::List { .. } => context.open_to_read(&config).await?,
-        // Before the first start, so that nothing is sent then.
+        // A pause is allowed before the first start of the hub: then the start sends nothing.
         Verb::Pause { .. } => context.open_or_make(&config).await?,
         _ => context.open(&config).await?,
     };
@@ -180,14 +180,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 .deliveries(filter.rule_with_gone(&config, &*store).await?, limit)
                 .await?;
             if json {
-                return say_json(&rows);
+                return print_json(&rows);
             }
-            say(&format!(
+            print_line(&format!(
                 "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {:<12} reason",
                 "delivery", "record", "destination", "kind", "state", "attempts", "contact"
             ));
             for row in rows {
-                say(&format!(
+                print_line(&format!(
                     "{:>9} {:>9} {:<18} {:<11} {:<10} {:>8}  {:<12} {}",
                     row.id.0,
                     row.inbox_id.0,
@@ -205,7 +205,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 .retry_deliveries(filter.required()?.rule(&config)?, now)
                 .await?;
             let are = if rows == 1 { "is" } else { "are" };
-            say(&format!(
+            print_line(&format!(
                 "{} {are} due now",
                 counted(rows, "delivery", "deliveries")
             ));
@@ -213,20 +213,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Verb::Discard { filter, why } => {
             let filter = filter.required()?.rule_with_gone(&config, &*store).await?;
             let rows = store.discard_deliveries(filter, &why, now).await?;
-            say(&format!("{} discarded", counted(rows, "delivery", "deliveries")));
+            print_line(&format!("{} discarded", counted(rows, "delivery", "deliveries")));
         }
         Verb::Pause { destination } => {
             let name = known(&config, &destination)?;
             let halted = store.lanes().await?.remove(&name).and_then(|state| state.halted);
             store.set_lane(&name, LaneState { paused: true, halted }).await?;
-            say(&format!(
+            print_line(&format!(
                 "{name} is paused; `causeway delivery resume {name}` sends again"
             ));
         }
         Verb::Resume { destination } => {
             let name = known(&config, &destination)?;
             store.set_lane(&name, LaneState::default()).await?;
-            say(&format!("{name} sends again"));
+            print_line(&format!("{name} sends again"));
         }
     }
     Ok(())

@@ -8,7 +8,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, print_line},
     delivery::known,
 };
 use crate::clock::SystemClock;
@@ -33,8 +33,8 @@ enum Verb {
     /// Creates the tables that a destination writes to, if they are missing. Never changes or drops one.
     #[command(after_help = "Example: causeway destination create members-db")]
     Create { destination: String },
-    /// Forgets which people were sent to a destination that is no longer in the configuration, or in the people's
-    /// workspace. Use it when these people are deleted there. Until then `doctor` and the console list the destination,
+    /// Deletes the record of who was sent to a destination that is no longer in the configuration, or in the people's
+    /// workspace. Use it after these people were deleted there. Until then `doctor` and the console list the destination,
     /// because no opt-out reaches it.
     #[command(after_help = "Example: causeway destination forget old-newsletter")]
     Forget { destination: String },
@@ -44,13 +44,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::Kinds => {
             for kind in kinds::KINDS {
-                say(&format!("{:<12} {}", kind.name, kind.summary));
+                print_line(&format!("{:<12} {}", kind.name, kind.summary));
                 let words: Vec<&str> = kind
                     .supported_changes
                     .iter()
                     .map(|change| change.as_str())
                     .collect();
-                say(&format!("{:<12} consent: {}", "", words.join(", ")));
+                print_line(&format!("{:<12} consent: {}", "", words.join(", ")));
             }
         }
         Verb::Sample { kind } => {
@@ -61,7 +61,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                     names.join(", ")
                 ))
             })?;
-            say(found.sample.trim_end());
+            print_line(found.sample.trim_end());
         }
         Verb::Create { destination } => create(context, &destination).await?,
         Verb::Forget { destination } => forget(context, &destination).await?,
@@ -85,7 +85,7 @@ async fn forget(context: &Context, destination: &str) -> Result<(), Failure> {
         1 => "1 person is".to_owned(),
         people => format!("{people} people are"),
     };
-    say(&format!("{people} forgotten at {destination}."));
+    print_line(&format!("{people} forgotten at {destination}."));
     Ok(())
 }
 
@@ -110,10 +110,10 @@ async fn create(context: &Context, destination: &str) -> Result<(), Failure> {
     for statement in
         (create.statements)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?
     {
-        say(&statement);
+        print_line(&statement);
     }
     let run = (create.run)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?;
     run.await.map_err(|error| anyhow::anyhow!("{error}"))?;
-    say("All tables exist.");
+    print_line("All tables exist.");
     Ok(())
 }

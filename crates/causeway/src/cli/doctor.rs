@@ -1,4 +1,4 @@
-//! `causeway doctor`: tries everything that the configuration names.
+//! `causeway doctor`: checks everything that the configuration names.
 
 mod consent_from;
 mod flow;
@@ -16,7 +16,7 @@ use jiff::SignedDuration;
 
 use super::{
     Failure,
-    context::{Context, counted, say},
+    context::{Context, counted, print_line},
 };
 use crate::{
     clock::SystemClock,
@@ -25,12 +25,14 @@ use crate::{
     sources,
 };
 
-/// Opens the store if there is one, reads secrets and keystores, asks the broker for each queue and Proca's API where
-/// `reconcile` names it, and has each destination prove address and credentials. Takes no message and sends none. Prints `ok` or
-/// `BAD` for each, `WARN` and `note` for what you should know although it works; exit code 1 if one is bad.
-/// What stands in the way of deliveries by the store is printed, too: a halted destination is bad, dead messages and deliveries are
-/// warnings. For each rule of `consent_from` it says in how many of the last 200 messages the field was; `look` stands before one that
-/// may be wrong.
+/// Checks the store, secrets, keystores, each queue at the broker, Proca's API if `reconcile` uses it, and the address
+/// and credentials of each destination. Takes no message and sends none.
+///
+/// Prints one line for each check: `ok`, `BAD` (exit code 1), `WARN` or `note`. A halted destination is BAD, dead
+/// messages and deliveries are a WARN.
+///
+/// For each rule of `consent_from` it prints how many of the last 200 messages had the field. A line that begins with
+/// `look` names a rule that may be wrong.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway doctor")]
 pub(super) struct Args {
@@ -44,24 +46,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let timeout = Duration::from_secs(args.timeout);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut well = true;
-    say(&format!("ok    configuration {}", config.path.display()));
+    print_line(&format!("ok    configuration {}", config.path.display()));
 
     if let Err(none) = crate::hub::existing_store(&config) {
-        say(&format!("ok    store: {none:#}"));
+        print_line(&format!("ok    store: {none:#}"));
     } else {
         well &= store(context, &config).await?;
     }
     for (name, source) in &config.sources {
         let label = format!("source {name}");
         well &= match sources::prove(&config, name, source, &clock) {
-            Ok(None) => told(&label, Ok(Ok(())), timeout),
+            Ok(None) => report(&label, Ok(Ok(())), timeout),
             Ok(Some(source)) => {
                 let mut remarks = Vec::new();
                 let checked = tokio::time::timeout(timeout, source.check()).await;
                 let checked = checked.map(|checked| checked.map(|found| remarks = found));
-                let is_well = told(&label, checked, timeout);
+                let is_well = report(&label, checked, timeout);
                 for remark in &remarks {
-                    say_remark(&label, remark);
+                    print_remark(&label, remark);
                 }
                 is_well
             }
@@ -78,29 +80,29 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         };
         match (destination.kind.connect)(&context, &destination.table) {
             Ok(connected) => {
-                well &= told(
+                well &= report(
                     &label,
                     tokio::time::timeout(timeout, connected.check()).await,
                     timeout,
                 );
                 for remark in connected.remarks() {
-                    say(&format!("note  {label}: {remark}"));
+                    print_line(&format!("note  {label}: {remark}"));
                 }
             }
             Err(error) => well = bad(&label, &config.error_in("destination", name, error).to_string()),
         }
     }
-    if well { Ok(()) } else { Err(Failure::Said) }
+    if well { Ok(()) } else { Err(Failure::Reported) }
 }
 
-fn told(
+fn report(
     label: &str,
     result: Result<Result<(), CheckError>, tokio::time::error::Elapsed>,
     timeout: Duration,
 ) -> bool {
     match result {
         Ok(Ok(())) => {
-            say(&format!("ok    {label}"));
+            print_line(&format!("ok    {label}"));
             true
         }
         Ok(Err(error)) => bad(label, &error.to_string()),
@@ -108,15 +110,15 @@ fn told(
     }
 }
 
-fn say_remark(label: &str, remark: &Remark) {
+fn print_remark(label: &str, remark: &Remark) {
     let mark = if remark.is_warning { "WARN" } else { "note" };
-    say(&format!("{mark}  {label}: {}", remark.text));
+    print_line(&format!("{mark}  {label}: {}", remark.text));
 }
 
-/// For how long a person that reconciliation found gone is listed.
+/// Days for which `doctor` lists a person whom reconciliation no longer found in Proca.
 const GONE_DAYS: i64 = 30;
 
-/// People who are still here and no longer in the system that they came from.
+/// Lists contacts that are no longer in the system that they came from.
 async fn gone(views: &dyn Views) -> Result<(), StoreError> {
     let since = SystemClock.now() - SignedDuration::from_hours(24 * GONE_DAYS);
     for person in views.gone_contacts(since).await? {
@@ -127,24 +129,24 @@ async fn gone(views: &dyn Views) -> Result<(), StoreError> {
             noticed_at,
         } = person;
         let text = format!(
-            "contact {contact} is no longer in Proca (noticed at {noticed_at}, message {message}): opted out here; if they asked to \
-             be erased, `causeway contact erase` erases them here, too, and `causeway trace {message}` shows who it is"
+            "contact {contact} is no longer in Proca (noticed at {noticed_at}, message {message}): they are opted out here. If they asked to \
+             be erased, run `causeway contact erase` here, too; `causeway trace {message}` shows who it is"
         );
         let remark = Remark {
             is_warning: true,
             text,
         };
-        say_remark(&format!("source {source}"), &remark);
+        print_remark(&format!("source {source}"), &remark);
     }
     Ok(())
 }
 
 fn bad(label: &str, reason: &str) -> bool {
-    say(&format!("BAD   {label}: {reason}"));
+    print_line(&format!("BAD   {label}: {reason}"));
     false
 }
 
-/// Whether the clock agrees with what is stored, and with itself as far as the hub saw.
+/// Checks that no stored time lies in the future, and that the hub saw no jump of the system clock.
 fn clock(health: &StoreHealth, now: Timestamp) -> bool {
     let ahead = health.newest.map(|newest| newest.duration_since(now));
     match (&health.clock_alarm, ahead) {
@@ -153,24 +155,24 @@ fn clock(health: &StoreHealth, now: Timestamp) -> bool {
             "clock",
             &format!(
                 "the newest entry of the store lies {:#} in the future: the system clock is behind, or was ahead when it was \
-                 written. Set the clock right; a hub that runs then dates back what was dated ahead, and one that is stopped does so \
+                 written. Set the clock right. A running hub then corrects the dates that lie in the future; a stopped hub does so \
                  at its start",
                 SignedDuration::from_secs(ahead.as_secs())
             ),
         ),
         _ => {
-            say("ok    clock");
+            print_line("ok    clock");
             true
         }
     }
 }
 
-/// No fault of the hub, and yet somebody may wait for an answer.
+/// Lists messages that name erased people: not an error, but somebody may have signed again and expect an answer.
 fn turned_away(overview: &Overview) {
     for (name, counts) in &overview.sources {
         let lately = counts.turned_away_lately;
         if lately > 0 {
-            say(&format!(
+            print_line(&format!(
                 "note  source {name}: {lately} messages of the last 7 days name people who were erased and were turned away; \
                  `causeway trace NUMBER` shows why, the log and the console have the numbers"
             ));
@@ -178,12 +180,12 @@ fn turned_away(overview: &Overview) {
     }
 }
 
-/// A destination that still believes that it may use people's data, because it could not be reached or refused.
+/// The destination may still use people's data, because it rejected the withdrawal or could not be reached.
 fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> String {
     let withdrawals = if number == 1 {
-        "1 withdrawal (opt-out or suppression) was tried and given up".to_owned()
+        "1 withdrawal (opt-out or suppression) is dead".to_owned()
     } else {
-        format!("{number} withdrawals (opt-outs and suppressions) were tried and given up")
+        format!("{number} withdrawals (opt-outs and suppressions) are dead")
     };
     let todo = if is_configured {
         format!("fix the cause, then causeway delivery retry --destination {name} --state dead")
@@ -193,7 +195,7 @@ fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> St
              --why 'done by hand'"
         )
     };
-    format!("{withdrawals}, and the destination has these people: {todo}")
+    format!("{withdrawals}, and the destination still has these people: {todo}")
 }
 
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
@@ -201,7 +203,7 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
         Ok(store) => match store.health().await {
             Ok(health) => {
                 let path = config.store_path();
-                say(&format!(
+                print_line(&format!(
                     "ok    store {} ({} bytes)",
                     path.display(),
                     health.bytes
@@ -219,7 +221,7 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                 }
                 for (name, number) in store.by_hand().await? {
                     let reason = format!(
-                        "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name}), or repair the \
+                        "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name}), or fix the \
                          mapping and run causeway delivery retry --destination {name} --state skipped",
                         counted(number, "withdrawal", "withdrawals")
                     );
@@ -238,17 +240,17 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     );
                     well = bad("identities", &reason);
                 }
-                // Where there are none, it is said of the source.
+                // A source without decoders was reported above.
                 if let Ok(decoders) = sources::decoders(config) {
                     for source in config.sources.keys() {
                         let lines = consent_from::lines(source, &decoders, &*store).await?;
                         for line in &lines {
-                            say(line);
+                            print_line(line);
                         }
                     }
                 }
                 for text in sources::abandoned(config, overview.sources.keys(), &store.namespaces().await?) {
-                    say(&format!("WARN  identities: {text}"));
+                    print_line(&format!("WARN  identities: {text}"));
                 }
                 gone(&*store).await?;
                 well

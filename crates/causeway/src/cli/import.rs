@@ -1,8 +1,8 @@
-//! `causeway import FILE --source NAME`: the same way in as live traffic.
+//! `causeway import FILE --source NAME`: imports a file through the same path as live messages.
 //!
-//! A file is read twice. The first time everything in it is decoded and summed up, the second time it is stored. Its rows are
-//! known by the file's content, the run and the row's number, so that a run that was interrupted goes on without storing
-//! a row twice, and a file that comes again next month counts anew.
+//! A file is read twice: first to decode and summarise it, then to store it. The file's content, the number of the run and
+//! the row's number identify a row. So an interrupted run continues without storing a row twice, and the same file counts
+//! again when it is imported next month.
 
 mod file;
 mod renewed;
@@ -32,7 +32,7 @@ use self::{
 };
 use super::{
     Failure,
-    context::{Context, complain, say},
+    context::{Context, print_error, print_line},
 };
 use crate::{
     clock::SystemClock,
@@ -96,7 +96,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         import.check_served(&config, store).await?;
         let last = store.import_run(import.identity).await?;
         import.run = Run::of(last, &args, import.run.began_at);
-        if !import.run.goes_on && import.run.before_at.is_none() {
+        if !import.run.continues && import.run.before_at.is_none() {
             let before = store.import_run(import.content).await?;
             import.run.before_at = before.and_then(|run| run.finished_at);
         }
@@ -108,31 +108,31 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.dry_run {
         let shown = summary.first_rows();
         if !shown.is_empty() {
-            say(&format!("the first rows, as they would be understood:\n{shown}"));
+            print_line(&format!("the first rows, as they would be understood:\n{shown}"));
         }
-        say(&format!(
+        print_line(&format!(
             "{} rows would be read: {} new, {} known already",
             summary.rows,
             summary.new_rows(),
             summary.known
         ));
-        return ending(&summary);
+        return exit_of(&summary);
     }
     import.source.check_unchanged()?;
     let store = context.open_or_make(&config).await?;
     let fresh = import.store(&store).await?;
-    say(&format!(
+    print_line(&format!(
         "{} rows read: {fresh} new, {} known already",
         summary.rows,
         summary.rows - summary.refused() - fresh
     ));
     if !causeway_store::is_served(&config.store_path()) {
-        say("The hub is not running: the rows wait for `causeway serve`.");
+        print_line("The hub is not running: the rows wait for `causeway serve`.");
     }
-    ending(&summary)
+    exit_of(&summary)
 }
 
-/// A file of which nothing can be taken is an error, whatever it was meant to be: an export that went wrong looks like this.
+/// Fails if no row of the file can be used: a broken export looks like this.
 fn require_rows(summary: &Summary, args: &Args) -> Result<(), Failure> {
     let file = args.file.display();
     if summary.rows == 0 {
@@ -145,7 +145,7 @@ fn require_rows(summary: &Summary, args: &Args) -> Result<(), Failure> {
     }
     let source = &args.source;
     let hint = if summary.dead() == 0 {
-        "see above why each was refused; lines above the header (a title) have to be deleted"
+        "the reasons are printed above; delete lines above the header, such as a title"
     } else {
         "compare the columns with what the source expects (--map names them)"
     };
@@ -154,8 +154,8 @@ fn require_rows(summary: &Summary, args: &Args) -> Result<(), Failure> {
     )))
 }
 
-/// What a person has to look at is not a success.
-fn ending(summary: &Summary) -> Result<(), Failure> {
+/// Exit code 3 if a person must look at some of the rows.
+fn exit_of(summary: &Summary) -> Result<(), Failure> {
     let parts: Vec<String> = [
         (summary.refused(), "rows refused"),
         (summary.dead(), "rows not understood"),
@@ -168,18 +168,18 @@ fn ending(summary: &Summary) -> Result<(), Failure> {
     if parts.is_empty() {
         return Ok(());
     }
-    complain(&format!("error: {} (see above)", parts.join(", ")));
+    print_error(&format!("error: {} (see above)", parts.join(", ")));
     Err(Failure::Partly)
 }
 
 /// One run over the file.
 #[derive(Debug, Clone, Copy)]
 struct Run {
-    /// All rows date from then, unless they say otherwise: so it does not matter how long storing them takes.
+    /// The date of all rows that have none: it does not depend on how long storing takes.
     began_at: Timestamp,
-    /// An earlier one was interrupted, and this goes on with it.
-    goes_on: bool,
-    /// When the same file was imported in full before.
+    /// This run continues an interrupted one.
+    continues: bool,
+    /// The time of an earlier, complete import of the same file.
     before_at: Option<Timestamp>,
     /// Whether opt-ins count although the file was imported before.
     again: bool,
@@ -189,7 +189,7 @@ impl Run {
     fn of(last: Option<ImportRun>, args: &Args, now: Timestamp) -> Self {
         let first = Self {
             began_at: now,
-            goes_on: false,
+            continues: false,
             before_at: None,
             again: args.again,
         };
@@ -205,7 +205,7 @@ impl Run {
             },
             Some(last) => Self {
                 began_at: last.began_at,
-                goes_on: true,
+                continues: true,
                 before_at: last.before_at,
                 ..first
             },
@@ -229,9 +229,9 @@ struct Import<'a> {
     workspace: Name,
     decoders: Decoders,
     by_hand: ByHand,
-    /// Names the content and how it is read.
+    /// Identifies the content and the options it is read with.
     identity: MessageKey,
-    /// Names the content for the source, however it is read: opt-ins of a file that came before are old.
+    /// Identifies the content, whatever the options: the opt-ins of a file that was imported before are old.
     content: MessageKey,
     run: Run,
 }
@@ -243,11 +243,11 @@ struct Prepared {
     decoded: Decoded,
 }
 
-/// What was read at once.
+/// The rows of one transaction.
 #[derive(Default)]
 struct Batch {
     prepared: Vec<Prepared>,
-    /// Line, and what is wrong with it.
+    /// (Line, what is wrong with it)
     refused: Vec<(u64, String)>,
     is_last: bool,
 }
@@ -298,7 +298,7 @@ impl<'a> Import<'a> {
         })
     }
 
-    /// Rows for a source that the running hub has not read would be dead, or read by other rules.
+    /// Requires that the running hub uses the present rules of the source: it would decode the rows by its own, or not at all.
     async fn check_served(&self, config: &Config, store: &SqliteStore) -> Result<(), Failure> {
         let Some(served) = store
             .served()
@@ -353,7 +353,7 @@ impl<'a> Import<'a> {
         Ok(summary)
     }
 
-    /// Stores what is new. How much that was.
+    /// Stores the new rows and returns their number.
     async fn store(&mut self, store: &SqliteStore) -> Result<u64, Failure> {
         store.note_import(self.identity, self.run.note(None)).await?;
         let bar = bar(self.source.bytes, "storing");
@@ -433,7 +433,8 @@ impl<'a> Import<'a> {
         }
     }
 
-    /// Whether the opt-ins are those of an earlier import. Messages that date themselves are known by that, and not by the file.
+    /// Whether the opt-ins of the rows are repeated from an earlier import. Messages with dates of their own are recognised as
+    /// duplicates instead.
     fn repeats_opt_ins(&self) -> bool {
         self.run.before_at.is_some() && !self.run.again && !matches!(self.by_hand, ByHand::Dated { .. })
     }
@@ -443,27 +444,27 @@ impl<'a> Import<'a> {
         Ok(store.known(&self.name, keys).await?)
     }
 
-    /// What is in the file, before anything is done with it.
+    /// Prints how the file is read and whether it was imported before.
     fn introduce(&self, summary: &Summary, args: &Args) {
-        say(&format!(
+        print_line(&format!(
             "{}, read by [source.{}]:",
             args.file.display(),
             self.name
         ));
-        if self.run.goes_on {
-            say(&format!(
+        if self.run.continues {
+            print_line(&format!(
                 "an earlier import of it was interrupted; {} of its {} rows are stored already",
                 summary.known, summary.rows
             ));
         }
         if let Some(before) = self.run.before_at.filter(|_| self.repeats_opt_ins()) {
-            say(&format!(
+            print_line(&format!(
                 "the same file was imported before, at {before}: its opt-ins are not counted again (--again counts them)"
             ));
         }
         let text = summary.in_words();
         if !text.is_empty() {
-            say(text.trim_end());
+            print_line(text.trim_end());
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use causeway_core::keystore::{Keystore, generate};
 use clap::Subcommand;
 
-use super::{Failure, context::say};
+use super::{Failure, context::print_line};
 
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway keys generate keys.json\n         causeway keys check keys.json")]
@@ -49,8 +49,8 @@ fn make(file: &PathBuf) -> Result<(), Failure> {
     out.write_all(key.file.reveal().as_bytes())
         .and_then(|()| out.sync_all())
         .with_context(|| format!("writing {}", file.display()))?;
-    say(&format!("public key {}", key.public));
-    say(&format!(
+    print_line(&format!("public key {}", key.public));
+    print_line(&format!(
         "The private key is in {} and nowhere else: keep a copy in a safe place.",
         file.display()
     ));
@@ -61,7 +61,7 @@ fn check(file: &PathBuf) -> Result<(), Failure> {
     let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
     let keys = Keystore::parse(&text).with_context(|| format!("reading {}", file.display()))?;
     for public in keys.public_keys() {
-        say(&format!("{}: {public} ok", file.display()));
+        print_line(&format!("{}: {public} ok", file.display()));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `causeway migrate`: configurations of other programs, as ours.
+//! `causeway migrate`: converts the configuration of another program.
 
 use std::{
     io::Write as _,
@@ -10,7 +10,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{complain, say},
+    context::{print_error, print_line},
 };
 use crate::{config, migrate::proca_sync};
 
@@ -24,7 +24,7 @@ pub(super) struct Args {
 #[derive(Subcommand)]
 enum Verb {
     /// Writes a configuration from an environment file of proca-sync. The configuration lists every key of the file,
-    /// with what became of it, and what is left to do. No secret is copied.
+    /// with its result, and the tasks that are left to do. No secret is copied.
     #[command(after_help = "Example: causeway migrate proca-sync .env.rivers --out causeway.toml")]
     ProcaSync {
         /// The environment file, such as .env.rivers.
@@ -45,10 +45,10 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         .map_or_else(|| "a file".to_owned(), |name| name.to_string_lossy().into_owned());
     let migrated = proca_sync::migrate(&name, &text);
     let path = out.as_deref().unwrap_or(Path::new("causeway.toml"));
-    // Whatever stood in the file, what comes out can be read.
+    // The result is valid whatever the file contained; a failure here is a bug.
     config::parse(path, &migrated.text).map_err(Failure::Config)?;
     let Some(out) = out else {
-        say(migrated.text.trim_end());
+        print_line(migrated.text.trim_end());
         return Ok(());
     };
     let mut new = std::fs::OpenOptions::new()
@@ -64,12 +64,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         })?;
     new.write_all(migrated.text.as_bytes())
         .with_context(|| format!("writing {}", out.display()))?;
-    say(&format!("{} was written and is valid.", out.display()));
+    print_line(&format!("{} was written and is valid.", out.display()));
     for what in &migrated.to_do {
-        say(&format!("to do: {what}"));
+        print_line(&format!("to do: {what}"));
     }
     if migrated.text.contains("cus.0.deliver") {
-        complain("warning: the queue is a placeholder: enter yours before you start the hub");
+        print_error("warning: the queue is a placeholder: enter yours before you start the hub");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The command line. One file a command; what they share (opening the configuration and the store, printing) is in `context`.
+//! The command line, with one file per command. `context` opens the configuration and the store, and prints.
 
 mod audit;
 mod backup;
@@ -70,7 +70,7 @@ enum Command {
     Send(send::Args),
     /// Runs the tests in the configuration.
     Test(test::Args),
-    /// Shows what a destination would be sent now for a person, or why it would not be sent.
+    /// Shows what a destination would be sent now about a person, or why nothing would be sent.
     Preview(preview::Args),
     /// Shows everything that happened to a message.
     Trace(trace::Args),
@@ -80,7 +80,7 @@ enum Command {
     Backup(backup::Args),
     /// Lists, retries and discards deliveries; pauses and resumes destinations.
     Delivery(delivery::Args),
-    /// Has dead messages processed again.
+    /// Processes dead messages again, or discards them.
     Replay(replay::Args),
     /// Shows, exports and erases a person.
     Contact(contact::Args),
@@ -97,14 +97,14 @@ enum Command {
 }
 
 use context::Failure;
-pub(crate) use context::say;
+pub(crate) use context::print_line;
 
 /// The whole command line, for the documentation's tests.
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// 0 done, 1 failed, 2 wrong usage or configuration, 3 done but for a part that a person has to look at.
+/// Exit code: 0 done, 1 failed, 2 wrong usage or configuration, 3 done except for a part that a person must look at.
 pub async fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -117,7 +117,7 @@ pub async fn run() -> ExitCode {
             return ExitCode::from(code);
         }
     };
-    // Everything that speaks TLS uses the same provider. Fails only if one is installed already, which serves as well.
+    // All TLS clients use the same provider. This fails only if one is installed already, which is fine.
     drop(rustls::crypto::ring::default_provider().install_default());
     let context = context::Context { config: cli.config };
     let result = match cli.command {

@@ -1,4 +1,4 @@
-//! `causeway preview`: what a destination would be sent now, from what is known now.
+//! `causeway preview`: shows the request that a destination would be sent now.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    context::{Context, say, say_json},
+    context::{Context, print_json, print_line},
 };
 use crate::{
     clock::SystemClock,
@@ -50,7 +50,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// The answer.
+/// The output.
 #[derive(Serialize)]
 struct Preview {
     destination: Name,
@@ -59,26 +59,26 @@ struct Preview {
     kind: Kind,
     /// Whether it may be sent, why, since when, and what the destination was sent last.
     sentence: String,
-    /// The same as fields; `None` for a message about no person that is known.
+    /// The same as fields; `None` if the message names no known person.
     permission: Option<Permission>,
-    /// Whether it would be sent as things stand.
+    /// Whether the request would be sent now.
     sent: bool,
-    /// Why it would not, or not yet.
+    /// Why the request would not be sent, or not yet.
     reasons: Vec<String>,
-    /// What else is good to know.
+    /// Further notes.
     notes: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     request: Option<String>,
 }
 
-/// Events of a contact to look through for one that the destination takes.
+/// Number of a contact's newest events to search for one that the destination takes.
 const NEWEST: u32 = 100;
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let Some((name, destination)) = config.destinations.get_key_value(args.destination.as_str()) else {
         let configured = config.rules().places();
-        // Without a store nobody was ever given to anybody.
+        // Without a store, no destination was ever sent anything.
         if let Ok(store) = context.open_to_read(&config).await
             && let Some((name, people)) = store
                 .left_behind(configured)
@@ -86,7 +86,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 .get_key_value(args.destination.as_str())
         {
             return Err(Failure::Usage(format!(
-                "{name} is not in the configuration, so nothing is sent to it any more: {}",
+                "{name} is no longer in the configuration, so nothing is sent to it: {}",
                 left_behind_in_words(name, *people, config.destinations.contains_key(name))
             )));
         }
@@ -98,7 +98,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         )));
     };
     let stored = Stored::open(&config.store_path()).await?;
-    let asked = Asked {
+    let inquiry = Inquiry {
         config: &config,
         stored: &stored,
         name,
@@ -106,8 +106,8 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         address: args.email.as_deref().and_then(normal_email),
     };
     let preview = match (&args.email, args.message) {
-        (_, Some(record)) => asked.of_record(InboxId(record)).await?,
-        (Some(email), None) => asked.of_person(email, args.workspace.as_deref()).await?,
+        (_, Some(record)) => inquiry.of_record(InboxId(record)).await?,
+        (Some(email), None) => inquiry.of_person(email, args.workspace.as_deref()).await?,
         (None, None) => {
             return Err(Failure::Usage(
                 "name the person with --email, or the message with --message".to_owned(),
@@ -115,22 +115,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         }
     };
     if args.json {
-        return say_json(&preview);
+        return print_json(&preview);
     }
-    tell(&preview, destination.kind.name);
+    print(&preview, destination.kind.name);
     Ok(())
 }
 
-struct Asked<'a> {
+struct Inquiry<'a> {
     config: &'a Config,
     stored: &'a Stored,
     name: &'a Name,
     destination: &'a DestinationConfig,
-    /// The address that was asked about, in its normal form.
+    /// The address given on the command line, normalised.
     address: Option<String>,
 }
 
-impl Asked<'_> {
+impl Inquiry<'_> {
     async fn sketches(&self, of: EventsOf, kind: Option<Kind>) -> Result<Vec<Delivery>, Failure> {
         let rules = Arc::new(self.config.rules());
         Ok(self.stored.previews(rules, self.name, of, kind, NEWEST).await?)
@@ -139,7 +139,7 @@ impl Asked<'_> {
     async fn of_record(&self, id: InboxId) -> Result<Preview, Failure> {
         let delivery = self.sketches(EventsOf::Message(id), None).await?.pop().ok_or_else(|| {
             Failure::Failed(anyhow::anyhow!(
-                "message {id} is unknown, was not understood, or is not processed yet; `causeway trace {id}` shows \
+                "message {id} does not exist, was not understood, or is not processed yet; `causeway trace {id}` shows \
                  which"
             ))
         })?;
@@ -166,7 +166,7 @@ impl Asked<'_> {
             .map(|named| named.workspace.to_string())
             .collect();
         elsewhere.dedup();
-        // Without the address: errors of commands end up in logs and mails.
+        // The text leaves out the address, because errors of commands end up in logs and mails.
         let contact = found.first().copied().ok_or_else(|| {
             Failure::Failed(match elsewhere.as_slice() {
                 [] => anyhow::anyhow!("no contact has that address or id (never seen, or erased)"),
@@ -180,7 +180,7 @@ impl Asked<'_> {
         let mut events = self.sketches(of, None).await?;
         if events.is_empty() {
             return Err(Failure::Failed(anyhow::anyhow!(
-                "no event of this person is kept any more: there is nothing to send"
+                "no event of this person is stored any more, so there is nothing to send"
             )));
         }
         let taken = events
@@ -221,7 +221,7 @@ impl Asked<'_> {
                 .map(|why| format!(" ({why})"))
                 .unwrap_or_default();
             notes.push(format!(
-                "delivery {} of this message is {}{when}{why}; this is how it would be made now",
+                "delivery {} of this message is {}{when}{why}; this is the request it would be now",
                 row.id, row.state
             ));
         }
@@ -257,7 +257,7 @@ impl Asked<'_> {
         })
     }
 
-    /// What the destination was sent about the person, newest first.
+    /// The deliveries that the destination was sent about the person, newest first.
     async fn history(&self, delivery: &Delivery) -> Result<Vec<DeliveryRow>, Failure> {
         let Some(contact) = self.contact_of(delivery).await? else {
             return Ok(Vec::new());
@@ -296,7 +296,7 @@ impl Asked<'_> {
         Ok(view.map(|view| permission::of(&view, &self.destination.rule, scope, reader)))
     }
 
-    /// The withdrawal for a destination that has the person and may no longer be sent them.
+    /// The withdrawal for a destination that has the person and may no longer use their data.
     async fn withdrawal(
         &self,
         delivery: &Delivery,
@@ -327,7 +327,7 @@ impl Asked<'_> {
     }
 }
 
-/// Whether the filters of the destination let the event through.
+/// Whether the event passes the filters of the destination.
 fn is_taken(rule: &DestinationRule, record: &Record) -> bool {
     let route = Route {
         source: &record.source,
@@ -338,23 +338,23 @@ fn is_taken(rule: &DestinationRule, record: &Record) -> bool {
     rule.filter.miss(route).is_none() && rule.filter.takes_action(record.action.as_ref())
 }
 
-fn tell(preview: &Preview, kind: &str) {
-    say(&format!(
+fn print(preview: &Preview, kind: &str) {
+    print_line(&format!(
         "message {}, {}, as a {}",
         preview.record,
         preview.event,
         preview.kind.as_str()
     ));
-    say(&preview.sentence);
+    print_line(&preview.sentence);
     for note in &preview.notes {
-        say(&format!("note: {note}"));
+        print_line(&format!("note: {note}"));
     }
     for reason in preview
         .reasons
         .iter()
         .filter(|reason| **reason != preview.sentence)
     {
-        say(&format!("not sent: {reason}"));
+        print_line(&format!("not sent: {reason}"));
     }
     if let Some(request) = &preview.request {
         let would = if preview.sent {
@@ -362,7 +362,7 @@ fn tell(preview: &Preview, kind: &str) {
         } else {
             "would be sent otherwise"
         };
-        say(&format!(
+        print_line(&format!(
             "\n→ {} ({kind}) {would}:\n{}",
             preview.destination,
             request.trim_end()

@@ -1,4 +1,4 @@
-//! `causeway replay`: dead messages, another try, or none any more.
+//! `causeway replay`: processes dead messages again, or discards them.
 
 use causeway_core::{
     clock::Clock,
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, print_line},
     delivery::listed,
 };
 use crate::clock::SystemClock;
@@ -30,7 +30,7 @@ pub(super) struct Args {
     /// Only dead messages with this code.
     #[arg(long, value_enum)]
     code: Option<Code>,
-    /// Discard these dead messages instead, for this reason. They are kept as skipped, as long as other messages.
+    /// Discard these dead messages instead, for this reason. They are stored as skipped, as long as other messages.
     #[arg(long, value_name = "REASON")]
     discard: Option<String>,
 }
@@ -63,7 +63,7 @@ impl From<Code> for DeadCode {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.ids.is_empty() && args.source.is_none() && args.code.is_none() {
-        let text = "name the messages: by number, --source or --code";
+        let text = "no messages named: give numbers, --source or --code";
         return Err(Failure::Usage(text.to_owned()));
     }
     let config = context.load()?;
@@ -92,10 +92,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Some(reason) => {
             let reason = format!("discarded: {reason}");
             let rows = store.discard_messages(filter, &reason, SystemClock.now()).await?;
-            format!("{rows} messages are discarded")
+            format!("{rows} messages discarded")
         }
-        None => format!("{} messages are tried again", store.replay(filter).await?),
+        None => format!("{} messages will be processed again", store.replay(filter).await?),
     };
-    say(&said);
+    print_line(&said);
     Ok(())
 }

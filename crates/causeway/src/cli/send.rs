@@ -1,4 +1,4 @@
-//! `causeway send FILE`: one message through the real configuration.
+//! `causeway send FILE`: sends one message through the real configuration.
 
 use std::{collections::BTreeMap, io::Read, path::PathBuf, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use causeway_core::{
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, print_line},
     trace::print,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let source = source(&config, args.source.as_deref())?;
     let body = read(&args.file)?;
     let now = SystemClock.now();
-    // A message that does not date itself is sent anew each time.
+    // A message without a date of its own counts as a new message each time.
     let anew = digest(&[b"send", &body, &now.as_nanosecond().to_be_bytes()]);
     let mut envelope = Envelope {
         source: Name::clone(&source),
@@ -74,12 +74,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Ok(());
     };
     if accepted.duplicate {
-        say(&format!(
+        print_line(&format!(
             "this message arrived before, as message {}; it has no effect",
             accepted.id
         ));
     } else if !causeway_store::is_served(&config.store_path()) {
-        say(&format!(
+        print_line(&format!(
             "stored as message {}; the hub is not running: it waits for `causeway serve`",
             accepted.id
         ));
@@ -117,7 +117,7 @@ fn read(file: &PathBuf) -> Result<Vec<u8>, Failure> {
     Ok(body)
 }
 
-/// What a sender would have said; the decoders look at the body itself where it is missing.
+/// The content type that a sender of this body would give.
 fn content_type(body: &[u8]) -> String {
     let is_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
     if is_json {
@@ -128,8 +128,8 @@ fn content_type(body: &[u8]) -> String {
     .to_owned()
 }
 
-/// Processes the message in a transaction that is rolled back, and prints what the destinations would have been sent. There
-/// is no client on this way, so that it cannot send.
+/// Processes the message in a transaction that is rolled back, and prints what the destinations would have been sent.
+/// Invariant: it cannot send, because no client exists here.
 async fn rehearse(config: &Config, envelope: Envelope) -> Result<(), Failure> {
     let decoders = sources::decoders(config)?;
     let decoder = decoders
@@ -138,18 +138,18 @@ async fn rehearse(config: &Config, envelope: Envelope) -> Result<(), Failure> {
     match decoder.decode(&envelope).come_through(&envelope.meta.via) {
         Decoded::Parts(parts) => {
             let count = parts.len();
-            say(&format!(
+            print_line(&format!(
                 "{count} records, each of which becomes a message of its own"
             ));
             let mut all_read = true;
             for (number, (envelope, understood)) in parts.into_iter().enumerate() {
-                say(&format!("\nrecord {}", number + 1));
+                print_line(&format!("\nrecord {}", number + 1));
                 match rehearse_one(config, envelope, understood).await {
-                    Err(Failure::Said) => all_read = false,
+                    Err(Failure::Reported) => all_read = false,
                     ended => ended?,
                 }
             }
-            if all_read { Ok(()) } else { Err(Failure::Said) }
+            if all_read { Ok(()) } else { Err(Failure::Reported) }
         }
         understood => rehearse_one(config, envelope, understood).await,
     }
@@ -157,53 +157,56 @@ async fn rehearse(config: &Config, envelope: Envelope) -> Result<(), Failure> {
 
 async fn rehearse_one(config: &Config, envelope: Envelope, understood: Decoded) -> Result<(), Failure> {
     match &understood {
-        // No record has any.
+        // A record of several holds no further records.
         Decoded::Parts(_) => return Ok(()),
         Decoded::Skip { reason } => {
-            say(&format!("understood and skipped: {reason}"));
+            print_line(&format!("understood and skipped: {reason}"));
             return Ok(());
         }
         Decoded::Dead { code, reason } => {
-            say(&format!("would be dead ({}): {reason}", code.as_str()));
-            return Err(Failure::Said);
+            print_line(&format!("would be dead ({}): {reason}", code.as_str()));
+            return Err(Failure::Reported);
         }
         Decoded::Event(event) | Decoded::Partial { event, .. } => {
-            say(&format!(
+            print_line(&format!(
                 "understood: {}, happened at {}",
                 event.kind.as_str(),
                 event.at
             ));
-            event.notes.iter().for_each(|note| say(&format!("note: {note}")));
+            event
+                .notes
+                .iter()
+                .for_each(|note| print_line(&format!("note: {note}")));
         }
     }
-    // Before the first start nobody is known.
+    // Before the first start there is no store, and so no contact.
     let path = Some(config.store_path()).filter(|path| path.exists());
     let rules = Arc::new(config.rules());
     let rehearsal = causeway_store::rehearse(path, rules, envelope, understood, SystemClock.now()).await?;
     if let Some(reason) = &rehearsal.reason {
-        say(&format!(
+        print_line(&format!(
             "the message would be {}: {reason}",
             rehearsal.state.as_str()
         ));
     }
     if let Some(decision) = &rehearsal.decision {
-        say(&format!("consent: {decision}"));
+        print_line(&format!("consent: {decision}"));
     }
     for (destination, reason) in &rehearsal.skipped {
-        say(&format!("\n→ {destination}: not sent: {reason}"));
+        print_line(&format!("\n→ {destination}: not sent: {reason}"));
     }
     let mut by_destination: BTreeMap<Name, Vec<Delivery>> = BTreeMap::new();
-    for told in rehearsal.deliveries {
+    for planned in rehearsal.deliveries {
         by_destination
-            .entry(told.destination)
+            .entry(planned.destination)
             .or_default()
-            .push(told.delivery);
+            .push(planned.delivery);
     }
     for (name, batch) in &by_destination {
         preview(config, name, batch)?;
     }
     if by_destination.is_empty() && rehearsal.skipped.is_empty() {
-        say("no destination would be sent anything");
+        print_line("no destination would be sent anything");
     }
     Ok(())
 }
@@ -222,12 +225,12 @@ fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failu
         .map_err(|error| anyhow::anyhow!("[destination.{name}]: {error}"))?;
     for text in texts {
         match text {
-            Ok(text) => say(&format!(
+            Ok(text) => print_line(&format!(
                 "\n→ {name} ({}) would be sent:\n{}",
                 destination.kind.name,
                 text.trim_end()
             )),
-            Err(reason) => say(&format!("\n→ {name}: would be dead: {reason}")),
+            Err(reason) => print_line(&format!("\n→ {name}: would be dead: {reason}")),
         }
     }
     Ok(())
@@ -253,7 +256,7 @@ async fn follow(store: &causeway_store::SqliteStore, id: InboxId, wait: Duration
         if !open || tokio::time::Instant::now() >= deadline {
             print(&trace, false);
             if open && !tried {
-                say("It still waits; see `causeway trace` later.");
+                print_line("The message or a delivery is still waiting: run `causeway trace` later.");
             }
             return Ok(());
         }

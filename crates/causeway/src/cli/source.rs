@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, print_line},
 };
 use crate::{clock::SystemClock, config::Config};
 
@@ -26,7 +26,7 @@ pub(super) struct Args {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Creates a URL for one sync of a platform, and prints it only now.
+    /// Creates a URL for one sync of a platform and prints it. It is shown only once.
     #[command(after_help = "Example: causeway source url platform --label newsletter")]
     Url {
         source: String,
@@ -83,7 +83,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                      rotate {name} {label}`"
                 )));
             }
-            tell(&config, &token);
+            print_url(&config, &token);
         }
         Verb::Rotate {
             source,
@@ -98,13 +98,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             if !store.change_source_url(&name, &label, change, now).await? {
                 return Err(missing(&name, &label));
             }
-            tell(&config, &token);
+            print_url(&config, &token);
             if keep_minutes > 0 {
-                say(&format!("The old URL works for {keep_minutes} more minutes."));
+                print_line(&format!("The old URL works for {keep_minutes} more minutes."));
             }
         }
         Verb::Revoke { source, label } => {
-            // Also of a source that is not in the configuration any more.
+            // The source may no longer be in the configuration.
             let name: Name = source.as_str().into();
             if !store
                 .change_source_url(&name, &label, UrlChange::Revoke, now)
@@ -112,7 +112,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             {
                 return Err(missing(&name, &label));
             }
-            say("Revoked: a running hub refuses this URL within a few seconds.");
+            print_line("Revoked: a running hub refuses this URL within a few seconds.");
         }
     }
     Ok(())
@@ -124,7 +124,7 @@ fn missing(name: &str, label: &str) -> Failure {
     ))
 }
 
-/// The name of a source that takes what is sent to it.
+/// The name of a configured source of kind `listener`.
 fn listener(config: &Config, name: &str) -> Result<Name, Failure> {
     let listeners = config
         .sources
@@ -156,11 +156,12 @@ fn check_label(label: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage(
-        "a label has 1 to 64 letters, digits and -_.: say what the URL is for, such as newsletter".to_owned(),
+        "invalid label: use 1 to 64 letters, digits and -_. that say what the URL is for, such as newsletter"
+            .to_owned(),
     ))
 }
 
-/// 192 bits, and what is kept of them.
+/// A random token of 192 bits, and its digest, which is all that the store keeps.
 fn token() -> Result<(String, [u8; 32]), Failure> {
     let mut random = [0; 24];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("drawing a random token: {error}"))?;
@@ -169,13 +170,13 @@ fn token() -> Result<(String, [u8; 32]), Failure> {
     Ok((token, hash))
 }
 
-fn tell(config: &Config, token: &str) {
-    say(&format!("{}/in/{token}", config.http.base_url()));
-    say(
-        "It is shown this once and works within a few seconds: enter it at the platform as the URL of its sync.",
+fn print_url(config: &Config, token: &str) {
+    print_line(&format!("{}/in/{token}", config.http.base_url()));
+    print_line(
+        "This URL is shown only once. It works within a few seconds. Enter it at the platform as the URL of its sync.",
     );
     if config.http.public_url.is_none() {
-        say(
+        print_line(
             "Set `public_url` in [http] so that it begins with the address under which the platform reaches you.",
         );
     }
@@ -193,12 +194,12 @@ fn list(config: &Config, urls: impl Iterator<Item = SourceUrl>, now: Timestamp) 
             Some(until) if now < until => format!("works until {until:.0}"),
             Some(until) => format!("ended {until:.0}"),
         };
-        say(&format!(
+        print_line(&format!(
             "{:<20} {:<20} made {:.0}  {state}",
             url.source, url.label, url.made_at
         ));
     }
     if !any {
-        say("No URL was created.");
+        print_line("No URL was created.");
     }
 }

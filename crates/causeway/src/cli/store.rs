@@ -5,7 +5,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{Context, say},
+    context::{Context, print_line},
 };
 
 #[derive(clap::Args)]
@@ -31,13 +31,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     match args.verb {
         Verb::Migrate => {
             crate::hub::migrate_store(&config).await?;
-            say(&format!("{} is up to date", config.store_path().display()));
+            print_line(&format!("{} is up to date", config.store_path().display()));
         }
         Verb::AcknowledgeClock => {
             let store = context.open(&config).await?;
             let alarm = store.health().await?.clock_alarm;
             store.set_clock_alarm(None).await?;
-            say(match alarm {
+            print_line(match alarm {
                 Some(_) => "The alarm has ended.",
                 None => "There was no alarm.",
             });

@@ -1,4 +1,4 @@
-//! `causeway test`: the `[[test]]` blocks of the configuration.
+//! `causeway test`: runs the `[[test]]` blocks of the configuration.
 
 use std::io::IsTerminal as _;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{
     Failure,
-    context::{Context, say, say_json, until_signal},
+    context::{Context, print_json, print_line, until_signal},
 };
 use crate::{
     clock::SystemClock,
@@ -20,8 +20,8 @@ use crate::{
     },
 };
 
-/// Runs the [[test]] blocks of the configuration: each runs its messages through the real rules on a separate store and
-/// compares the result with what is expected. Nothing is sent, the hub's store is not touched, and no secret is needed.
+/// Runs the [[test]] blocks of the configuration. Each processes its messages by the real rules on a separate store and
+/// compares the result with `expect`. Nothing is sent, the hub's store is not touched, and no secret is needed.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: causeway test\n         causeway --config samples/configs/01-petition-newsletter.toml test\n         causeway test 'no consent' --json"
@@ -41,7 +41,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
 async fn run_tests(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let tests = chosen(&config, &args.names)?;
-    // The people of tests are invented, and there may be no data folder yet.
+    // The system's temporary folder is private enough: people in tests are invented, and a data folder need not exist.
     let folder = PrivateFolder::make(&std::env::temp_dir()).context("making a folder for the tests")?;
     let now = SystemClock.now();
     let colour = colour();
@@ -49,19 +49,23 @@ async fn run_tests(context: &Context, args: Args) -> Result<(), Failure> {
     for test in tests {
         let verdict = run_test(&config, test, now, &folder).await;
         if !args.json {
-            tell(&verdict, colour);
+            print(&verdict, colour);
         }
         verdicts.push(verdict);
     }
     let failed = verdicts.iter().filter(|verdict| !verdict.passed).count();
     let passed = verdicts.len() - failed;
     if args.json {
-        say_json(&json!({ "passed": passed, "failed": failed, "tests": verdicts }))?;
+        print_json(&json!({ "passed": passed, "failed": failed, "tests": verdicts }))?;
     } else {
         let text = format!("{passed} passed, {failed} failed");
-        say(&painted(&text, if failed == 0 { "32" } else { "31" }, colour));
+        print_line(&painted(&text, if failed == 0 { "32" } else { "31" }, colour));
     }
-    if failed == 0 { Ok(()) } else { Err(Failure::Said) }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(Failure::Reported)
+    }
 }
 
 fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Test>, Failure> {
@@ -92,24 +96,24 @@ fn chosen<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Test>, Fai
     Ok(config.tests.iter().filter(is_chosen).collect())
 }
 
-fn tell(verdict: &Verdict, colour: bool) {
+fn print(verdict: &Verdict, colour: bool) {
     let mark = if verdict.passed {
         painted("ok  ", "32", colour)
     } else {
         painted("FAIL", "31", colour)
     };
-    say(&format!("{mark} {}", verdict.name));
+    print_line(&format!("{mark} {}", verdict.name));
     for failure in &verdict.failures {
-        say(&format!("     {}", failure.what));
+        print_line(&format!("     {}", failure.what));
         if let (Some(expected), Some(actual)) = (&failure.expected, &failure.actual) {
             for line in render(expected, actual, colour).lines() {
-                say(&format!("       {line}"));
+                print_line(&format!("       {line}"));
             }
         }
     }
 }
 
-/// Whether somebody looks who can see colours.
+/// Whether standard output is a terminal that shows colours.
 pub(super) fn colour() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
 }

@@ -1,4 +1,4 @@
-//! `causeway trace`: a record's whole way in the terminal.
+//! `causeway trace`: prints everything that happened to a message.
 
 use causeway_core::{
     contact::normal_email,
@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    context::{Context, say, say_json},
+    context::{Context, print_json, print_line},
 };
 use crate::people;
 
@@ -37,12 +37,12 @@ pub(super) struct Args {
     json: bool,
 }
 
-/// A trace, and what each destination may be sent of this message as things are now.
+/// A trace, and whether each destination may be sent this message now.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
     trace: Trace,
-    /// What it said that does not count, and why.
+    /// Facts of the message that do not count, and why.
     without_effect: Vec<String>,
     destinations: Vec<Permission>,
 }
@@ -79,7 +79,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         });
     }
     if args.json {
-        return say_json(&traces);
+        return print_json(&traces);
     }
     for shown in &traces {
         let Shown {
@@ -87,20 +87,20 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         } = shown;
         print(trace, args.body);
         for why in &shown.without_effect {
-            say(&format!("  consent    {why}"));
+            print_line(&format!("  consent    {why}"));
         }
         if !destinations.is_empty() {
-            say("  as things are now");
+            print_line("  as of now");
         }
         for permission in destinations {
-            say(&format!("    {}", permission.sentence));
+            print_line(&format!("    {}", permission.sentence));
         }
-        say("");
+        print_line("");
     }
     Ok(())
 }
 
-/// Facts of this message that do not count, although nothing later undid them.
+/// Facts of this message that do not count, although no later fact replaced them.
 fn without_effect(view: &ContactView, message: InboxId) -> Vec<String> {
     let rows = view.ledger.iter().filter(|row| row.inbox_id == message);
     rows.map(|row| Evidence::new(view, row))
@@ -126,8 +126,8 @@ async fn of_person(
     Ok(ids)
 }
 
-/// The contacts that an address or an id names in the workspaces that are meant, one in each; an error that says so when
-/// there are none, or several people.
+/// The contact that an address or an id names, in each requested workspace. Fails if there is none, or if several people
+/// use it in one workspace.
 pub(super) async fn find_person(
     store: &SqliteStore,
     words: &str,
@@ -141,7 +141,7 @@ pub(super) async fn find_person(
     people::choose(&found).map_err(|several| Failure::Usage(several.to_string()))
 }
 
-/// The same with everybody who uses the address.
+/// Like [`find_person`], and returns every contact that uses the address.
 pub(super) async fn find_people(
     store: &SqliteStore,
     words: &str,
@@ -176,7 +176,7 @@ async fn find_named(
     Ok(found)
 }
 
-/// The contact of this number, as [`contact_in_words`] writes it, unless somebody has that as an id.
+/// The contact with this number, written as by [`contact_in_words`], unless a contact has that text as an id.
 async fn numbered(
     store: &SqliteStore,
     words: &str,
@@ -202,11 +202,11 @@ const CONTACT: &str = "contact:";
 
 pub(super) fn print(trace: &Trace, with_body: bool) {
     let inbox = &trace.inbox;
-    say(&format!(
+    print_line(&format!(
         "message {} from {} (workspace {})",
         inbox.id, inbox.source, trace.workspace
     ));
-    say(&format!(
+    print_line(&format!(
         "  received   {}  {} bytes",
         inbox.received_at, inbox.bytes
     ));
@@ -215,11 +215,11 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
     }
     let reason = inbox.reason.as_deref().unwrap_or_default();
     match inbox.state {
-        InboxState::New => say("  waits to be processed"),
+        InboxState::New => print_line("  waiting to be processed"),
         InboxState::Done if reason.is_empty() => {}
-        InboxState::Done => say(&format!("  holds      {reason}")),
-        InboxState::Skipped => say(&format!("  skipped    {reason}")),
-        InboxState::Dead => say(&format!(
+        InboxState::Done => print_line(&format!("  holds      {reason}")),
+        InboxState::Skipped => print_line(&format!("  skipped    {reason}")),
+        InboxState::Dead => print_line(&format!(
             "  DEAD       {}: {reason}",
             inbox.code.as_deref().unwrap_or("?")
         )),
@@ -227,40 +227,40 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
             let first = trace
                 .duplicate_of
                 .map_or_else(|| "an earlier one".to_owned(), |id| format!("message {id}"));
-            say(&format!("  duplicate  of {first}; nothing was done"));
+            print_line(&format!("  duplicate  of {first}; it has no effect"));
         }
     }
     if let (Some(event), Some(at)) = (&trace.event, trace.event_at) {
-        say(&format!("  understood {event}, happened at {at}"));
+        print_line(&format!("  understood {event}, happened at {at}"));
     }
     if let Some(about) = trace.about {
-        say(&format!("  because of message {about}"));
+        print_line(&format!("  because of message {about}"));
     }
     for follow_up in &trace.follow_ups {
-        say(&format!("  led to     message {follow_up}"));
+        print_line(&format!("  led to     message {follow_up}"));
     }
     if !trace.via.is_empty() {
-        say(&format!("  through    {}", trace.via.join(", then ")));
+        print_line(&format!("  through    {}", trace.via.join(", then ")));
     }
     for note in &trace.notes {
-        say(&format!("  note       {note}"));
+        print_line(&format!("  note       {note}"));
     }
     if let Some(contact) = trace.contact_id {
-        say(&format!("  contact    {contact}"));
+        print_line(&format!("  contact    {contact}"));
     }
     for merged in &trace.merged {
-        say(&format!(
+        print_line(&format!(
             "  merged     contact {merged} turned out to be the same person"
         ));
     }
     if let Some((_, action)) = &trace.action {
-        say(&format!(
+        print_line(&format!(
             "  action     {} {} at {}",
             action.action_type, action.external_id, action.created_at
         ));
     }
     if let Some(decision) = &trace.decision {
-        say(&format!("  consent    {decision}"));
+        print_line(&format!("  consent    {decision}"));
     }
     print_automations(trace);
     for delivery in &trace.deliveries {
@@ -271,17 +271,17 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
 fn print_automations(trace: &Trace) {
     if let Some(explained) = &trace.automations {
         for (name, verdict) in &explained.asked {
-            say(&format!("  automation {name}: {verdict}"));
+            print_line(&format!("  automation {name}: {verdict}"));
         }
         if !explained.values.is_empty() {
-            say("    the conditions saw");
+            print_line("    values in the conditions");
             for (name, value) in &explained.values {
-                say(&format!("      {name} = {value}"));
+                print_line(&format!("      {name} = {value}"));
             }
         }
     }
     for timer in &trace.timers {
-        say(&format!(
+        print_line(&format!(
             "  automation {}: {} waits until {}",
             timer.automation, timer.due, timer.due_at
         ));
@@ -303,8 +303,8 @@ fn print_delivery(trace: &DeliveryTrace) {
     if let (Some(due), "waiting") = (delivery.due_at, delivery.state.as_str()) {
         line = format!("{line}, due {due}");
     }
-    say(&line);
-    say(&format!("      delivery {}, key {}", delivery.id, trace.key));
+    print_line(&line);
+    print_line(&format!("      delivery {}, key {}", delivery.id, trace.key));
     for attempt in &trace.attempts {
         let status = attempt
             .status
@@ -315,7 +315,7 @@ fn print_delivery(trace: &DeliveryTrace) {
             .as_deref()
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
-        say(&format!(
+        print_line(&format!(
             "      attempt {} at {}, {} ms: {}{status}{reason}",
             attempt.number, attempt.started_at, attempt.took_ms, attempt.outcome
         ));
@@ -324,13 +324,13 @@ fn print_delivery(trace: &DeliveryTrace) {
 
 fn print_body(trace: &Trace) {
     match &trace.envelope {
-        None => say("  the body is gone (pruned or erased)"),
+        None => print_line("  the body was deleted (pruned or erased)"),
         Some(envelope) => {
             if let Some(query) = &envelope.meta.query {
-                say(&format!("  query      {query}"));
+                print_line(&format!("  query      {query}"));
             }
             for line in String::from_utf8_lossy(&envelope.body).lines() {
-                say(&format!("  | {line}"));
+                print_line(&format!("  | {line}"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! `[[automation]]`, `[[score]]` and `[[status]]`: what the rules of core are made from.
+//! Reads `[[automation]]`, `[[score]]` and `[[status]]` into the rules of core.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,9 +33,9 @@ pub struct AutomationConfig {
     /// Its triggers: a word (`"action"`), a table (`{ tag_added = "vip" }`), or a list of these: any of them.
     #[schemars(with = "serde_json::Value")]
     pub on: toml::Value,
-    /// Must hold, too: an expression over the names of mappings.
+    /// A condition that must be true as well: an expression over the names of mappings.
     pub when: Option<String>,
-    /// Ends it for a contact; checked when the delay of a step is over.
+    /// A condition that ends the automation for a contact; checked when the delay of a step is over.
     pub stop: Option<String>,
     /// Run once for each contact; default: every time.
     #[serde(default)]
@@ -64,7 +64,7 @@ pub struct ScoreConfig {
     pub once: bool,
 }
 
-/// `[[status]]`: what a range of points is called. A range ends at its ceiling and starts above the one before.
+/// `[[status]]`: the name of a range of points. A range ends at its ceiling and starts above the range before.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusConfig {
@@ -72,10 +72,10 @@ pub struct StatusConfig {
     #[serde(default = "default_workspace")]
     pub workspace: String,
     pub ceiling: f64,
-    /// For people; the hub does nothing with it.
+    /// A note for people; the hub ignores it.
     #[expect(dead_code, reason = "allowed in the file, where people read it")]
     pub colour: Option<String>,
-    /// For people, too.
+    /// A note for people, too.
     #[expect(dead_code, reason = "allowed in the file, where people read it")]
     pub description: Option<String>,
 }
@@ -84,13 +84,13 @@ fn default_workspace() -> String {
     DEFAULT_WORKSPACE.to_owned()
 }
 
-/// The automations and the scoring of all workspaces, as they are read.
+/// The automations, scores and statuses of all workspaces.
 #[derive(Debug, Default)]
 pub struct Automations {
     lookups: Tables,
     pub automations: Vec<Automation>,
     statuses: Vec<(String, Status)>,
-    /// Whether one of `[[status]]` could not be read: then a name may be that of it.
+    /// Whether a `[[status]]` is invalid: then an unknown status name may be its name, and is not reported.
     pub(super) lacks_statuses: bool,
 }
 
@@ -102,7 +102,7 @@ impl Automations {
         }
     }
 
-    /// A condition. Besides what mappings see it may name `changed`.
+    /// Parses a condition. It may use the names of mappings, and `changed`.
     fn expression(&self, key: &str, text: Option<&str>) -> Result<Option<Expression>, ConfigError> {
         let Some(text) = text else { return Ok(None) };
         let wrong = |error: MappingError| ConfigError::new(key, error.to_string());
@@ -160,7 +160,7 @@ impl Automations {
         })
     }
 
-    /// Statuses are read first.
+    /// Parses the triggers. Invariant: statuses are read before, because `status_reached` names one.
     fn triggers(&self, on: &toml::Value, workspace: &str) -> Result<Vec<Trigger>, ConfigError> {
         let triggers = trigger::read_all(on)?;
         let known: Vec<&str> = self
@@ -189,7 +189,7 @@ impl Automations {
         }
     }
 
-    /// Every workspace that an automation, a score or a status is of, with the one that says so first.
+    /// Every workspace of an automation, a score or a status, with the first section that names it.
     pub(super) fn workspaces(&self) -> BTreeMap<&str, String> {
         let automations = self.automations.iter().map(|automation| {
             (
@@ -253,7 +253,7 @@ impl Automations {
         Ok(())
     }
 
-    /// Those that the clock starts.
+    /// The automations with a schedule.
     pub fn clocked(&self) -> Vec<Arc<Automation>> {
         let clocked = self
             .automations
@@ -270,19 +270,19 @@ impl Automations {
             all.push(automation.clone());
         }
         let circles = workspaces.values().flat_map(|all| circles(all));
-        let tell = |circle: Vec<Name>| {
+        let describe = |circle: Vec<Name>| {
             let names: Vec<String> = circle.iter().map(|name| format!("{:?}", &**name)).collect();
             let first = names.first().cloned().unwrap_or_default();
             format!(
-                "[[automation]] {} → {first}: the delayed steps of each start the next, and the last starts the first \
-                 again; the hub stops that after one round (set `once = true`, or a condition)",
+                "[[automation]] {} → {first}: the delayed steps of each automation start the next, and the last starts the first \
+                 again; the hub stops such a loop after one round (set `once = true`, or a condition)",
                 names.join(" → ")
             )
         };
-        circles.map(tell).collect()
+        circles.map(describe).collect()
     }
 
-    /// By workspace, for the rules. Without a declared owner the hub's points count where rules of its own give any.
+    /// The rules by workspace. Without a declared owner, the hub owns the score of each workspace where its rules give points.
     pub fn rules(
         &self,
         declared: Option<&ScoreOwner>,

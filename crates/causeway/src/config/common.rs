@@ -1,4 +1,4 @@
-//! The keys that every source and every destination has.
+//! The keys that all sources and all destinations share.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,9 +28,9 @@ use crate::engine::{Circuit, Pace};
 pub struct SourceConfig {
     pub rule: SourceRule,
     pub kind: String,
-    /// The organisation whose queue it is.
+    /// The organisation that owns the queue.
     pub queue_org: Option<String>,
-    /// What that consent is for.
+    /// The purposes for which this source brings consent.
     pub purposes: BTreeSet<String>,
     /// Sources of other organisations that this consent counts for, too.
     pub consent_shared_with: BTreeSet<String>,
@@ -46,9 +46,9 @@ pub struct DestinationConfig {
     pub kind: &'static Kind,
     /// The kind's own keys.
     pub table: toml::Table,
-    /// Whether the configuration says what it takes.
-    pub says_what_it_takes: bool,
-    /// What `config check` says of them.
+    /// Whether the configuration sets `takes`.
+    pub sets_takes: bool,
+    /// Warnings about these keys, for `config check`.
     pub warnings: Vec<String>,
 }
 
@@ -67,12 +67,12 @@ impl std::fmt::Debug for DestinationConfig {
 pub struct Common {
     /// See `causeway destination kinds`.
     pub kind: String,
-    /// The name that it had before. What it was sent under that name stays known, so that opt-outs still reach it.
+    /// The destination's former name. People sent under that name stay known, so that opt-outs still reach the destination.
     pub renamed_from: Option<String>,
     /// It receives only events of this workspace.
     #[serde(default = "default_workspace")]
     pub workspace: String,
-    /// The people that it may be sent: everybody (`all`), people who gave their data (`with_consent`), people who may
+    /// The people that the destination may be sent: everybody (`all`), people who gave their data (`with_consent`), people who may
     /// be mailed (`opt_in`), people who confirmed by mail (`double_opt_in`).
     #[serde(default)]
     #[schemars(with = "String")]
@@ -99,7 +99,7 @@ pub struct Common {
     /// After this number of failed attempts, the contact's next delivery may pass this one.
     #[serde(default = "default_escape_after")]
     pub escape_after: u32,
-    /// If several deliveries of one contact wait, send only the newest: for destinations that store contacts, not
+    /// If several deliveries of one contact are waiting, send only the newest: for destinations that store contacts, not
     /// actions.
     #[serde(default)]
     pub coalesce: bool,
@@ -127,7 +127,7 @@ pub struct Common {
     pub timeout_s: f64,
     /// Seconds between the attempts; after the last the delivery is dead.
     pub retry_s: Option<Vec<f64>>,
-    /// Failures in a row after which nothing is sent for a while; 0 = never.
+    /// Consecutive failures after which the destination rests; 0 = never.
     #[serde(default = "default_circuit_failures")]
     pub circuit_failures: u32,
     /// Seconds of the first rest; it doubles while the destination keeps failing.
@@ -176,7 +176,7 @@ fn default_circuit_rest_max_s() -> f64 {
     300.0
 }
 
-/// The names of [`Common`]'s keys, taken from its schema so that they are written once.
+/// The names of [`Common`]'s keys, taken from its schema so that no second list must be kept.
 pub(crate) fn common_keys() -> Vec<String> {
     let schema = schemars::schema_for!(Common);
     let properties = schema
@@ -230,7 +230,7 @@ pub(super) fn destination(
     warnings.extend(settings::doubts(&own, &common.settings));
     match pace(&common, kind) {
         Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
-            says_what_it_takes: common.takes.is_some(),
+            sets_takes: common.takes.is_some(),
             rule: DestinationRule {
                 deletes_on_erasure: needs.deletes_on_erasure,
                 ..rule(name, common, kind, is_mute, needs.history)
@@ -248,7 +248,7 @@ pub(super) fn destination(
     }
 }
 
-/// What there is, and which of it was probably meant.
+/// The known names as a hint, and the one that was probably meant.
 pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
     let all = known.join(", ");
     match nearest(wanted, known.iter().copied()) {
@@ -265,7 +265,7 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
         policy: common.consent,
         purpose: common.purpose.into(),
         sandbox: common.sandbox,
-        // The first failure lets the next one pass where the order does not matter.
+        // Without an order, the first failed attempt already lets the next delivery pass.
         escape_after: match common.order {
             Order::Contact => common.escape_after,
             Order::None => 1,
@@ -277,7 +277,7 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
             action_types: common.action_types,
             forms_only: common.forms_only,
         },
-        // A no that looks like anybody's data would subscribe who said it.
+        // A withdrawal that looks like an ordinary record would subscribe the person who opted out.
         supported_changes: if is_mute {
             vec![Change::Subscribe]
         } else {

@@ -10,7 +10,7 @@ pub(super) fn line(text: &str, path: &[&str]) -> Option<usize> {
     let root = DeTable::parse(text).ok()?;
     let mut table = root.get_ref();
     let (last, parents) = path.split_last()?;
-    // In a list (`[[test]]`) the next part is the number of an item.
+    // After a list (`[[test]]`), the next part is the index of an item.
     let mut items: Option<&[Spanned<DeValue<'_>>]> = None;
     for part in parents {
         let value = match items.take() {
@@ -28,12 +28,12 @@ pub(super) fn line(text: &str, path: &[&str]) -> Option<usize> {
         return Some(line_of(text, item.span().start));
     }
     let (key, value) = find(table, last)?;
-    // A table's header is where its name stands; an implicit table (`[a.b]` alone for `a`) has only its own.
+    // The span of a table is its header. The key of an implicit table (`a` of `[a.b]`) has no header of its own.
     let start = key.span().start.min(value.span().start.max(key.span().start));
     Some(line_of(text, start))
 }
 
-/// The line of a section's key (dotted); if it is not written there, of the nearest that holds it.
+/// The line of a section's key (dotted). If the key is not in the file, the line of the nearest table around it.
 pub(super) fn nearest(text: &str, section: &[&str], key: &str) -> Option<usize> {
     let mut path: Vec<&str> = section.to_vec();
     path.extend(key.split('.').filter(|part| !part.is_empty()));

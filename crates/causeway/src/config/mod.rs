@@ -1,6 +1,6 @@
-//! The configuration: one TOML file, read and checked without touching anything else.
+//! The configuration: one TOML file. Reading and checking it touches nothing else.
 //!
-//! What all sources and destinations share is read here; a kind's own keys are read by the kind. Every error names
+//! The keys that sources and destinations share are read here; each kind reads its own keys. Every error names
 //! file, line and key.
 
 mod automation;
@@ -52,20 +52,20 @@ pub struct Config {
     pub retention: RetentionConfig,
     pub sources: BTreeMap<Name, SourceConfig>,
     pub destinations: BTreeMap<Name, DestinationConfig>,
-    /// `[lookup.NAME]`: what the filter `lookup` of mappings finds.
+    /// `[lookup.NAME]`: the tables of the mapping filter `lookup`.
     pub lookups: Tables,
     pub automations: Automations,
     /// `[[test]]`, in the order of the file.
     pub tests: Vec<Test>,
-    /// As it was read, to name lines in what goes wrong later. May hold secrets.
+    /// The text of the file, to name lines in later errors. It may hold secrets.
     text: Secret,
 }
 
-/// What is wrong with the file, where, and how to fix it.
+/// An error in the file, its place, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct FileError {
     pub path: PathBuf,
-    /// From 1; `None` when it concerns the whole file.
+    /// From 1; `None` if the error concerns the whole file.
     pub line: Option<usize>,
     /// `destination.crm`
     pub section: String,
@@ -86,15 +86,13 @@ impl fmt::Display for FileError {
     }
 }
 
-/// Reads a file. All separate errors are in the list, in the order of the file's sections.
+/// Reads a file. Returns all independent errors at once, in the order of the file's sections.
 pub fn load(path: &Path) -> Result<Config, Vec<FileError>> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let hint = match error.kind() {
             ErrorKind::NotFound => "`causeway config sample > causeway.toml` writes one to start from",
-            ErrorKind::InvalidData => {
-                "it has to be UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts it into another file"
-            }
-            _ => "is it a file, and may this user read it?",
+            ErrorKind::InvalidData => "save it as UTF-8; `iconv -f WINDOWS-1252 -t UTF-8` converts it",
+            _ => "check that it is a file and that this user may read it",
         };
         vec![FileError {
             path: path.to_owned(),
@@ -121,7 +119,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
             return Err(reader.errors);
         }
     };
-    // First, since mappings ask for them.
+    // Read first, because mappings need these fields.
     let hub: Hub = reader.section(&mut root, "hub");
     let lookups = lookups(&mut reader, &mut root).with_lists(hub.multi_value_fields());
     let mut config = Config {
@@ -176,7 +174,7 @@ const SECTIONS: [&str; 10] = [
     "test",
 ];
 
-/// Names end up in URLs, metric labels, file names and idempotency keys.
+/// Checks a name. Names become part of URLs, metric labels, file names and idempotency keys.
 fn checked_name(name: &str) -> Result<(), ConfigError> {
     let good = name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
@@ -186,8 +184,8 @@ fn checked_name(name: &str) -> Result<(), ConfigError> {
     if good {
         return Ok(());
     }
-    Err(ConfigError::new("", format!("the name {name:?} cannot be used"))
-        .hint("up to 64 letters, digits, `-`, `_` and `.`, a letter or digit first"))
+    Err(ConfigError::new("", format!("invalid name {name:?}"))
+        .hint("use up to 64 letters, digits, `-`, `_` and `.`, and begin with a letter or digit"))
 }
 
 impl Config {
@@ -195,7 +193,7 @@ impl Config {
         self.dir.join(&self.hub.data_dir).join("causeway.db")
     }
 
-    /// What turned out to be wrong with `[group.name]` when it was put to use, at its line.
+    /// An error that was found when `[group.name]` was put to use, with its line.
     pub fn error_in(&self, group: &str, name: &str, error: ConfigError) -> FileError {
         FileError {
             path: self.path.clone(),
@@ -205,7 +203,7 @@ impl Config {
         }
     }
 
-    /// Every workspace that anything is of.
+    /// Every workspace that the configuration names.
     fn workspaces(&self) -> BTreeSet<&str> {
         let sources = self.sources.values().map(|source| &*source.rule.workspace);
         let destinations = self.destinations.values();
@@ -214,7 +212,7 @@ impl Config {
         sources.chain(destinations).chain(automations).collect()
     }
 
-    /// What the store and the rules need of it.
+    /// The parts that the store and the rules need.
     pub fn rules(&self) -> Rules {
         Rules {
             sources: self

@@ -1,4 +1,5 @@
-//! Whose consent it is: within a workspace and a purpose people have one consent, whichever source it came by.
+//! Checks that organisations do not share consent by accident: per workspace and purpose, a contact has one consent state
+//! for all sources.
 
 use causeway_connect::config::ConfigError;
 use causeway_core::id::Name;
@@ -6,11 +7,11 @@ use causeway_core::id::Name;
 use super::{Config, SourceConfig, one_of, reader::Reader};
 
 impl Reader<'_> {
-    /// Consent that was given to one organisation must not count for another one, unless the configuration says that it does.
+    /// Invariant: consent given to one organisation does not count for another, unless `consent_shared_with` says so.
     pub(super) fn check_organisations(&mut self, config: &Config) {
         for (name, source) in &config.sources {
             for other in &source.consent_shared_with {
-                // One that is wrong itself is reported already.
+                // A source with an error of its own is already reported.
                 if !config.sources.contains_key(other.as_str()) && !self.is_wrong(&format!("source.{other}"))
                 {
                     let names: Vec<&str> = config.sources.keys().map(|name| &**name).collect();
@@ -67,7 +68,7 @@ fn mixed(one: (&Name, &SourceConfig), other: (&Name, &SourceConfig)) -> Option<C
     )))
 }
 
-/// Both name the same organisations as theirs, and the organisations of their queues are the same or among them.
+/// Whether both sources have the same `own_orgs`, and the organisations of their queues are equal or among these.
 fn are_one(first: &SourceConfig, second: &SourceConfig) -> bool {
     let own = &first.rule.own_orgs;
     let queues_agree = match (&first.queue_org, &second.queue_org) {
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn organisations_that_would_share_a_consent_without_a_word_are_refused() {
+    fn organisations_that_would_share_consent_implicitly_are_refused() {
         let listener =
             "[source.hook]\nkind = 'listener'\npreset = 'proca'\ntoken = 'token-of-24-characters-here'\n";
         for (second, is_refused) in [
@@ -149,14 +150,14 @@ mod tests {
             let errors = errors(&(source("one", "cus.1.deliver", "") + &second));
             assert_eq!(errors.len(), usize::from(is_refused), "{second}: {errors:?}");
         }
-        // Both are us.
+        // Both organisations are ours.
         let both = source("one", "cus.1.deliver", "own_orgs = [1, 2]")
             + &source("two", "cus.2.deliver", "own_orgs = [2, 1]");
         assert_eq!(errors(&both), Vec::<String>::new());
     }
 
     #[test]
-    fn the_error_says_what_where_and_how_to_fix_it() {
+    fn the_error_names_the_problem_the_place_and_the_fix() {
         let text =
             source("one", "cus.1.deliver", "") + &source("two", "cus.2.deliver", "workspace = 'default'");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Reads the parts of a file, and collects what is wrong with them.
+//! Reads the sections of a file and collects their errors.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ pub(super) fn lookups(reader: &mut Reader<'_>, root: &mut toml::Table) -> Tables
     let tables = reader.tables(root, "lookup", |_, table| {
         if table.is_empty() {
             return Err(vec![
-                ConfigError::new("", "a lookup table needs entries").hint("DE = \"Central Europe\""),
+                ConfigError::new("", "the lookup table is empty").hint("DE = \"Central Europe\""),
             ]);
         }
         Ok(json_members(table))
@@ -61,7 +61,7 @@ impl Reader<'_> {
             Some(_) => {
                 self.push_at(
                     &[name],
-                    ConfigError::new("", format!("must be a section: [{name}]")),
+                    ConfigError::new("", format!("not a section: write [{name}]")),
                 );
                 return T::default();
             }
@@ -85,14 +85,14 @@ impl Reader<'_> {
             Some(_) => {
                 self.push_at(
                     &[group],
-                    ConfigError::new("", format!("give each a name: [{group}.NAME]")),
+                    ConfigError::new("", format!("a section has no name: write [{group}.NAME]")),
                 );
                 return out;
             }
         };
         for (name, value) in tables {
             let toml::Value::Table(table) = value else {
-                let error = ConfigError::new("", format!("must be a section: [{group}.{name}]"));
+                let error = ConfigError::new("", format!("not a section: write [{group}.{name}]"));
                 self.push_at(&[group, &name], error);
                 continue;
             };
@@ -124,7 +124,7 @@ impl Reader<'_> {
 
     pub(super) fn automations(&mut self, root: &mut toml::Table, lookups: &Tables) -> Automations {
         let mut all = Automations::new(lookups.clone());
-        // First, since the others name them.
+        // Destinations are read first, because the other sections name them.
         let before = self.errors.len();
         self.items(root, "status", |table| all.add_status(table));
         all.lacks_statuses = self.errors.len() > before;
@@ -144,7 +144,8 @@ impl Reader<'_> {
             None => return,
             Some(toml::Value::Array(items)) => items,
             Some(_) => {
-                let error = ConfigError::new("", format!("write each as a section of its own: [[{group}]]"));
+                let error =
+                    ConfigError::new("", format!("not a list of sections: write each as [[{group}]]"));
                 return self.push_at(&[group], error);
             }
         };
@@ -161,8 +162,8 @@ impl Reader<'_> {
         }
     }
 
-    /// What automations deliver to has to be there, and to say whether it takes anything else.
-    /// A name that is still there, or that two destinations had, says nothing about what was given to whom.
+    /// Checks the destinations of automations: each must exist and set `takes`.
+    /// Checks `renamed_from`: a name that still exists, or that two destinations claim, does not identify who was sent whom.
     fn check_renamed(&mut self, config: &Config) {
         let mut before = BTreeMap::new();
         for (name, destination) in &config.destinations {
@@ -178,7 +179,7 @@ impl Reader<'_> {
             };
             if let Some(wrong) = wrong {
                 let error = ConfigError::new("renamed_from", wrong)
-                    .hint("it names what this destination was called before, and only one destination had that name");
+                    .hint("set it to the former name of this destination; only one destination can have had that name");
                 self.push_at(&["destination", name], error);
             }
         }
@@ -198,12 +199,12 @@ impl Reader<'_> {
                         ),
                     ),
                     Some(found) => {
-                        if !found.says_what_it_takes {
+                        if !found.sets_takes {
                             unsaid.insert(Name::clone(name));
                         }
                         continue;
                     }
-                    // It may exist and be wrong itself: then that error is reported.
+                    // The destination exists but has an error of its own, which is already reported.
                     None if self
                         .errors
                         .iter()
@@ -222,8 +223,8 @@ impl Reader<'_> {
             }
         }
         for name in unsaid {
-            let error = ConfigError::new("takes", "is required, because automations deliver here").hint(
-                "takes = \"automations\" sends it only what they send, \"changes\" also what says something new, \
+            let error = ConfigError::new("takes", "missing, and automations deliver here").hint(
+                "takes = \"automations\" sends it only their deliveries, \"changes\" also new information, \
                  \"all\" everything",
             );
             self.push_at(&["destination", &name], error);
@@ -232,7 +233,7 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Two that append to one file would break each other's lines, and rotate under each other's hands.
+    /// Checks that no two destinations write the same file: they would mix their lines and rotate each other's file.
     pub(super) fn check_files(&mut self, config: &Config) {
         let mut seen: BTreeMap<PathBuf, &Name> = BTreeMap::new();
         for (name, destination) in &config.destinations {
@@ -242,7 +243,7 @@ impl Reader<'_> {
             };
             if let Some(other) = seen.insert(plain_path(&config.dir.join(path)), name) {
                 let error = ConfigError::new("path", format!("[destination.{other}] writes the same file"))
-                    .hint("give each a file of its own");
+                    .hint("give each destination its own file");
                 self.push_at(&["destination", name], error);
             }
         }
@@ -250,14 +251,14 @@ impl Reader<'_> {
 
     pub(super) fn check_addresses(&mut self, http: &Http) {
         let (listen, console) = (http.listen, http.console);
-        // 0 is any free port.
+        // Port 0 means any free port.
         let same_port = listen.port() == console.port() && listen.port() != 0;
         let (one, other) = (listen.ip(), console.ip());
         let takes_all = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
         if same_port && (one == other || takes_all(one, other) || takes_all(other, one)) {
             let error = ConfigError::new(
                 "console",
-                format!("{console} and `listen` ({listen}) are one address"),
+                format!("{console} and `listen` ({listen}) are the same address"),
             )
             .hint("give the console another port");
             self.push_at(&["http"], error);
@@ -265,7 +266,7 @@ impl Reader<'_> {
     }
 }
 
-/// Without `.` and `..`, as far as possible without reading the disk.
+/// The path without `.` and `..`, as far as that is possible without reading the disk.
 fn plain_path(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

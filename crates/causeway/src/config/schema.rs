@@ -1,4 +1,4 @@
-//! The JSON Schema of the configuration, made from the types that read it.
+//! The JSON Schema of the configuration, generated from the types that read it.
 
 use causeway_connect::destination;
 use schemars::{Schema, schema_for};
@@ -73,7 +73,7 @@ pub fn schema() -> Value {
     })
 }
 
-/// One kind's section: the shared keys and its own, in one object, with `kind` fixed.
+/// The schema of one kind: shared keys and own keys in one object, with `kind` fixed.
 fn section(
     name: &str,
     summary: &str,
@@ -104,8 +104,8 @@ fn section(
     section
 }
 
-/// The schema without its own `$defs` and `$schema`. The former move to the root, each with `owner` in front of its name:
-/// two kinds may use one name for different things.
+/// The schema without its own `$defs` and `$schema`. The definitions move to the root with `owner` as a prefix of their
+/// names, because two kinds may use one name for different types.
 fn lifted(owner: &str, schema: Schema, definitions: &mut Map<String, Value>) -> Value {
     let mut value = schema.to_value();
     point_to(owner, &mut value);
@@ -118,7 +118,7 @@ fn lifted(owner: &str, schema: Schema, definitions: &mut Map<String, Value>) -> 
     value
 }
 
-/// Has every `$ref` point to the name that [`lifted`] gives.
+/// Changes every `$ref` to the name that [`lifted`] gave.
 fn point_to(owner: &str, value: &mut Value) {
     match value {
         Value::Object(object) => {

@@ -1,4 +1,4 @@
-//! `[hub] score`: whose score and status of a contact count.
+//! `[hub] score`: the owner of a contact's score and status.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Config;
 
-/// One owner for all workspaces, or one for each that is named.
+/// One owner for all workspaces, or one for each named workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "toml::Value", untagged)]
 pub enum ScoreOwner {
@@ -48,7 +48,7 @@ impl ScoreOwner {
     }
 }
 
-/// What is declared, and the rest of the file does not fit.
+/// Warnings about a declared owner that does not fit the rest of the file.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let Some(declared) = &config.hub.score else {
         return Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
     if let ScoreOwner::Each(each) = declared {
         for name in each.keys().filter(|name| !workspaces.contains(name.as_str())) {
             warnings.push(format!(
-                "[hub] `score` names the workspace {name:?}, which nothing else names"
+                "[hub] `score` names the workspace {name:?}, which no other section names"
             ));
         }
     }
@@ -69,11 +69,11 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
         });
         match (declared.of(workspace), giver) {
             (Some(Owner::Platform), Some(giver)) => warnings.push(format!(
-                "[hub] `score` is \"platform\" in the workspace {workspace:?}: the points of {:?} are kept, and count nowhere",
+                "[hub] `score` is \"platform\" in the workspace {workspace:?}: the points of {:?} are stored, but count nowhere",
                 &*giver.name
             )),
             (Some(Owner::Hub), None) => warnings.push(format!(
-                "[hub] `score` is \"hub\" in the workspace {workspace:?}, and no [[score]] there gives points: every score is 0"
+                "[hub] `score` is \"hub\" in the workspace {workspace:?}, but no [[score]] gives points there: every score is 0"
             )),
             _ => {}
         }

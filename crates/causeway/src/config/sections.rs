@@ -22,7 +22,7 @@ pub struct Hub {
     /// Seconds after an opt-out during which a confirming click does not undo it: scanners of mail servers follow every
     /// link of a mail within moments. 0 = every later click counts.
     pub click_grace_s: u32,
-    /// Addresses that several people use or that stand for nobody, such as `noemail@*`: they never make two people one.
+    /// Addresses that several people use or that belong to nobody, such as `noemail@*`. They never merge two contacts.
     pub shared_addresses: Vec<String>,
     /// What to do with a message that names an erased person and is dated after the erasure: `accept` makes a new
     /// contact, `refuse` turns it away. Messages that are dated before are always turned away.
@@ -34,13 +34,13 @@ pub struct Hub {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<serde_json::Value>")]
     pub score: Option<ScoreOwner>,
-    /// Fields of contacts that hold several values, such as the boxes of a multiple choice: always a list, also when one
+    /// Fields of contacts that hold several values, such as the boxes of a multiple choice: always a list, even when one
     /// value comes.
     pub multi_value_fields: Vec<String>,
 }
 
 impl Hub {
-    /// By the names under which they are kept.
+    /// The names under which the fields are stored.
     pub fn multi_value_fields(&self) -> BTreeSet<String> {
         let names = self.multi_value_fields.iter();
         names.map(|name| field_name(name).to_owned()).collect()
@@ -78,7 +78,7 @@ pub struct Http {
     pub public_url: Option<PublicUrl>,
 }
 
-/// An address of this hub: `http` or `https`, a host, maybe a path. Without a slash at its end.
+/// A URL of this hub: `http` or `https`, a host, and optionally a path. It has no slash at its end.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(try_from = "String")]
 #[schemars(with = "String")]
@@ -103,7 +103,7 @@ impl TryFrom<String> for PublicUrl {
 }
 
 impl Http {
-    /// What the addresses of the listener begin with.
+    /// The beginning of the listener's URLs.
     pub fn base_url(&self) -> String {
         match &self.public_url {
             Some(PublicUrl(url)) => url.clone(),
@@ -123,19 +123,19 @@ impl Default for Http {
     }
 }
 
-/// `[retention]`: how long to keep what is finished. 0 = for ever.
+/// `[retention]`: how long finished data is kept. 0 = for ever.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// Days to keep the bodies of finished messages, and the responses of destinations to them.
     pub payload_days: u32,
-    /// Days to keep the responses of destinations, if they are to go before the bodies.
+    /// Days to keep the responses of destinations, if they are deleted before the bodies.
     pub answer_days: u32,
     /// Days to keep the rows of finished messages, deliveries and attempts.
     pub history_days: u32,
     /// Days to keep engagements: mails opened, pages visited and the like.
     pub engagement_days: u32,
-    /// Days to keep actions with what was entered in their forms.
+    /// Days to keep actions with the data of their forms.
     pub action_days: u32,
     /// Days to list URLs that no longer work in `causeway source urls`.
     pub url_days: u32,

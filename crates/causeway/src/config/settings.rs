@@ -1,11 +1,11 @@
-//! Settings that a mapping names and that not every delivery has.
+//! Warns of settings that a mapping uses and that some deliveries lack.
 
 use std::collections::BTreeSet;
 
 use toml::Value;
 
-/// Warns of `settings.NAME` without a value of its own: a delivery without that campaign, as the no of somebody is that
-/// came from elsewhere, would be dead.
+/// Warns of `settings.NAME` without a default: a delivery without a campaign, such as a withdrawal from another source,
+/// would be dead.
 pub(super) fn doubts(own: &toml::Table, defaults: &toml::Table) -> Vec<String> {
     let mut named = BTreeSet::new();
     for value in own.values() {
@@ -15,15 +15,15 @@ pub(super) fn doubts(own: &toml::Table, defaults: &toml::Table) -> Vec<String> {
     missing
         .map(|name| {
             format!(
-                "`settings.{name}` has values only for some campaigns. Deliveries without a campaign, as most \
-                 withdrawals are, would be dead: set a default under `settings`, or write `settings.{name} | \
+                "`settings.{name}` has values only for some campaigns. Deliveries without a campaign, such as most \
+                 withdrawals, would be dead: set a default under `settings`, or write `settings.{name} | \
                  default(none)`"
             )
         })
         .collect()
 }
 
-/// The settings that the texts of `value` ask for without saying what to take instead.
+/// Collects the settings that the texts of `value` use without a default.
 fn names(value: &Value, named: &mut BTreeSet<String>) {
     match value {
         Value::String(text) if !text.starts_with('=') && !text.contains("default") => {
@@ -51,8 +51,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_setting_without_a_value_of_its_own_is_told_unless_it_has_a_way_out() {
-        for (fields, told) in [
+    fn a_setting_without_a_default_is_a_warning_unless_the_mapping_has_one() {
+        for (fields, warning) in [
             ("list = 'settings.list'", Some("`settings.list`")),
             ("list = '{{ settings.list }}/x'", Some("`settings.list`")),
             ("lists = ['settings.list']", Some("`settings.list`")),
@@ -64,8 +64,15 @@ mod tests {
             let own = toml::from_str(&format!("[fields]\n{fields}")).unwrap();
             let defaults = toml::from_str("tag = 7").unwrap();
             let doubts = doubts(&own, &defaults);
-            assert_eq!(doubts.len(), usize::from(told.is_some()), "{fields}: {doubts:?}");
-            assert!(told.is_none_or(|told| doubts[0].starts_with(told)), "{doubts:?}");
+            assert_eq!(
+                doubts.len(),
+                usize::from(warning.is_some()),
+                "{fields}: {doubts:?}"
+            );
+            assert!(
+                warning.is_none_or(|start| doubts[0].starts_with(start)),
+                "{doubts:?}"
+            );
         }
     }
 }

@@ -25,7 +25,7 @@ pub struct StepConfig {
     pub set_field: Option<toml::Table>,
     /// Points; may be negative.
     pub add_score: Option<f64>,
-    /// How long after the automation started: `"90 s"`, `"30 min"`, `"2 h"`, `"3 days"`, `"1 week"`.
+    /// Time from the start of the automation to the step: `"90 s"`, `"30 min"`, `"2 h"`, `"3 days"`, `"1 week"`.
     pub delay: Option<String>,
 }
 
@@ -46,7 +46,7 @@ pub(super) fn finite(key: &str, number: f64) -> Result<f64, ConfigError> {
     }
 }
 
-/// Refuses what somebody meant to be filled in where a text is taken as it is written.
+/// Refuses a template where a text is used literally.
 pub(super) fn literal(key: &str, text: &str) -> Result<(), ConfigError> {
     let is_code =
         |mark: &str| mark != "[#" || text.split_once(mark).is_some_and(|(_, rest)| rest.contains("#]"));
@@ -54,8 +54,8 @@ pub(super) fn literal(key: &str, text: &str) -> Result<(), ConfigError> {
     match marks.iter().find(|mark| text.contains(**mark) && is_code(mark)) {
         None => Ok(()),
         Some(mark) => Err(
-            ConfigError::new(key, format!("is used literally, and {mark} would stay in it"))
-                .hint("write the text out; values of set_field can be expressions and templates"),
+            ConfigError::new(key, format!("this text is used literally, including {mark}"))
+                .hint("write a plain text; only values of set_field can be expressions and templates"),
         ),
     }
 }
@@ -127,7 +127,7 @@ fn fields(table: &toml::Table, lookups: &Tables) -> Result<Vec<(String, Term)>, 
     Ok(fields)
 }
 
-/// `"2 days"`, by jiff's friendly format; calendar units count as 24 hours a day.
+/// Parses `"2 days"`, jiff's friendly format. A day has 24 hours.
 fn delay(key: &str, text: &str) -> Result<std::time::Duration, ConfigError> {
     let wrong = || {
         ConfigError::new(key, format!("{text:?} is not a duration"))

@@ -1,4 +1,4 @@
-//! `[[test]]`: a message, and what has to follow from it. Run by `causeway test`.
+//! `[[test]]`: a message and the expected result. `causeway test` runs it.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -18,22 +18,22 @@ use super::{Config, one_of};
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Test {
-    /// What it shows. Each test has its own name.
+    /// What the test shows. Each name is used once.
     pub name: String,
     /// The source that the messages come from; may be left out if there is only one.
     pub source: Option<String>,
-    /// When the message comes. Default: now.
+    /// When the message arrives. Default: now.
     pub at: Option<Time>,
-    /// Earlier messages, the oldest first, each a minute before the next, unless it has a time.
+    /// Earlier messages, the oldest first. Each arrives a minute before the next, unless it has a time.
     #[serde(default)]
     pub before: Vec<Message>,
     pub message: Message,
-    /// Time to let pass after the message, such as "3 days", for timers and schedules of automations. Default: until
+    /// Time that passes after the message, such as "3 days", for timers and schedules of automations. Default: until
     /// the last `due`.
     pub wait: Option<String>,
-    /// The deliveries that the message leads to: these and no other.
+    /// The deliveries that follow from the message: these and no others.
     pub expect: Option<Vec<Expected>>,
-    /// Other destinations than those in `expect` may be sent something, too.
+    /// Allows deliveries to destinations that `expect` does not name.
     #[serde(default)]
     pub others: bool,
     /// Deliveries that are skipped, such as for consent.
@@ -42,16 +42,16 @@ pub struct Test {
     /// No destination is sent anything.
     #[serde(default)]
     pub expect_none: bool,
-    /// What the contact has afterwards: fields, `tags`, `lists`, `consent.email.state`.
+    /// The contact afterwards: fields, `tags`, `lists`, `consent.email.state`.
     #[schemars(with = "Option<BTreeMap<String, Value>>")]
     pub expect_contact: Option<toml::Table>,
-    /// The message cannot be read; part of the reason.
+    /// The message is dead; part of the reason.
     pub expect_dead: Option<String>,
     /// The message is understood and skipped; part of the reason.
     pub expect_left_alone: Option<String>,
 }
 
-/// A message as a source would bring it: its text, or a table.
+/// A message as a source would receive it: its text, or a table.
 #[derive(Debug, Clone, Default)]
 pub struct Message(pub MessageTable);
 
@@ -65,22 +65,22 @@ pub struct MessageTable {
     /// The message as a table, sent as JSON.
     #[schemars(with = "Option<BTreeMap<String, Value>>")]
     pub json: Option<toml::Table>,
-    /// For JSON: dotted path = what is put there instead.
+    /// For JSON: dotted path = the value to put there.
     #[schemars(with = "BTreeMap<String, Value>")]
     pub set: toml::Table,
     /// Default: JSON if it looks so, else a form.
     pub content_type: Option<String>,
-    /// The query of the URL, for messages that come by HTTP.
+    /// The query of the URL, for messages by HTTP.
     pub query: Option<String>,
     /// The source, if it is not the test's.
     pub source: Option<String>,
-    /// When it came.
+    /// When the message arrives.
     pub at: Option<Time>,
-    /// How long after the one before it, such as "3 days", instead of a minute.
+    /// Time since the message before, such as "3 days", instead of a minute.
     pub after: Option<String>,
 }
 
-/// A delivery that has to follow.
+/// An expected delivery.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
@@ -91,7 +91,7 @@ pub struct Expected {
     /// The whole body: a table, or text (JSON in text is compared as JSON).
     #[schemars(with = "Option<Value>")]
     pub body: Option<toml::Value>,
-    /// What the body has at least.
+    /// The values that the body has at least.
     #[schemars(with = "Option<Value>")]
     pub contains: Option<toml::Value>,
     /// Dotted paths that the body does not have.
@@ -99,9 +99,9 @@ pub struct Expected {
     pub lacks: Vec<String>,
     /// Part of the request as `causeway send --dry-run` prints it.
     pub request: Option<String>,
-    /// When it is sent: a time, or how long after the message, such as "2h".
+    /// When the delivery is due: a time, or the time after the message, such as "2h".
     pub due: Option<String>,
-    /// It cannot be made: part of the reason for which it would be dead.
+    /// The request cannot be made: part of the reason for which the delivery would be dead.
     pub dead: Option<String>,
 }
 
@@ -176,12 +176,12 @@ impl Test {
         read(table)
     }
 
-    /// What can be said without running it.
+    /// Checks the test without running it.
     pub(super) fn check(&self, config: &Config, others: &[Self]) -> Result<(), ConfigError> {
         if self.name.trim().is_empty() {
             return Err(ConfigError::new(
                 "name",
-                "give the test a name that says what it shows",
+                "the name is empty: say what the test shows",
             ));
         }
         if others.iter().any(|other| other.name == self.name) {
@@ -212,7 +212,11 @@ impl Test {
             known_name(&key, "source", source, &known)?;
         }
         if self.source.is_none() && self.message.0.source.is_none() && known.len() != 1 {
-            return Err(ConfigError::new("source", "name the source of the message").hint(one_of("", &known)));
+            return Err(ConfigError::new(
+                "source",
+                "missing, and the configuration does not have exactly one source",
+            )
+            .hint(one_of("", &known)));
         }
         Ok(())
     }
@@ -244,7 +248,7 @@ impl Test {
             return Ok(());
         }
         Err(
-            ConfigError::new("expect", "the test expects nothing, so that it could not fail")
+            ConfigError::new("expect", "the test expects nothing, so it cannot fail")
                 .hint("expect = [{ destination = \"…\" }], or expect_none = true"),
         )
     }
@@ -296,7 +300,7 @@ impl Expected {
         if self.body.is_some() && self.contains.is_some() {
             return Err(ConfigError::new(
                 &format!("{key}.contains"),
-                "`body` is the whole body already",
+                "`body` already compares the whole body",
             ));
         }
         if let Some(due) = &self.due {
@@ -306,7 +310,7 @@ impl Expected {
     }
 }
 
-/// A time as it stands, or so long after `from`.
+/// A time, or a duration after `from`.
 pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Ok(at);
@@ -320,21 +324,23 @@ pub fn due_at(text: &str, from: Timestamp) -> Result<Timestamp, String> {
         .map_err(|_| format!("{text:?} is too long"))
 }
 
-/// How long one message comes after another; a day has 24 hours.
+/// Parses the time between two messages; a day has 24 hours.
 pub fn time_between(text: &str) -> Result<SignedDuration, String> {
     let span: Span = text
         .parse()
         .map_err(|_| format!("{text:?} is not a duration; write it as \"2h\" or \"3 days\""))?;
     match span.to_duration(SpanRelativeTo::days_are_24_hours()) {
         Ok(between) if !between.is_negative() => Ok(between),
-        Ok(_) => Err(format!("{text:?} is before the message before it")),
+        Ok(_) => Err(format!(
+            "{text:?} is negative: the message would arrive before the one above it"
+        )),
         Err(_) => Err(format!(
             "{text:?} has no fixed length; write it in weeks, days or hours"
         )),
     }
 }
 
-/// What was written in TOML, as JSON.
+/// A TOML value as JSON.
 pub fn as_json(value: &toml::Value) -> Value {
     plain_json(value.clone())
 }

@@ -17,7 +17,7 @@ use toml::{Table, Value};
 
 use super::{one_of, step::literal};
 
-/// The words of `on`, each with what may stand behind it in a table.
+/// The triggers of `on`, each with the value that it takes in a table.
 pub const WORDS: &[(&str, &str)] = &[
     ("action", "an action type, or a list of them"),
     ("contact_created", "nothing: write it as a word"),
@@ -36,11 +36,11 @@ pub const WORDS: &[(&str, &str)] = &[
     ("email_opened", "the id or name of the mail"),
     (
         "link_clicked",
-        "the URL; one that ends in * matches all that begin with it",
+        "the URL; a URL that ends in * matches all URLs with this beginning",
     ),
     (
         "page_visited",
-        "the URL; one that ends in * matches all that begin with it",
+        "the URL; a URL that ends in * matches all URLs with this beginning",
     ),
     ("goal_reached", "the id or name of the goal"),
     ("popup_shown", "the id or name of the pop-up"),
@@ -63,7 +63,7 @@ pub const WORDS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The groups of a platform's contact, by which its users know the same triggers: a row of the group that is new.
+/// Groups of a platform's contact whose names work as triggers, too: a new row in the group is the trigger.
 const GROUPS: &[(&str, &str)] = &[
     ("campaigns-opened", "email_opened"),
     ("links-clicked", "link_clicked"),
@@ -74,7 +74,7 @@ const GROUPS: &[(&str, &str)] = &[
     ("lead-score", "lead_scored"),
 ];
 
-/// The word of [`WORDS`], also where a group's name stands for it, with `-` or `_`.
+/// The trigger of [`WORDS`] that a word or the name of a group means; `-` and `_` are the same.
 fn known(word: &str) -> Option<&'static str> {
     let group = word.replace('_', "-");
     let of_group = GROUPS.iter().find(|(name, _)| *name == group);
@@ -119,34 +119,34 @@ fn read_one(on: &Value) -> Result<Trigger, ConfigError> {
 }
 
 fn trigger(word: &str, value: Option<&Value>, rest: &Table) -> Result<Trigger, ConfigError> {
-    let asked = Asked { word, value, rest };
-    asked.allow(match word {
+    let keys = TriggerKeys { word, value, rest };
+    keys.allow(match word {
         "date_reached" => &["at", "days", "yearly", "time_zone"],
         "schedule" => &["at", "weekday", "day", "time_zone"],
         _ => &[],
     })?;
     Ok(match word {
-        "action" => Trigger::Action(asked.texts()?),
-        "contact_created" => asked.nothing(Trigger::ContactCreated)?,
-        "contact_updated" => asked.nothing(Trigger::ContactUpdated)?,
-        "field_changed" => Trigger::FieldChanged(field_name(&asked.text()?).to_owned()),
-        "email_status" => Trigger::EmailStatus(asked.known_texts(STATUSES)?),
-        "consent_changed" => Trigger::ConsentChanged(asked.consent()?),
-        "list_joined" => Trigger::ListJoined(asked.maybe_text()?),
-        "tag_added" => Trigger::TagAdded(asked.maybe_text()?),
-        "email_opened" => asked.engaged(EngagementKind::EmailOpen)?,
-        "link_clicked" => asked.engaged(EngagementKind::LinkClick)?,
-        "page_visited" => asked.engaged(EngagementKind::PageVisit)?,
-        "goal_reached" => asked.engaged(EngagementKind::Goal)?,
-        "popup_shown" => asked.engaged(EngagementKind::Popup)?,
-        "custom" => asked.engaged(EngagementKind::Custom)?,
-        "automation_triggered" => asked.engaged(EngagementKind::Automation)?,
-        "lead_scored" => asked.engaged(EngagementKind::LeadScore)?,
-        "synced" => Trigger::Synced(asked.synced()?),
-        "score_reached" => Trigger::ScoreReached(asked.number()?),
-        "status_reached" => Trigger::StatusReached(asked.text()?),
-        "date_reached" => Trigger::DateReached(asked.clocked()?),
-        "schedule" => Trigger::Schedule(asked.recurrence()?),
+        "action" => Trigger::Action(keys.texts()?),
+        "contact_created" => keys.nothing(Trigger::ContactCreated)?,
+        "contact_updated" => keys.nothing(Trigger::ContactUpdated)?,
+        "field_changed" => Trigger::FieldChanged(field_name(&keys.text()?).to_owned()),
+        "email_status" => Trigger::EmailStatus(keys.known_texts(STATUSES)?),
+        "consent_changed" => Trigger::ConsentChanged(keys.consent()?),
+        "list_joined" => Trigger::ListJoined(keys.maybe_text()?),
+        "tag_added" => Trigger::TagAdded(keys.maybe_text()?),
+        "email_opened" => keys.engaged(EngagementKind::EmailOpen)?,
+        "link_clicked" => keys.engaged(EngagementKind::LinkClick)?,
+        "page_visited" => keys.engaged(EngagementKind::PageVisit)?,
+        "goal_reached" => keys.engaged(EngagementKind::Goal)?,
+        "popup_shown" => keys.engaged(EngagementKind::Popup)?,
+        "custom" => keys.engaged(EngagementKind::Custom)?,
+        "automation_triggered" => keys.engaged(EngagementKind::Automation)?,
+        "lead_scored" => keys.engaged(EngagementKind::LeadScore)?,
+        "synced" => Trigger::Synced(keys.synced()?),
+        "score_reached" => Trigger::ScoreReached(keys.number()?),
+        "status_reached" => Trigger::StatusReached(keys.text()?),
+        "date_reached" => Trigger::DateReached(keys.clocked()?),
+        "schedule" => Trigger::Schedule(keys.recurrence()?),
         other => {
             return Err(ConfigError::new("on", format!("there is no trigger {other:?}")).hint(words()));
         }
@@ -175,14 +175,14 @@ const STANDINGS: &[&str] = &[
     "suppressed",
 ];
 
-/// One word of `on`, what stands behind it, and what stands beside it.
-struct Asked<'a> {
+/// One trigger of `on`: its word, its value, and the other keys of its table.
+struct TriggerKeys<'a> {
     word: &'a str,
     value: Option<&'a Value>,
     rest: &'a Table,
 }
 
-impl Asked<'_> {
+impl TriggerKeys<'_> {
     fn wrong(&self, what: impl std::fmt::Display) -> ConfigError {
         let takes = WORDS
             .iter()
@@ -284,7 +284,7 @@ impl Asked<'_> {
             Some(_) => return Err(self.wrong("row is not a text")),
         };
         let group = self.group(name)?;
-        // Fields go by our names, whatever a platform calls them.
+        // A field has one name here, whatever a platform calls it.
         let name = |row| {
             if group == Group::Fields {
                 field_name(row)
@@ -302,9 +302,8 @@ impl Asked<'_> {
             .filter(|group| *group != Group::TransactionId);
         match Group::parse(name).filter(|group| *group != Group::TransactionId) {
             Some(group) => Ok(group),
-            None if name == Group::TransactionId.as_str() => {
-                Err(self.wrong("transactionid differs each time; on = \"synced\" matches every message"))
-            }
+            None if name == Group::TransactionId.as_str() => Err(self
+                .wrong("transactionid is different in each message; on = \"synced\" matches every message")),
             None => {
                 let known: Vec<&str> = known.map(Group::as_str).collect();
                 Err(self.wrong(format!("{name:?} is not a group; {}", one_of(name, &known))))
@@ -449,7 +448,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_of_the_platform_names_the_trigger_of_its_new_rows() {
+    fn the_name_of_a_platforms_group_is_a_trigger_for_its_new_rows() {
         for (group, word) in GROUPS {
             let spelled = [(*group).to_owned(), group.replace('-', "_"), (*word).to_owned()];
             let read = |on: Value| read_all(&on).unwrap();

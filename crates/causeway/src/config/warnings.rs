@@ -1,4 +1,4 @@
-//! What is legal and probably not meant.
+//! Warns of configurations that are valid but probably not intended.
 
 use causeway_core::{
     consent::{ConsentState, EMAIL},
@@ -7,14 +7,14 @@ use causeway_core::{
 
 use super::Config;
 
-/// What is legal and probably not meant.
+/// Warnings about valid settings that are probably not intended.
 pub fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = Vec::new();
     if config.sources.is_empty() {
         warnings.push("there is no [source.NAME]: no messages will arrive".to_owned());
     }
     if config.destinations.is_empty() {
-        warnings.push("there is no [destination.NAME]: messages are stored, and sent nowhere".to_owned());
+        warnings.push("there is no [destination.NAME]: messages are stored, but sent nowhere".to_owned());
     }
     for (name, source) in &config.sources {
         let reached = config.destinations.values().any(|destination| {
@@ -28,7 +28,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         });
         if !reached && !config.destinations.is_empty() {
             warnings.push(format!(
-                "[source.{name}]: no destination of workspace {:?} receives what comes from it",
+                "[source.{name}]: no destination of workspace {:?} receives its messages",
                 source.rule.workspace
             ));
         }
@@ -68,27 +68,27 @@ pub fn warnings(config: &Config) -> Vec<String> {
                 ));
             }
         }
-        let told = destination.warnings.iter();
-        warnings.extend(told.map(|warning| format!("[destination.{name}]: {warning}")));
+        let own = destination.warnings.iter();
+        warnings.extend(own.map(|warning| format!("[destination.{name}]: {warning}")));
         plain_secrets(&format!("destination.{name}"), &destination.table, &mut warnings);
     }
     warnings
 }
 
-/// A click in a mail confirms consent to be mailed, and no other.
+/// Warns of a double opt-in for another purpose than e-mail: a click in a mail confirms consent for e-mail only.
 fn never_confirmed(name: &str, table: &toml::Table) -> Option<String> {
     let keys = [Some(table), table.get("proca").and_then(toml::Value::as_table)];
     let text = |key: &str| keys.iter().flatten().find_map(|table| table.get(key)?.as_str());
     let purpose = text("purpose").filter(|purpose| *purpose != EMAIL)?;
     (text("consent") == Some("double_opt_in")).then(|| {
         format!(
-            "[source.{name}]: `purpose` is {purpose:?}, and `consent` waits for the click in a mail, which confirms e-mail \
-             only: nobody will be opted in; use consent = \"single\""
+            "[source.{name}]: `purpose` is {purpose:?}, but `consent` requires a click in a mail, which confirms e-mail \
+             only, so nobody will be opted in: use consent = \"single\""
         )
     })
 }
 
-/// A sender waits for the answer of a destination that is sent nobody from here.
+/// Warns of `after` with a destination that is never sent a person of this source.
 fn never_answered(config: &Config, name: &str, table: &toml::Table) -> Option<String> {
     let after = table.get("answer")?.as_table()?.get("after")?.as_str()?;
     let destination = config.destinations.get(after)?;
@@ -102,14 +102,14 @@ fn never_answered(config: &Config, name: &str, table: &toml::Table) -> Option<St
     let is_closed = !destination.rule.policy.allows(ConsentState::Unknown, true);
     (is_closed && !says("consent") && !says("consent_from")).then(|| {
         format!(
-            "[source.{name}.answer]: `after` waits for [destination.{after}], which is sent only contacts with consent ({}), and \
-             nothing from here says so: set consent = \"all\" there, or `consent_from` here",
+            "[source.{name}.answer]: `after` waits for [destination.{after}], which is sent only contacts with consent ({}), but \
+             this source never brings consent: set consent = \"all\" there, or `consent_from` here",
             destination.rule.policy.as_str()
         )
     })
 }
 
-/// Whether a header that is sent to others says who we are.
+/// Whether the value of a header is a credential.
 fn is_secret_header(name: &str, value: &toml::Value) -> bool {
     let name: String = name
         .chars()
@@ -126,12 +126,12 @@ fn is_secret_header(name: &str, value: &toml::Value) -> bool {
         "password",
         "cookie",
     ];
-    // A shortcode is a value of the contact's.
+    // A shortcode is replaced by a value of the contact, so it is not a credential.
     let is_plain = value.as_str().is_some_and(|text| !text.contains("[#"));
     is_plain && marks.iter().any(|mark| name.contains(mark))
 }
 
-/// Secrets that stand in the file itself.
+/// Warns of secrets in plain text in the file.
 fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>) {
     for (key, value) in table {
         let secret = [
@@ -166,8 +166,8 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn a_header_that_says_who_we_are_is_a_secret() {
-        for (headers, told) in [
+    fn a_header_with_credentials_is_a_secret() {
+        for (headers, is_warned) in [
             ("Authorization = 'Bearer x'", true),
             ("x-api-key = 'x'", true),
             ("X-Auth-Token = 'x'", true),
@@ -186,7 +186,7 @@ mod tests {
                     warning.contains("[destination.out.headers]") && warning.contains("plain text")
                 })
                 .count();
-            assert_eq!(count, usize::from(told), "{headers}: {warnings:?}");
+            assert_eq!(count, usize::from(is_warned), "{headers}: {warnings:?}");
         }
     }
 }

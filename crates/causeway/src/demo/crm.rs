@@ -1,4 +1,4 @@
-//! A pretend CRM: takes contacts, and fails now and then the way real ones do.
+//! A simulated CRM: accepts contacts, and sometimes fails as real ones do.
 
 use std::{
     collections::HashSet,
@@ -23,7 +23,7 @@ pub(super) struct Crm {
     pub calls: Arc<Calls>,
 }
 
-/// What it has seen.
+/// The calls so far.
 #[derive(Default)]
 pub(super) struct Calls {
     pub all: AtomicU64,
@@ -32,7 +32,7 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Different idempotency keys that were taken: records in the CRM.
+    /// The number of records in the CRM: different idempotency keys of accepted calls.
     pub(super) fn records(&self) -> usize {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
@@ -47,13 +47,13 @@ pub(super) async fn start() -> anyhow::Result<Crm> {
         .with_state(Arc::clone(&calls));
     tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "the simulated CRM ended");
+            tracing::error!(%error, "the simulated CRM stopped");
         }
     });
     Ok(Crm { address, calls })
 }
 
-/// In a hundred calls, 4 break, 2 are too many, 1 is rejected for good.
+/// In a hundred calls, 4 get status 500, 2 get status 429 and 1 gets status 400.
 async fn contacts(State(calls): State<Arc<Calls>>, headers: HeaderMap) -> Response {
     let call = calls.all.fetch_add(1, Ordering::Relaxed);
     let refuse = |status: StatusCode, text: &'static str| {
@@ -68,7 +68,7 @@ async fn contacts(State(calls): State<Arc<Calls>>, headers: HeaderMap) -> Respon
             let (status, text) = refuse(StatusCode::TOO_MANY_REQUESTS, "too many calls");
             (status, [("retry-after", "1")], text).into_response()
         }
-        46 => refuse(StatusCode::BAD_REQUEST, "this contact cannot be taken").into_response(),
+        46 => refuse(StatusCode::BAD_REQUEST, "this contact is invalid").into_response(),
         _ => {
             let key = headers
                 .get("idempotency-key")

@@ -1,4 +1,4 @@
-//! The demo: a real hub with invented people in front of it and a pretend CRM behind it.
+//! The demo: a real hub, with invented people as senders and a simulated CRM as destination.
 
 mod crm;
 mod people;
@@ -10,7 +10,7 @@ use std::{path::PathBuf, time::Duration};
 use anyhow::Context as _;
 
 use crate::{
-    cli::say,
+    cli::print_line,
     hub::{self, Hub, Options},
     telemetry::{LogFormat, start_log},
 };
@@ -45,16 +45,16 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
     stop.cancel();
     let sent = senders.await.context("the senders ended unexpectedly")?;
 
-    say("\nstopping: what is in flight ends, a second Ctrl-C stops at once …");
+    print_line("\nstopping: attempts in flight may end; press Ctrl-C again to stop at once …");
     let views = std::sync::Arc::clone(&hub.engine.views);
     let ended = hub.stop(stopped()).await;
     progress::summary(&views.audit().await?, &sent, &crm, ended.in_time);
     shown?;
     if temporary {
-        // Left-overs in the temporary folder harm nobody.
+        // A failure only leaves files in the temporary folder.
         drop(std::fs::remove_dir_all(&dir));
     } else {
-        say(&format!(
+        print_line(&format!(
             "everything is in {}: `causeway --config {}/causeway.toml trace 1`",
             dir.display(),
             dir.display()
@@ -91,7 +91,7 @@ async fn stopped() {
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
-        // Without signals the demo ends by --seconds, or by being killed, which loses nothing either.
+        // Without signals, the demo ends after --seconds or when it is killed. Neither loses anything.
         return std::future::pending().await;
     };
     tokio::select! {
@@ -154,21 +154,21 @@ fn greet(hub: &Hub, tokens: &senders::Tokens, dir: &std::path::Path) {
         ("console", defaults.console, hub.console),
     ] {
         if wanted.port() != got.port() {
-            say(&format!(
+            print_line(&format!(
                 "port {} is taken: the {what} is on {} instead",
                 wanted.port(),
                 got.port()
             ));
         }
     }
-    say("Causeway runs, with invented people in front and a simulated CRM behind it.\n");
-    say(&format!("  console   http://{}/", hub.console));
-    say(&format!("  file      {}", dir.join("archive.csv").display()));
-    say(
+    print_line("Causeway runs, with invented people as senders and a simulated CRM as destination.\n");
+    print_line(&format!("  console   http://{}/", hub.console));
+    print_line(&format!("  file      {}", dir.join("archive.csv").display()));
+    print_line(
         "  your own  curl 'http://LISTENER/in/TOKEN?email=you@example.org&firstName=You'"
             .replace("LISTENER", &hub.listener.to_string())
             .replace("TOKEN", &tokens.signup)
             .as_str(),
     );
-    say("\nCtrl-C stops it and shows the books.\n");
+    print_line("\nCtrl-C stops it and shows the books.\n");
 }

@@ -1,4 +1,4 @@
-//! Invented people and what they do. Always the same, by number.
+//! Invented people and their messages. The same number always gives the same person.
 
 use causeway_core::clock::Timestamp;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ impl Person {
     }
 }
 
-/// A signature on a petition, as Proca sends it. Two of three opt in. The first five of ten numbers sign: the action
+/// A signature on a petition, as Proca sends it. Two of three people opt in. The first five of ten numbers sign: the action
 /// ids follow one another.
 pub(super) fn signature(person: &Person, now: Timestamp) -> Value {
     let campaign = pick(&CAMPAIGNS, person.number).unwrap_or("save_the_bees");
@@ -79,7 +79,7 @@ pub(super) fn signature(person: &Person, now: Timestamp) -> Value {
     })
 }
 
-/// What became of the signature's address: confirmed, bounced or unsubscribed.
+/// The status of the signature's address: confirmed, bounced or unsubscribed.
 pub(super) fn status(person: &Person, now: Timestamp) -> Value {
     let mut event = signature(person, now);
     let at = now.round(jiff::Unit::Second).unwrap_or(now).to_string();

@@ -1,4 +1,4 @@
-//! What the demo shows in the terminal, and the sum at its end.
+//! Shows the demo's progress in the terminal, and the summary at its end.
 
 use std::{io::IsTerminal, sync::atomic::Ordering, time::Duration};
 
@@ -9,9 +9,9 @@ use causeway_core::{
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{crm::Crm, senders::Sent};
-use crate::{cli::say, clock::SystemClock, hub::Hub};
+use crate::{cli::print_line, clock::SystemClock, hub::Hub};
 
-/// Shows the flow each second until `stopped` or `stop_after`.
+/// Prints the counts each second until `stopped` or `stop_after`.
 pub(super) async fn show(
     hub: &Hub,
     crm: &Crm,
@@ -45,7 +45,7 @@ pub(super) async fn show(
             bar.set_message(text);
             bar.tick();
         } else if seconds.is_multiple_of(5) {
-            say(&text);
+            print_line(&text);
         }
         seconds += 1;
         before = Some(overview);
@@ -87,14 +87,14 @@ fn lines(now: &Overview, before: Option<&Overview>, crm: &Crm) -> String {
     out.join("\n")
 }
 
-/// The books, so that everybody can add them up.
+/// Prints the books in a form that can be added up by hand.
 pub(super) fn summary(audit: &Audit, sent: &Sent, crm: &Crm, in_time: bool) {
-    say(&format!(
+    print_line(&format!(
         "\nsent to the listener: {} accepted, {} not",
         sent.accepted, sent.failed
     ));
     for (name, books) in &audit.sources {
-        say(&format!(
+        print_line(&format!(
             "{name:<12} {:>7} received = {} done + {} waiting + {} skipped + {} dead + {} duplicate   (difference {})",
             books.received,
             books.done,
@@ -106,16 +106,18 @@ pub(super) fn summary(audit: &Audit, sent: &Sent, crm: &Crm, in_time: bool) {
         ));
     }
     for (name, books) in &audit.destinations {
-        say(&format!(
+        print_line(&format!(
             "→ {name:<10} {:>7} planned  = {} delivered + {} waiting + {} skipped + {} dead   (difference {})",
             books.planned, books.delivered, books.waiting, books.skipped, books.dead, books.difference
         ));
     }
-    say(&format!(
+    print_line(&format!(
         "the simulated CRM holds {} different records",
         crm.calls.records()
     ));
     if !in_time {
-        say("it was stopped before everything in flight had ended; the rest continues at the next start");
+        print_line(
+            "the hub was stopped before all attempts in flight ended; they continue at the next start",
+        );
     }
 }

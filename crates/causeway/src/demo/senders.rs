@@ -1,4 +1,4 @@
-//! Sends what invented people do to the hub's own listener, as Proca and a platform would.
+//! Sends messages of invented people to the hub's own listener, as Proca and a platform would.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -13,10 +13,10 @@ use tokio::{
 use super::people::{self, Person};
 use crate::clock::SystemClock;
 
-/// Requests under way at once.
+/// Maximum number of concurrent requests.
 const IN_FLIGHT: usize = 64;
 
-/// The unguessable ends of the sources' addresses.
+/// The secret parts of the sources' URLs.
 pub(super) struct Tokens {
     pub petition: String,
     pub platform: String,
@@ -41,13 +41,13 @@ impl Tokens {
 
 #[derive(Default)]
 pub(super) struct Sent {
-    /// Answered with 200.
+    /// Requests with status 200.
     pub accepted: u64,
-    /// Answered otherwise, or not at all.
+    /// Requests with another status, or without a response.
     pub failed: u64,
 }
 
-/// Sends `rate` messages a second until `stop`; returns when every request was answered.
+/// Sends `rate` messages a second until `stop`; returns when every request has ended.
 pub(super) async fn run(listener: SocketAddr, tokens: Tokens, rate: f64, stop: Stop) -> Sent {
     let client = reqwest::Client::builder()
         .no_proxy()
@@ -143,7 +143,7 @@ async fn send(
             let pairs = pairs.map(|(key, value)| (key.to_owned(), value));
             client.get(format!("{}?{}", url(&tokens.signup), form(&pairs)))
         }
-        // The same post once more, as platforms do when an answer is late.
+        // The same post again: platforms repeat it when a response is late.
         9 => client
             .post(url(&tokens.platform))
             .header("content-type", "application/x-www-form-urlencoded")

@@ -1,5 +1,5 @@
-//! Accept: writes envelopes to disk, then wakes `process`. Refuses when the disk is nearly full, and for the moment
-//! after the clock was set back.
+//! Accept: writes envelopes to disk, then wakes `process`. Refuses while the disk is nearly full, and for a moment after
+//! the clock was set back.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use causeway_core::{
 
 use super::Engine;
 
-/// The way in for every source.
+/// Accepts the messages of every source.
 pub struct Gateway(pub Arc<Engine>);
 
 impl Gateway {
     fn require_room(&self) -> Result<(), StoreError> {
         if self.0.disk_is_low() {
             return Err(StoreError::Unavailable(
-                "the disk is nearly full; free some space".to_owned(),
+                "the disk is nearly full: free some space".to_owned(),
             ));
         }
         Ok(())
@@ -49,7 +49,7 @@ impl Accept for Gateway {
         let started = std::time::Instant::now();
         let waiting = self.0.pressure.wait_with(envelopes.len());
         let accepted = self.0.store.accept(envelopes).await?;
-        // Before the sender hears of it: no request may start after that as if nothing had come.
+        // Before the sender gets its acknowledgement: no request may start after that without this message.
         let new = accepted.iter().zip(may_opt_out).filter(|(row, _)| !row.duplicate);
         self.0
             .currency

@@ -1,8 +1,7 @@
-//! Senders that wait for what becomes of their message: processed at once, and perhaps delivered to a destination whose
-//! response is part of the answer.
+//! Responses that wait until their message is processed and, with `after`, until a destination has responded.
 //!
-//! Invariant: the store says how far a message is. What is kept here only says when to look again and what to do first, so
-//! that a wake-up that is missed costs time and never changes an answer. Nothing here is asked while nobody waits.
+//! Invariant: only the store knows the state of a message. This module decides when to read the store again and which
+//! messages go first. So a missed wake-up costs time, but never changes a response. It costs nothing while no sender waits.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -24,41 +23,41 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::Engine;
 
-/// What a sender waits for.
+/// What a sender wants to wait for.
 #[derive(Debug, Clone)]
 pub struct Wish {
     /// The destination whose response is part of the answer.
     pub after: Option<Name>,
-    /// How long the sender waits at most.
+    /// The longest time that the sender waits.
     pub wait: Duration,
-    /// The record carries the contact's engagements.
+    /// Whether the record includes the contact's engagements.
     pub history: bool,
 }
 
-/// What became of a message within the time that its sender waits.
+/// The state of a message after the time that its sender waited.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// The message; of a duplicate, the first one.
+    /// The message; for a duplicate, the first message.
     pub message: InboxId,
     /// Whether it is a duplicate.
     pub is_duplicate: bool,
-    /// The contact as it is now, with what the destination returned. `None` when the message was not processed in time or no
-    /// contact follows from it.
+    /// The contact as it is now, with the values of the destination's response. `None` if the message was not processed in time
+    /// or names no contact.
     pub record: Option<Record>,
-    /// State of the delivery to [`Wish::after`]: `delivered`, `waiting`, `dead`, `skipped`; `none` if the destination
-    /// is given nothing.
+    /// State of the delivery to [`Wish::after`]: `delivered`, `waiting`, `dead`, `skipped`; `none` if there is no
+    /// delivery.
     pub delivery: &'static str,
     /// The destination's id of the record, if it returned one.
     pub remote_id: Option<String>,
-    /// Whether everything that was to be waited for has ended.
+    /// Whether processing and delivery ended in time.
     pub in_time: bool,
 }
 
-/// Who waits, and for what.
+/// The waiting senders, and their messages and deliveries.
 #[derive(Default)]
 pub struct Answers {
     inner: Mutex<Inner>,
-    /// As many as `inner` has: asked without the lock.
+    /// The number of waiters, which can be read without the lock.
     waiting: AtomicUsize,
 }
 
@@ -66,9 +65,9 @@ pub struct Answers {
 struct Inner {
     waiters: HashMap<u64, Waiter>,
     last: u64,
-    /// Destinations that send nothing for now.
-    still: BTreeSet<Name>,
-    /// The engine has stopped: nothing more will happen.
+    /// Destinations that are paused, halted or resting.
+    idle: BTreeSet<Name>,
+    /// The engine has stopped, so waiting is pointless.
     closed: bool,
 }
 
@@ -81,7 +80,7 @@ struct Waiter {
 struct Waited {
     destination: Name,
     id: DeliveryId,
-    /// A call has it.
+    /// The delivery is part of a call in flight.
     is_taken: bool,
 }
 
@@ -102,17 +101,17 @@ impl Answers {
         }
     }
 
-    /// After the commit: these messages are processed.
+    /// Wakes the waiters of these messages. Called after the commit that processed them.
     pub(super) fn processed(&self, messages: &[Processed]) {
         self.wake(|waiter| messages.iter().any(|message| message.id == waiter.message));
     }
 
-    /// These messages turned out to be processed or set aside.
+    /// Wakes the waiters of messages that were found to be processed or dead already.
     pub(super) fn look_again(&self, messages: &[InboxId]) {
         self.wake(|waiter| messages.contains(&waiter.message));
     }
 
-    /// The deliveries of a destination that senders wait for and no call has.
+    /// The deliveries of a destination that senders wait for and that are not in flight.
     pub(super) fn first(&self, destination: &str) -> Vec<DeliveryId> {
         if self.nobody_waits() {
             return Vec::new();
@@ -131,7 +130,7 @@ impl Answers {
         first
     }
 
-    /// What a claim handed out and what it ended.
+    /// Notes the result of a claim: deliveries that start, and deliveries that it ended.
     pub(super) fn claimed(&self, destination: &str, claimed: &Claimed) {
         if self.nobody_waits() {
             return;
@@ -145,14 +144,14 @@ impl Answers {
                 continue;
             }
             waited.is_taken |= claimed.deliveries.iter().any(|taken| taken.id == waited.id);
-            // Perhaps it was skipped, or a newer one goes in its place.
+            // The waiter's delivery may have been skipped or replaced by a newer one.
             if claimed.skipped > 0 || claimed.superseded > 0 {
                 waiter.woken.notify_one();
             }
         }
     }
 
-    /// These were handed out and not sent.
+    /// Notes deliveries that were claimed but not sent.
     pub(super) fn given_back(&self, deliveries: &[DeliveryId]) {
         if self.nobody_waits() {
             return;
@@ -166,7 +165,7 @@ impl Answers {
         }
     }
 
-    /// After the commit: these attempts are recorded.
+    /// Wakes the waiters of these deliveries. Called after the commit that recorded the attempts.
     pub(super) fn recorded(&self, attempts: &[Attempt]) {
         if self.nobody_waits() {
             return;
@@ -181,23 +180,23 @@ impl Answers {
         }
     }
 
-    /// Whether a destination sends nothing for now: paused, halted, or resting after failures.
-    pub(super) fn is_paused_or_halted(&self, destination: &Name, is_still: bool) {
+    /// Notes whether a destination is idle: paused, halted, or resting after failures.
+    pub(super) fn is_paused_or_halted(&self, destination: &Name, is_idle: bool) {
         let mut inner = self.locked();
-        if inner.still.contains(destination) == is_still {
+        if inner.idle.contains(destination) == is_idle {
             return;
         }
-        if is_still {
-            inner.still.insert(Name::clone(destination));
+        if is_idle {
+            inner.idle.insert(Name::clone(destination));
         } else {
-            inner.still.remove(destination);
+            inner.idle.remove(destination);
         }
         drop(inner);
-        let waits_for_it = |waited: &Waited| is_still && waited.destination == *destination;
+        let waits_for_it = |waited: &Waited| is_idle && waited.destination == *destination;
         self.wake(|waiter| waiter.delivery.as_ref().is_some_and(waits_for_it));
     }
 
-    /// The engine has stopped: whoever waits gets what is known.
+    /// Ends all waits when the engine has stopped. The senders get the state that is known.
     pub(super) fn close(&self) {
         self.locked().closed = true;
         self.wake(|_| true);
@@ -224,20 +223,20 @@ impl Answers {
     }
 }
 
-/// One sender's place, until it is dropped.
+/// The registration of one waiting sender; dropping it ends the registration.
 struct Waiting<'a> {
     answers: &'a Answers,
     number: u64,
     woken: Arc<Notify>,
 }
 
-/// What is to be done about a delivery that has not ended.
-enum Look {
-    /// Nothing will happen in time.
+/// What to do about a delivery that has not ended.
+enum NextStep {
+    /// Stop: nothing will happen in time.
     Over,
-    /// Wait to be woken.
+    /// Wait for a wake-up.
     Wait,
-    /// It waited for something else until now: look into the store once more.
+    /// Read the store again, because the waiter was registered for another delivery until now.
     Again,
 }
 
@@ -246,7 +245,7 @@ impl Waiting<'_> {
         ask(&mut self.answers.locked(), self.number)
     }
 
-    /// Waits for the first of a duplicate from now on.
+    /// From now on waits for the first message of a duplicate.
     fn follow(&self, message: InboxId) {
         self.with(|inner, number| {
             if let Some(waiter) = inner.waiters.get_mut(&number) {
@@ -259,22 +258,22 @@ impl Waiting<'_> {
         self.with(|inner, _| inner.closed)
     }
 
-    /// What is to be done about a delivery that the store says is open.
-    fn look(&self, destination: &Name, id: DeliveryId) -> Look {
+    /// Decides what to do about a delivery that is open in the store.
+    fn next_step(&self, destination: &Name, id: DeliveryId) -> NextStep {
         self.with(|inner, number| {
-            let is_over = inner.closed || inner.still.contains(destination);
+            let is_over = inner.closed || inner.idle.contains(destination);
             let Some(waiter) = inner.waiters.get_mut(&number).filter(|_| !is_over) else {
-                return Look::Over;
+                return NextStep::Over;
             };
             if waiter.delivery.as_ref().is_some_and(|waited| waited.id == id) {
-                return Look::Wait;
+                return NextStep::Wait;
             }
             waiter.delivery = Some(Waited {
                 destination: Name::clone(destination),
                 id,
                 is_taken: false,
             });
-            Look::Again
+            NextStep::Again
         })
     }
 }
@@ -286,8 +285,8 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// How long senders wait at most once the program stops: less than what calls in flight and requests are given, so that whoever
-/// waits for a destination that hangs gets an answer.
+/// Longest wait once the program stops. It is shorter than the grace of calls in flight and of requests, so that a sender
+/// that waits for a hanging destination still gets a response.
 const STOP_GRACE: Duration = Duration::from_secs(4);
 
 pub(super) async fn close_after(engine: Arc<Engine>, stop: Stop) {
@@ -297,8 +296,8 @@ pub(super) async fn close_after(engine: Arc<Engine>, stop: Stop) {
 }
 
 impl Engine {
-    /// What became of a message that was accepted: waits until it is processed, and until its delivery to [`Wish::after`] has
-    /// ended, as long as the sender does. The message goes before all others, and its delivery before the lane's others.
+    /// Waits until an accepted message is processed and its delivery to [`Wish::after`] has ended, or until the sender's time is
+    /// over. The message is processed before all others, and its delivery is sent before the lane's others.
     pub async fn answer(&self, message: InboxId, is_duplicate: bool, wish: &Wish) -> Answer {
         let mut answer = Answer {
             message,
@@ -314,7 +313,7 @@ impl Engine {
         answer
     }
 
-    /// Fills in the answer as more becomes known. True once everything has ended.
+    /// Fills in the answer from the store. `true` once processing and delivery have ended.
     async fn follow(&self, answer: &mut Answer, wish: &Wish, until: Instant) -> bool {
         let waiting = self.answers.wait_for(answer.message);
         loop {
@@ -350,20 +349,20 @@ impl Engine {
             };
             let left = until.saturating_duration_since(Instant::now());
             let latest = self.clock.now().saturating_add(left).unwrap_or(Timestamp::MAX);
-            // It failed, and is tried again when nobody waits any more.
+            // The attempt failed, and the next one is due after the sender's time.
             if open.due_at.is_some_and(|due_at| due_at > latest) {
                 return false;
             }
-            match waiting.look(destination, open.id) {
-                Look::Over => return false,
-                Look::Again => self.wake.lane(destination),
-                Look::Wait => waiting.woken.notified().await,
+            match waiting.next_step(destination, open.id) {
+                NextStep::Over => return false,
+                NextStep::Again => self.wake.lane(destination),
+                NextStep::Wait => waiting.woken.notified().await,
             }
         }
     }
 }
 
-/// The delivery to wait for; `None` when there is none, or it has ended.
+/// The delivery to wait for; `None` if there is none, or if it has ended.
 fn open_delivery<'a>(
     answer: &mut Answer,
     wish: &'a Wish,

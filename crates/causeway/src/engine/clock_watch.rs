@@ -1,7 +1,7 @@
-//! Sees when the system clock was wrong, says so, and has the store put right what it dated while it was ahead.
+//! Detects that the system clock was wrong, raises an alarm, and has the store correct dates in the future.
 //!
-//! Invariant: nothing is taken in between the moment that the clock was set back and the moment that the store is put right,
-//! or what people say then would be older than what they said before.
+//! Invariant: no message is accepted between the moment the clock was set back and the moment the store is corrected.
+//! Otherwise new facts of a person would have older dates than their earlier facts.
 
 use std::{
     sync::atomic::{AtomicI64, Ordering},
@@ -16,19 +16,19 @@ use jiff::SignedDuration;
 
 use super::Engine;
 
-/// A clock before that is certainly wrong, as after a start without a battery. Nothing is dated back to it.
+/// A clock before this time is certainly wrong, as after a start without a battery. No date is corrected to it.
 const EARLIEST: Timestamp = Timestamp::constant(1_577_836_800, 0);
 
 #[expect(clippy::cast_possible_truncation, reason = "a minute")]
 const TOLERANCE_MS: i64 = TOLERANCE.as_millis() as i64;
 
-/// How far the clock is from where it was left, measured against a clock that nobody sets.
+/// Compares the system clock with the monotonic clock, which nobody can set.
 #[derive(Debug, Default)]
 pub struct ClockWatch {
-    /// The system clock minus the monotonic one, in milliseconds, when it was last looked at.
+    /// The system clock minus the monotonic clock at the last check, in milliseconds.
     offset_ms: AtomicI64,
-    /// The latest time, in milliseconds, at which something was taken in since then: the clock may have been ahead between
-    /// two looks.
+    /// The latest time at which a message was accepted since the last check, in milliseconds: the clock may have been ahead
+    /// between two checks.
     taken_in_ms: AtomicI64,
 }
 
@@ -40,7 +40,7 @@ impl ClockWatch {
         }
     }
 
-    /// By how much the clock was set since the last look; zero within the tolerance, as when it is slewed.
+    /// By how much the clock was set since the last check; zero within the tolerance, as when it is slewed.
     pub fn jump(&self, clock: &dyn Clock) -> SignedDuration {
         let before = self.offset_ms.load(Ordering::Relaxed);
         let by = SignedDuration::from_millis(offset_ms(clock).saturating_sub(before));
@@ -51,19 +51,19 @@ impl ClockWatch {
         }
     }
 
-    /// Something is taken in that was received at this time.
+    /// Notes that a message with this arrival time is accepted.
     pub fn takes_in(&self, at: Timestamp) {
         self.taken_in_ms.fetch_max(at.as_millisecond(), Ordering::Relaxed);
     }
 
-    /// Whether the clock is behind what was taken in since the last look.
+    /// Whether the clock is behind a message that was accepted since the last check.
     fn is_behind(&self, now: Timestamp) -> bool {
         let taken_in = self.taken_in_ms.load(Ordering::Relaxed);
         taken_in.saturating_sub(now.as_millisecond()) > TOLERANCE_MS
     }
 
-    /// What was seen has been dealt with.
-    fn look(&self, clock: &dyn Clock) {
+    /// Begins a new check period after all jumps were handled.
+    fn restart(&self, clock: &dyn Clock) {
         self.offset_ms.store(offset_ms(clock), Ordering::Relaxed);
         self.taken_in_ms
             .store(clock.now().as_millisecond(), Ordering::Relaxed);
@@ -76,7 +76,7 @@ fn offset_ms(clock: &dyn Clock) -> i64 {
 }
 
 impl Engine {
-    /// Fails while the clock was set back and the store is not put right yet.
+    /// Fails while the clock was set back and the store is not corrected yet.
     pub(super) fn require_clock(&self) -> Result<(), StoreError> {
         let watch = &self.clock_watch;
         if !watch.jump(&*self.clock).is_negative() && !watch.is_behind(self.clock.now()) {
@@ -84,12 +84,12 @@ impl Engine {
         }
         self.wake.clock.notify_one();
         Err(StoreError::Unavailable(
-            "the system clock was set back; what is dated ahead is put right first".to_owned(),
+            "the system clock was set back; dates in the future are corrected first".to_owned(),
         ))
     }
 
-    /// Compares the clock with itself a moment ago and with the newest row, and acts on what it finds. Returns the alarm that
-    /// stands.
+    /// Compares the clock with the monotonic clock and with the newest row, and raises or ends alarms. Returns the current
+    /// alarm.
     pub async fn watch_clock(&self, health: &StoreHealth) -> anyhow::Result<Option<ClockAlarm>> {
         let now = self.clock.now();
         anyhow::ensure!(
@@ -111,13 +111,13 @@ impl Engine {
             self.store.set_clock_alarm(Some(alarm)).await?;
             Some(alarm)
         } else if health.clock_alarm.is_some_and(|alarm| !alarm.stands(now)) {
-            tracing::info!("the system clock has caught up with what was dated ahead");
+            tracing::info!("no stored date lies in the future any more: the clock alarm has ended");
             self.store.set_clock_alarm(None).await?;
             None
         } else {
             health.clock_alarm
         };
-        self.clock_watch.look(&*self.clock);
+        self.clock_watch.restart(&*self.clock);
         Ok(alarm)
     }
 
@@ -129,7 +129,7 @@ impl Engine {
             messages = redated.messages,
             deliveries = redated.deliveries,
             timers = redated.timers,
-            "what was dated ahead is put right"
+            "dates in the future are corrected"
         );
         self.wake.inbox.notify_one();
         self.wake.all_lanes();
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_that_was_ahead_between_two_looks_is_found_out_by_what_was_taken_in() {
+    fn a_clock_that_was_ahead_between_two_checks_is_detected_by_accepted_messages() {
         let clock = TestClock::default();
         let watch = ClockWatch::new(&clock);
         let day = SignedDuration::from_hours(24);
@@ -154,7 +154,7 @@ mod tests {
         clock.jump(-day);
         assert!(watch.jump(&clock).is_zero(), "as if nothing had happened");
         assert!(watch.is_behind(clock.now()));
-        watch.look(&clock);
+        watch.restart(&clock);
         assert!(!watch.is_behind(clock.now()));
     }
 }

@@ -1,10 +1,10 @@
-//! Whether what was claimed may still be sent: asked again at the moment a call starts.
+//! Checks at the start of a call whether its claimed deliveries may still be sent.
 //!
-//! Invariant: no request starts for a person after a message that may forbid it was acknowledged, unless processing is so
-//! far behind that the lanes may not wait for it ([`LONGEST_WAIT`]).
+//! Invariant: no request about a person starts after a message that may forbid it was acknowledged, unless processing is
+//! further behind than a lane may wait ([`LONGEST_WAIT`]).
 //!
-//! Two things are needed. The call waits until what was accepted before it has been processed, as far as it may be an
-//! opt-out. Then it asks whether the consent of its contacts may have changed since they were claimed.
+//! This takes two steps. The call waits until all earlier messages that may be an opt-out are processed. Then it checks
+//! whether the consent of its contacts may have changed since they were claimed.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -19,15 +19,15 @@ use causeway_core::{
 };
 use tokio::sync::Notify;
 
-/// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts all the same: a lane that
-/// waits for ever would be worse.
+/// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts without them, because a
+/// lane that waits for ever would be worse.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// A wait this short misses only messages that were acknowledged just before the call.
+/// The last round of waiting is at most this long, so it misses only messages that were acknowledged just before the call.
 const SHORT: Duration = Duration::from_millis(50);
-/// Changes that are remembered. What was claimed before the oldest of them is taken for changed.
+/// Maximum number of remembered changes. A delivery claimed before the oldest one counts as changed.
 const CHANGES: usize = 65_536;
 
-/// What was accepted and is not processed, and whose consent changed lately.
+/// Messages that are accepted but not processed, and contacts whose consent changed lately.
 #[derive(Default)]
 pub struct Currency {
     inner: Mutex<Inner>,
@@ -36,23 +36,23 @@ pub struct Currency {
 
 #[derive(Default)]
 struct Inner {
-    /// Whether everything that an earlier run accepted is processed.
+    /// Whether all messages of the previous run are processed.
     started: bool,
-    /// Accepted messages that may be an opt-out and are not processed, and whether processing has taken them up.
+    /// Accepted messages that may be an opt-out and are not processed, and whether processing has started them.
     pending: BTreeMap<InboxId, bool>,
-    /// Messages whose senders wait for an answer and that are not processed, and whether processing has taken them up.
+    /// Unprocessed messages whose senders wait for a response, and whether processing has started them.
     asked: BTreeMap<InboxId, bool>,
-    /// What this process accepted and [`Currency::found`] has not seen yet.
+    /// Messages that this process accepted and that [`Currency::found`] has not seen yet.
     own: HashSet<InboxId>,
-    /// Contact -> the number of its last change.
+    /// Contact → the number of its last change.
     changed: HashMap<ContactId, u64>,
     /// The number of the last change.
     last: u64,
-    /// Changes up to this one are forgotten.
+    /// Changes up to this number are forgotten.
     forgotten: u64,
 }
 
-/// A moment among the changes: taken before deliveries are claimed.
+/// A position in the sequence of changes, taken before deliveries are claimed.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark(u64);
 
@@ -61,7 +61,8 @@ impl Currency {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Before the acknowledgement: calls that start from now on wait for those of these messages that may be an opt-out.
+    /// Notes accepted messages, with whether each may be an opt-out; later calls wait for those. Invariant: called before the
+    /// acknowledgement.
     pub fn accepted(&self, messages: impl Iterator<Item = (InboxId, bool)>) {
         let mut inner = self.locked();
         for (message, may_opt_out) in messages {
@@ -69,14 +70,14 @@ impl Currency {
             if may_opt_out {
                 inner.pending.entry(message).or_insert(false);
             } else {
-                // Found in the inbox before we got to say that it is ours.
+                // `found` saw the message in the inbox before this process could note that it accepted it.
                 inner.pending.remove(&message);
             }
         }
     }
 
-    /// All messages that arrived in the inbox lately. Those of other processes may be an opt-out, all of them: calls that
-    /// start from now on wait for them.
+    /// Notes messages that arrived in the inbox lately. Each message of another process may be an opt-out, so later calls wait
+    /// for it.
     pub fn found(&self, arrived: &Unprocessed) {
         let mut guard = self.locked();
         let inner = &mut *guard;
@@ -88,24 +89,23 @@ impl Currency {
         inner.own.retain(|message| *message > arrived.until);
     }
 
-    /// How many messages calls wait for.
+    /// The number of messages that calls wait for.
     pub fn pending(&self) -> usize {
         self.locked().pending.len()
     }
 
-    /// The sender of this message waits for what becomes of it: it is processed before all others. There are never more of
-    /// these than the listeners let wait, so that they put nothing off for long.
+    /// Has a message processed before all others, because its sender waits for a response. The listeners limit the number of
+    /// waiting senders, so others are not delayed for long.
     pub fn ask(&self, message: InboxId) {
         self.locked().asked.entry(message).or_insert(false);
     }
 
-    /// Whether somebody waits for a message that processing has not taken up.
+    /// Whether a sender waits for a message that processing has not started.
     pub fn is_asked(&self) -> bool {
         self.locked().asked.values().any(|is_taken| !*is_taken)
     }
 
-    /// Messages that processing has not taken up and that go before all others: those whose senders wait, then the oldest that
-    /// may be an opt-out.
+    /// The messages to process before all others: those whose senders wait, then the oldest that may be an opt-out.
     pub fn take_urgent(&self, limit: u32) -> Vec<InboxId> {
         let mut guard = self.locked();
         let inner = &mut *guard;
@@ -123,7 +123,7 @@ impl Currency {
         urgent
     }
 
-    /// What was taken up could not be processed: it is to be taken up again.
+    /// Marks started messages as not started, because they could not be processed.
     pub fn give_back_urgent(&self) {
         let mut guard = self.locked();
         let inner = &mut *guard;
@@ -131,12 +131,12 @@ impl Currency {
         all.for_each(|is_taken| *is_taken = false);
     }
 
-    /// The newest message that waits to be processed. Taken before the inbox is read, for [`Currency::nothing_waits`].
+    /// The newest message that calls wait for. Read before the inbox, for [`Currency::nothing_waits`].
     pub fn newest(&self) -> Option<InboxId> {
         self.locked().pending.keys().next_back().copied()
     }
 
-    /// The inbox was read from its start and nothing was new: what waited until then is processed or set aside.
+    /// Notes that a complete read of the inbox found no new row: all messages up to `until` are processed or dead.
     pub fn nothing_waits(&self, until: Option<InboxId>) {
         let mut inner = self.locked();
         inner.started = true;
@@ -148,7 +148,7 @@ impl Currency {
         self.processed.notify_waiters();
     }
 
-    /// After the commit: these messages are processed, and the consent of these contacts may have changed.
+    /// Notes processed messages, and contacts whose consent may have changed. Called after the commit.
     pub fn processed(
         &self,
         messages: impl Iterator<Item = InboxId>,
@@ -176,7 +176,7 @@ impl Currency {
         Mark(self.locked().last)
     }
 
-    /// Whether the contact may stand elsewhere than when the mark was taken.
+    /// Whether the contact's consent may have changed since the mark.
     pub fn is_stale(&self, delivery: &Delivery, since: Mark) -> bool {
         let inner = self.locked();
         let Some(contact) = delivery.record.contact.id else {
@@ -189,14 +189,14 @@ impl Currency {
                 .is_some_and(|number| *number > since.0)
     }
 
-    /// Waits until the messages that may be an opt-out are processed, also those that were accepted during the wait, but for
-    /// its last [`SHORT`] part.
+    /// Waits until all messages that may be an opt-out are processed, including those accepted during the wait, except for its
+    /// last [`SHORT`] part.
     pub async fn catch_up(&self) {
         self.catch_up_within(SHORT).await;
     }
 
-    /// Waits in rounds, each for what was accepted before it, until one is shorter than `short` or nothing is left. A single
-    /// round may take seconds behind a backlog, and what was acknowledged in the meantime may forbid the call.
+    /// Waits in rounds, each for the messages accepted before it, until a round is shorter than `short` or no message is left.
+    /// One round is not enough: behind a backlog it takes seconds, and a message acknowledged meanwhile may forbid the call.
     async fn catch_up_within(&self, short: Duration) {
         loop {
             let (newest, round) = (self.newest(), Instant::now());
@@ -209,7 +209,7 @@ impl Currency {
 
     async fn catch_up_to(&self, newest: Option<InboxId>) {
         loop {
-            // Registered before looking, so that no notification is missed in between.
+            // Registered before the check, so that no notification is missed in between.
             let mut processed = std::pin::pin!(self.processed.notified());
             processed.as_mut().enable();
             let is_behind = {
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_remembered_counts_as_changed() {
+    fn a_forgotten_change_counts_as_changed() {
         let currency = Currency::default();
         let mark = currency.mark();
         let many = (0..=i64::try_from(CHANGES).unwrap()).map(ContactId);
@@ -281,7 +281,7 @@ mod tests {
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         currency.processed([InboxId(1)].into_iter(), [].into_iter());
         waiting.await;
-        // One that cannot be read is set aside, and never processed.
+        // A message that cannot be decoded becomes dead without being processed.
         currency.nothing_waits(currency.newest());
         currency.catch_up().await;
     }
@@ -291,7 +291,7 @@ mod tests {
         let currency = Currency::default();
         currency.nothing_waits(None);
         currency.accepted([(InboxId(1), true)].into_iter());
-        // Every wait is too long.
+        // With a limit of zero, no round is short enough.
         let waiting = currency.catch_up_within(Duration::ZERO);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sender_waits_for_goes_before_opt_outs_and_once() {
+    fn a_message_whose_sender_waits_is_taken_once_and_before_opt_outs() {
         let currency = Currency::default();
         let ids = |ids: &[i64]| ids.iter().copied().map(InboxId).collect::<Vec<_>>();
         currency.accepted([(InboxId(1), true), (InboxId(2), true), (InboxId(3), false)].into_iter());
@@ -314,7 +314,7 @@ mod tests {
         assert_eq!(
             currency.take_urgent(2),
             ids(&[1, 3]),
-            "each once, also where it may be an opt-out"
+            "each message once, even if it may be an opt-out"
         );
         assert!(!currency.is_asked());
         currency.give_back_urgent();
@@ -335,7 +335,7 @@ mod tests {
         currency.accepted([(InboxId(1), false), (InboxId(3), false)].into_iter());
         currency.found(&arrived(&[1, 2], 2));
         assert_eq!(waiting(9), [InboxId(2)]);
-        // Accepted by us between the look and its result, and committed by us before we said so.
+        // This process committed the messages before `found`, and notes them after it.
         currency.found(&arrived(&[3, 4], 4));
         currency.accepted([(InboxId(4), false)].into_iter());
         assert_eq!(waiting(9), []);

@@ -1,5 +1,5 @@
-//! Sees the messages that other processes accepted beside this one (`causeway import`, `causeway send`), so that calls wait
-//! for them as they wait for those that came through a source.
+//! Finds messages that other processes accepted (`causeway import`, `causeway send`), so that calls wait for them as for
+//! messages of this process.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,13 +7,13 @@ use causeway_core::source::Stop;
 
 use super::Engine;
 
-/// How long a message of another process may stay unseen, and a call start as if it had not come.
+/// How long a message of another process may stay undetected, so that calls do not wait for it.
 const POLL: Duration = Duration::from_millis(100);
-/// Messages that calls wait for at once. What lies further back takes longer to process than a call waits.
+/// Maximum number of messages that calls wait for. Processing more takes longer than a call waits.
 const LIMIT: usize = 65_536;
 
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
-    // What came before is processed before the first call starts.
+    // All earlier messages are processed before the first call starts.
     let mut after = None;
     let mut is_failing = false;
     while !stop.is_cancelled() {
@@ -24,7 +24,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                 is_failing = false;
             }
             Err(error) => {
-                // Once, and not ten times a second.
+                // Logged once, not ten times a second.
                 if !is_failing {
                     tracing::error!(%error, "could not look for messages of other processes; trying again");
                 }

@@ -1,4 +1,4 @@
-//! Maintain: prunes what is old, erases who asked for it, watches the disk and the clock, looks at the store's health.
+//! Maintain: prunes old rows, finishes erasures, and watches the disk, the clock and the store's health.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,7 +17,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut pruned_at = None;
     while !stop.is_cancelled() {
         let now = engine.clock.now();
-        let alarm = look(&engine).await;
+        let alarm = check(&engine).await;
         let cautious = alarm.map_or(now, |alarm| alarm.cautious(now));
         finish_erasures(&engine, cautious).await;
         let due = pruned_at.is_none_or(|at: Timestamp| now.duration_since(at).unsigned_abs() >= PRUNE_EVERY);
@@ -34,12 +34,12 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     }
 }
 
-/// Looks at the store, its disk and the clock. Returns the alarm of the clock that stands.
-async fn look(engine: &Engine) -> Option<ClockAlarm> {
+/// Checks the store, its disk and the clock. Returns the current clock alarm.
+async fn check(engine: &Engine) -> Option<ClockAlarm> {
     let health = match engine.views.health().await {
         Ok(health) => health,
         Err(error) => {
-            tracing::error!(%error, "the store is not well");
+            tracing::error!(%error, "could not check the store");
             return None;
         }
     };
@@ -57,7 +57,7 @@ async fn look(engine: &Engine) -> Option<ClockAlarm> {
     }
 }
 
-/// Also called before the sources start: none of them may take what cannot be stored.
+/// Also called before the sources start, so that none accepts messages that cannot be stored.
 pub fn watch_disk(engine: &Engine, health: &StoreHealth) {
     let low = health.free_bytes.is_some_and(|free| free < engine.min_free_bytes);
     if engine.set_disk_is_low(low) == low {
@@ -66,14 +66,14 @@ pub fn watch_disk(engine: &Engine, health: &StoreHealth) {
     if low {
         tracing::error!(
             free_bytes = health.free_bytes,
-            "the disk is nearly full: nothing is accepted until there is room"
+            "the disk is nearly full: no messages are accepted until space is free"
         );
     } else {
-        tracing::info!(free_bytes = health.free_bytes, "there is room on the disk again");
+        tracing::info!(free_bytes = health.free_bytes, "the disk has free space again");
     }
 }
 
-/// Also empties the log of what was erased, where a reader was in the way when it was.
+/// Also removes erased data from the store's log, if a reader prevented it at the time of the erasure.
 async fn finish_erasures(engine: &Engine, now: Timestamp) {
     match engine.store.finish_erasures(now).await {
         Ok(0) => {}
@@ -93,10 +93,10 @@ async fn prune(engine: &Engine, now: Timestamp) {
             engagements = pruned.engagements,
             actions = pruned.actions,
             urls = pruned.urls,
-            "deleted what was past its retention"
+            "deleted rows that were past their retention"
         ),
         Err(error) => {
-            tracing::error!(%error, "could not delete what is past its retention; trying again in an hour");
+            tracing::error!(%error, "could not delete rows past their retention; trying again in an hour");
         }
     }
 }

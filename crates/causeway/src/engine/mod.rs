@@ -1,5 +1,5 @@
-//! The four verbs: accept, process, deliver, maintain. Each is a loop over rows of the store; what passes from one to
-//! the next is a row. Wake-ups only make it fast: every loop also looks by itself.
+//! The four verbs: accept, process, deliver, maintain. Each is a loop over rows of the store, and each hands over to the next
+//! by a row. Wake-ups only make this fast: every loop also polls.
 
 mod accept;
 mod answers;
@@ -44,7 +44,7 @@ pub(crate) use process::decode_one;
 
 use crate::telemetry::Metrics;
 
-/// What the verbs share.
+/// The state that the verbs share.
 pub struct Engine {
     pub store: Arc<dyn Store>,
     pub views: Arc<dyn Views>,
@@ -57,47 +57,46 @@ pub struct Engine {
     pub currency: Currency,
     pub answers: Answers,
     pub retention: Retention,
-    /// The automations that the clock starts.
+    /// The automations with a schedule.
     pub clocked: Vec<Arc<Automation>>,
-    /// Below so much free space nothing is accepted, so that what is there can still be finished.
+    /// With less free space, no messages are accepted, so that the stored ones can still be finished.
     pub min_free_bytes: u64,
     pub disk_is_low: AtomicBool,
     pub clock_watch: ClockWatch,
 }
 
 impl Engine {
-    /// Whether nothing is accepted for want of space.
+    /// Whether messages are refused because the disk is nearly full.
     pub fn disk_is_low(&self) -> bool {
         self.disk_is_low.load(Ordering::Relaxed)
     }
 
-    /// Returns what was said before.
+    /// Returns the previous value.
     fn set_disk_is_low(&self, low: bool) -> bool {
         self.disk_is_low.swap(low, Ordering::Relaxed)
     }
 }
 
-/// Wakes the loops: there is something to do. A wake-up that comes while a loop is busy is kept for it.
+/// Wakes the loops when there is work. A wake-up is kept while a loop is busy.
 #[derive(Default)]
 pub struct Wake {
     /// Rows were accepted.
     pub inbox: Notify,
-    /// The clock was set back: `maintain` puts the store right, and nothing is taken in before.
+    /// The clock was set back: `maintain` corrects the store, and no message is accepted before.
     pub clock: Notify,
-    /// One for each lane: were there one for all, every answer of a busy destination would have all the others
-    /// ask the store.
+    /// One for each lane. A common one would let every response of a busy destination make all lanes query the store.
     lanes: Mutex<BTreeMap<Name, Arc<Notify>>>,
 }
 
 impl Wake {
-    /// The destination's deliveries may be due, or its lane was paused or resumed: its lane looks now.
+    /// Wakes a lane, because deliveries may be due or the lane was paused or resumed.
     pub fn lane(&self, destination: &str) {
         if let Some(lane) = self.locked().get(destination) {
             lane.notify_one();
         }
     }
 
-    /// As [`Wake::lane`], for all.
+    /// Like [`Wake::lane`], for all lanes.
     pub fn all_lanes(&self) {
         for lane in self.locked().values() {
             lane.notify_one();
@@ -113,7 +112,7 @@ impl Wake {
     }
 }
 
-/// One destination and how its deliveries are paced.
+/// A destination and its pace.
 pub struct Lane {
     pub name: Name,
     pub destination: Arc<dyn Destination>,
@@ -125,7 +124,7 @@ pub struct Lane {
 pub struct Pace {
     pub concurrency: u32,
     pub batch: u32,
-    /// Deliveries a second; `None` = as fast as it takes them.
+    /// Deliveries per second; `None` = no limit.
     pub rate_per_s: Option<f64>,
     pub timeout: Duration,
     pub retry: RetryPolicy,
@@ -142,14 +141,14 @@ pub struct Circuit {
 }
 
 impl Pace {
-    /// How long a claimed delivery stays ours without a word: two time-outs and time to record.
+    /// How long a claimed delivery stays leased: two time-outs and time to record.
     pub fn lease(&self) -> Duration {
         self.timeout * 2 + Duration::from_secs(30)
     }
 }
 
-/// Runs process, maintain and a lane per destination until `stop`; returns when what was in flight has ended or
-/// was handed back.
+/// Runs process, maintain and a lane per destination until `stop`. Returns when all calls in flight have ended or were given
+/// back.
 pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
     let mut verbs = JoinSet::new();
     verbs.spawn(process::run(Arc::clone(&engine), stop.clone()));
@@ -159,7 +158,7 @@ pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
     for lane in lanes {
         verbs.spawn(deliver::run(Arc::clone(&engine), lane, stop.clone()));
     }
-    // In a set of its own: it ends with this function, however that ends.
+    // In a separate set, so that it ends with this function, however the function ends.
     let mut closing = JoinSet::new();
     closing.spawn(answers::close_after(Arc::clone(&engine), stop.clone()));
     while let Some(ended) = verbs.join_next().await {

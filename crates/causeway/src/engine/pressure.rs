@@ -1,5 +1,5 @@
-//! Intake comes before processing: a sender waits for the commit and may not send again, while what is in the inbox
-//! can wait. So processing steps back while intake is crowded, for as long as it does not fall too far behind.
+//! Intake has priority over processing: a sender waits for the commit and may not send again, while stored messages can
+//! wait. So processing pauses while intake is crowded, as long as it does not fall too far behind.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -8,26 +8,26 @@ use std::{
 
 use causeway_core::{clock::Timestamp, source::Stop};
 
-/// This number of messages waiting for one commit is a crowd; a steady flow has one or two.
+/// With this number of messages waiting for one commit, intake is crowded; a steady flow has one or two.
 const CROWD: usize = 16;
-/// How long a crowd may stay away before intake counts as calm.
+/// Intake counts as calm after this time without a crowd.
 const LOOK: Duration = Duration::from_millis(10);
 /// While intake is crowded, processing pauses this many times as long as it worked.
 const PAUSE: u32 = 20;
 const LONGEST_PAUSE: Duration = Duration::from_millis(250);
-/// Once the oldest message has waited so long, processing steps back no more.
+/// Processing no longer pauses once the oldest message has waited this long.
 const BEHIND: Duration = Duration::from_secs(10);
 
-/// How many messages wait for their commit.
+/// Counts the messages that wait for their commit.
 #[derive(Debug, Default)]
 pub struct Pressure {
     waiting: AtomicUsize,
-    /// The most since somebody looked.
+    /// The highest number since the last check.
     most: AtomicUsize,
 }
 
 impl Pressure {
-    /// `messages` wait for their commit until the guard is dropped.
+    /// Counts `messages` as waiting until the guard is dropped.
     pub fn wait_with(&self, messages: usize) -> Waiting<'_> {
         let waiting = self.waiting.fetch_add(messages, Ordering::Relaxed) + messages;
         self.most.fetch_max(waiting, Ordering::Relaxed);
@@ -37,14 +37,14 @@ impl Pressure {
         }
     }
 
-    /// Whether there was a crowd since the last look.
+    /// Whether intake was crowded since the last check.
     pub(super) fn is_crowded(&self) -> bool {
         let now = self.waiting.load(Ordering::Relaxed);
         self.most.swap(now, Ordering::Relaxed).max(now) >= CROWD
     }
 
-    /// Waits until intake is calm or it is processing's turn, after `worked` of work. Says whether intake is crowded. Waits no
-    /// longer once somebody waits for what is to be processed (`is_asked`).
+    /// Pauses processing after `worked` of work, until intake is calm or the pause is over. Stops waiting when a sender waits for
+    /// a message to be processed (`is_asked`). Returns whether intake is crowded.
     pub(super) async fn give_way(&self, worked: Duration, is_asked: impl Fn() -> bool, stop: &Stop) -> bool {
         let end = Instant::now() + (worked * PAUSE).min(LONGEST_PAUSE);
         while self.is_crowded() {
@@ -60,14 +60,14 @@ impl Pressure {
     }
 }
 
-/// Whether a message received then has waited too long already.
+/// Whether a message with this arrival time has waited too long.
 pub(super) fn is_behind(received_at: Timestamp, now: Timestamp) -> bool {
     now.duration_since(received_at)
         .try_into()
         .is_ok_and(|waited: Duration| waited > BEHIND)
 }
 
-/// Messages that wait, until it is dropped.
+/// Counts messages as waiting until it is dropped.
 #[derive(Debug)]
 pub struct Waiting<'a> {
     pressure: &'a Pressure,
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_waited_for_more_than_ten_seconds_is_behind() {
+    fn a_message_that_waited_for_more_than_ten_seconds_is_behind() {
         let at = |second| Timestamp::from_second(second).unwrap();
         assert!(!is_behind(at(100), at(110)));
         assert!(is_behind(at(100), at(111)));

@@ -1,5 +1,5 @@
-//! Fires the timers of automations, and runs scheduled ones. Both become inbox rows, so that a kill at any moment loses
-//! nothing and does nothing twice.
+//! Fires timers and runs scheduled automations. Both become inbox rows. Invariant: a kill at any moment loses nothing and
+//! runs nothing twice.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,14 +16,14 @@ use causeway_core::{
 use super::Engine;
 
 const EVERY: Duration = Duration::from_secs(1);
-/// Timers in one transaction, and contacts in one look.
+/// Timers per transaction, and contacts per query.
 const BATCH: u32 = 500;
-/// A turn that was missed by more than this (the hub was down) is left out: the next one comes.
+/// A scheduled run that was missed by more than this, because the hub was down, is left out.
 const TOO_LATE: Duration = Duration::from_hours(24);
 
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     while !stop.is_cancelled() {
-        // From before it looks, so that what falls due meanwhile need not wait for a whole round more.
+        // Taken before the query, so that a timer that becomes due during it does not wait for another round.
         let next = engine.clock.now().saturating_add(EVERY).unwrap_or(Timestamp::MAX);
         if let Err(error) = fire_due_timers(&engine, &stop).await {
             tracing::error!(%error, "could not fire timers of automations; trying again");
@@ -53,7 +53,7 @@ async fn fire_due_timers(engine: &Engine, stop: &Stop) -> Result<(), StoreError>
     Ok(())
 }
 
-/// Makes a row for each contact of a scheduled run. Rows that were made before a kill are recognised as duplicates.
+/// Stores a row for each contact of a scheduled run. Rows stored before a kill are recognised as duplicates.
 async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(), StoreError> {
     let now = engine.clock.now();
     let Some(turn) = automation.latest_run(now) else {
@@ -61,7 +61,7 @@ async fn turn(engine: &Engine, automation: &Automation, stop: &Stop) -> Result<(
     };
     let (workspace, name) = (&*automation.workspace, &*automation.name);
     let before = engine.views.last_run(workspace, name).await?;
-    // One that is new in the configuration begins with its next turn.
+    // An automation that is new in the configuration begins with its next scheduled time.
     let is_due = before.is_some_and(|before| before < turn);
     if is_due && now.duration_since(turn).unsigned_abs() <= TOO_LATE {
         let mut after = ContactId(0);

@@ -1,40 +1,40 @@
-//! What proca-sync's connectors did, as far as a configuration has to know: whom they took by default, where they wrote,
-//! and what cannot be carried over.
+//! The connectors of proca-sync: the people they sent by default, the system they wrote to, and the behaviour that Causeway
+//! does not have.
 
-/// Whom a connector was given (`CRM_TYPE`).
+/// The people that a connector was sent (`CRM_TYPE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrmType {
-    /// Every action, with the form or without, opted in or not.
+    /// Every action, with or without a form, opted in or not.
     ActionContact,
-    /// Who gave their data, opted in or not.
+    /// People who gave their data, opted in or not.
     Contact,
     OptIn,
     DoubleOptIn,
 }
 
-/// The destination that comes nearest.
+/// The kind of destination that comes nearest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closest {
-    /// Its own API, spoken by nothing here yet: JSON to an address of one's own.
+    /// An API that Causeway does not support: JSON to a bridge of your own.
     Bridge,
-    /// It posted to an address by itself.
+    /// The connector posted to a URL.
     Webhook,
-    /// It wrote into a database.
+    /// The connector wrote into a database.
     Sql,
     Csv,
     Jsonl,
 }
 
 pub struct Connector {
-    /// As in `CRM=…`.
+    /// The name in `CRM=…`.
     pub name: &'static str,
     pub crm_type: CrmType,
     pub closest: Closest,
-    /// What it did that will be different.
+    /// Behaviour that will be different.
     pub differs: &'static [&'static str],
 }
 
-/// By the names of their files there.
+/// All connectors, by the names of their files in proca-sync.
 pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "actionnetwork",
@@ -51,7 +51,7 @@ pub const CONNECTORS: &[Connector] = &[
         closest: Closest::Bridge,
         differs: &[
             "it synced the contact, its list and its tags in several calls",
-            "it subscribed people again who had left the list; here a newer opt-in is needed",
+            "it subscribed people again who had unsubscribed; here a newer opt-in is needed",
         ],
     },
     Connector {
@@ -60,14 +60,14 @@ pub const CONNECTORS: &[Connector] = &[
         closest: Closest::Bridge,
         differs: &[
             "it made a list for each campaign in the folder `proca`",
-            "it took people off the blacklist whatever had put them there; here a newer opt-in is needed",
+            "it took people off the blacklist, whatever the cause; here a newer opt-in is needed",
         ],
     },
     Connector {
         name: "sendinblue",
         crm_type: CrmType::OptIn,
         closest: Closest::Bridge,
-        differs: &["it is brevo under its old name: see there"],
+        differs: &["it is the old name of brevo: see there"],
     },
     Connector {
         name: "civicrm",
@@ -96,19 +96,23 @@ pub const CONNECTORS: &[Connector] = &[
         name: "debug",
         crm_type: CrmType::ActionContact,
         closest: Closest::Jsonl,
-        differs: &["it printed each action and had the queue take it back; here it is written to a file"],
+        differs: &[
+            "it printed each action and returned it to the queue; here the action is written to a file",
+        ],
     },
     Connector {
         name: "stdout",
         crm_type: CrmType::OptIn,
         closest: Closest::Jsonl,
-        differs: &["it printed each action and had the queue take it back; here it is written to a file"],
+        differs: &[
+            "it printed each action and returned it to the queue; here the action is written to a file",
+        ],
     },
     Connector {
         name: "file",
         crm_type: CrmType::ActionContact,
         closest: Closest::Jsonl,
-        differs: &["it wrote a file for each action; here there is one, with a line for each"],
+        differs: &["it wrote a file for each action; here one file has a line for each action"],
     },
     Connector {
         name: "engagingnetworks",
@@ -128,7 +132,7 @@ pub const CONNECTORS: &[Connector] = &[
         name: "magnews",
         crm_type: CrmType::OptIn,
         closest: Closest::Bridge,
-        differs: &["it never looked at the answers; here a refused record is dead and shown"],
+        differs: &["it ignored the responses; here a rejected delivery is dead and shown"],
     },
     Connector {
         name: "mailchimp",
@@ -145,16 +149,14 @@ pub const CONNECTORS: &[Connector] = &[
         closest: Closest::Bridge,
         differs: &[
             "it wrote contact, properties and list in three calls",
-            "it subscribed people again who had left the list; here a newer opt-in is needed",
+            "it subscribed people again who had unsubscribed; here a newer opt-in is needed",
         ],
     },
     Connector {
         name: "publicComment",
         crm_type: CrmType::Contact,
         closest: Closest::Sql,
-        differs: &[
-            "it wrote comments to be shown in public, from test actions too; here test actions are skipped",
-        ],
+        differs: &["it published comments, even of test actions; here test actions are skipped"],
     },
     Connector {
         name: "salesforce",
@@ -183,7 +185,7 @@ pub const CONNECTORS: &[Connector] = &[
     },
 ];
 
-/// However it is written.
+/// The connector with this name, in any spelling.
 pub fn find(name: &str) -> Option<&'static Connector> {
     let folded = |text: &str| text.to_lowercase().replace(['-', '_'], "");
     let wanted = folded(name);
@@ -193,7 +195,7 @@ pub fn find(name: &str) -> Option<&'static Connector> {
 }
 
 impl CrmType {
-    /// `OptIn`, `DOUBLE_OPTIN`, …; `None` for what is not known.
+    /// Parses `OptIn`, `DOUBLE_OPTIN`, …; `None` for an unknown value.
     pub fn read(text: &str) -> Option<Self> {
         let folded = text.to_lowercase().replace(['-', '_', ' '], "");
         match folded.as_str() {
@@ -205,7 +207,7 @@ impl CrmType {
         }
     }
 
-    /// What suffices to be mailed, for the source.
+    /// The source's `consent`: what makes an opt-in valid.
     pub fn of_source(self) -> &'static str {
         match self {
             Self::ActionContact | Self::Contact | Self::OptIn => "single",
@@ -218,7 +220,7 @@ impl CrmType {
         matches!(self, Self::Contact | Self::OptIn)
     }
 
-    /// Which people the destination is sent.
+    /// The destination's `consent`: the people it is sent.
     pub fn of_destination(self) -> &'static str {
         match self {
             Self::ActionContact => "all",

@@ -1,12 +1,12 @@
 //! Reads an environment file as Node's `dotenv` does: `KEY=value`, `export KEY=value`, `KEY: value`; values in single,
-//! double or back quotes may go over several lines; `#` begins a comment outside quotes.
+//! double or back quotes may have several lines; `#` begins a comment outside quotes.
 
-/// What stands in the file.
+/// The content of the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EnvFile {
-    /// In their order; of a key that stands there twice the last counts, as it does there.
+    /// In the order of the file. If a key appears twice, the last one counts, as in `dotenv`.
     pub entries: Vec<(String, String)>,
-    /// Keys that stand there more than once.
+    /// Keys that appear more than once.
     pub repeated: Vec<String>,
     /// Keys that are commented out.
     pub switched_off: Vec<String>,
@@ -50,7 +50,7 @@ pub fn read(text: &str) -> EnvFile {
         };
         let (eaten, left) = rest.split_at_checked(taken).unwrap_or((first, after));
         line += eaten.matches('\n').count() + 1;
-        // What stands behind an entry on its line is a comment.
+        // The rest of the line after a quoted value is a comment.
         rest = left.split_once('\n').map_or("", |(_, after)| after);
     }
     file
@@ -67,7 +67,7 @@ fn put(file: &mut EnvFile, key: &str, value: String) {
     }
 }
 
-/// The key at the start of a text, and what comes behind its `=`.
+/// The key at the start of a text, and the text after its `=`.
 fn key(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();
     let text = match text.strip_prefix("export") {
@@ -86,7 +86,7 @@ fn key(text: &str) -> Option<(&str, &str)> {
     Some((key, value))
 }
 
-/// Key, value, and how many bytes they take.
+/// Key, value, and the number of bytes of the entry.
 fn entry(text: &str) -> Option<(&str, String, usize)> {
     let (key, value) = key(text)?;
     let start = text.len() - value.len();
@@ -109,7 +109,7 @@ fn entry(text: &str) -> Option<(&str, String, usize)> {
     Some((key, plain.trim().to_owned(), start + line.len()))
 }
 
-/// Where the quote ends: at the next one without a backslash in front.
+/// The position of the closing quote: the next one without a backslash in front.
 fn closing(text: &str, quote: char) -> Option<usize> {
     let mut is_escaped = false;
     for (at, letter) in text.char_indices() {
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_counted_over_quotes_and_what_is_no_entry_is_told() {
+    fn lines_are_counted_across_quotes_and_invalid_lines_are_reported() {
         let file = read("A=\"1\n2\n3\"\n\nwhat is this\n# B=off\n# only a comment\nA=4\nC=5");
         assert_eq!(
             file.entries,

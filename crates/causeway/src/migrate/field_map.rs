@@ -1,18 +1,18 @@
-//! Field maps out of environment variables: which of Proca's fields goes where. proca-sync reads them as the query of a URL,
-//! Proca's field first: `firstName=FNAME&lastName=LNAME`.
+//! Reads field maps of environment variables, which map Proca's fields to fields of the destination. proca-sync reads them
+//! as the query of a URL, Proca's field first: `firstName=FNAME&lastName=LNAME`.
 
 use serde_json::Value;
 
-/// What became of a map.
+/// A field map that was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FieldMap {
     /// Name at the destination = path in the record.
     pub fields: Vec<(String, String)>,
-    /// Names of which neither side is a field that is known.
+    /// Names in pairs without a known field of Proca's.
     pub unknown: Vec<String>,
 }
 
-/// Proca's word, as people write it = path in our record.
+/// Proca's field, in lower case and without separators = path in our record.
 const PATHS: [(&str, &str); 31] = [
     ("email", "contact.email"),
     ("firstname", "contact.firstName"),
@@ -47,10 +47,10 @@ const PATHS: [(&str, &str); 31] = [
     ("externalid", "campaign.externalId"),
 ];
 
-/// Proca sends no name in one piece, and a name that a record lacks would make every delivery dead.
+/// Proca has no field for the full name. A path to a missing field would make every delivery dead.
 pub const FULL_NAME: &str = "[contact.firstName, contact.lastName] | select | join(' ')";
 
-/// As Proca writes them: the left side of a map is one of these, and not a name at the destination.
+/// Proca's fields in Proca's spelling. A left side with this spelling is Proca's field, not the destination's.
 const EXACT: [&str; 15] = [
     "email",
     "firstName",
@@ -73,7 +73,7 @@ const EXACT: [&str; 15] = [
 struct Pair {
     left: String,
     right: String,
-    /// Proca's field is on the left, whatever the words look like.
+    /// The pair came from a query, so Proca's field is certainly on the left.
     is_query: bool,
 }
 
@@ -147,7 +147,7 @@ fn listed(text: &str) -> Option<Vec<Pair>> {
         .collect()
 }
 
-/// `None` if it is not the query of a URL. One pair alone is, if its left side is Proca's.
+/// Reads the query of a URL; `None` if the text is none. A single pair counts as a query if its left side is Proca's field.
 fn query(text: &str) -> Option<Vec<Pair>> {
     let text = text.trim().trim_start_matches('?');
     let pairs: Vec<Pair> = url::form_urlencoded::parse(text.as_bytes())
@@ -178,7 +178,7 @@ pub fn path(word: &str) -> Option<&'static str> {
         .map(|(_, path)| *path)
 }
 
-/// A name that can be written down: nothing that could be a secret by accident, nothing that nests.
+/// Whether a name may appear in the output: it cannot be a secret by accident, and has no nested parts.
 pub fn is_name(name: &str) -> bool {
     let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ' ');
     !name.is_empty() && name.len() <= 40 && name.chars().all(is_letter)
@@ -203,7 +203,7 @@ mod tests {
                 pair("RUE DE", "contact.street"),
             ]
         );
-        // One pair of two words that are both Proca's.
+        // In this pair both words are fields of Proca.
         assert_eq!(fields("firstName=NAME"), [pair("NAME", "contact.firstName")]);
         // Unknown ones keep their names at the destination.
         let odd = read("shoeSize=SHOE&email=A&phone=A").unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_read_in_both_directions_and_all_ways() {
+    fn maps_are_read_in_both_directions_and_every_notation() {
         let expected = [("FNAME".to_owned(), "contact.firstName".to_owned())];
         for text in [
             r#"{"FNAME":"firstName"}"#,

@@ -1,4 +1,4 @@
-//! Configurations of other programs, as ours.
+//! Converts configurations of other programs.
 
 pub mod connectors;
 pub mod env_file;

@@ -1,7 +1,7 @@
-//! From an environment file of proca-sync to a configuration of ours.
+//! Converts an environment file of proca-sync into a configuration of Causeway.
 //!
-//! Invariants: every key of the input is named in the output, with what became of it. No value that could be a secret is
-//! in the output: values are written down only for the keys that are known to hold none.
+//! Invariants: the output names every key of the input and its result. It contains no value that could be a secret: only
+//! the values of keys that are known to hold no secret are copied.
 
 mod destination;
 
@@ -16,21 +16,21 @@ use super::{
 };
 use crate::config::one_of;
 
-/// A configuration, and what is left to do by hand.
+/// A configuration, and the list of what is left to do by hand.
 pub struct Migrated {
     pub text: String,
     pub to_do: Vec<String>,
 }
 
-/// Keys that have no counterpart, and why none is needed.
+/// Keys without a counterpart, and why none is needed.
 const WITHOUT: [(&str, &str); 9] = [
     (
         "NODE_ENV",
-        "there is one way to run; test actions are recognised by Proca's own flag (`testing`)",
+        "not needed: there is only one mode; Proca's own flag marks test actions (`testing`)",
     ),
     (
         "PROCA_ENV",
-        "there is one way to run; give each environment a configuration of its own",
+        "not needed: there is only one mode; give each environment its own configuration",
     ),
     (
         "SENTRY_URL",
@@ -42,15 +42,15 @@ const WITHOUT: [(&str, &str); 9] = [
     ),
     (
         "CIVICRM_PATH",
-        "where CiviCRM's API is: whatever speaks to CiviCRM needs it; it is not in this file",
+        "the URL of CiviCRM's API: your bridge to CiviCRM needs it; it is not in this file",
     ),
     (
         "CRM_ID",
-        "a credential of the CRM: whatever speaks to the CRM needs it; it is not in this file",
+        "a credential of the CRM: your bridge to the CRM needs it; it is not in this file",
     ),
     (
         "ORG",
-        "the organisation is known by the number in the queue's name",
+        "not needed: the queue's name contains the number of the organisation",
     ),
     ("VERBOSE", "CAUSEWAY_LOG=debug logs more, never personal data"),
     ("PAUSE", "`rate_per_s` of the destination sets the pace"),
@@ -78,10 +78,10 @@ pub fn migrate(name: &str, text: &str) -> Migrated {
 
 struct Work<'a> {
     file: &'a EnvFile,
-    /// Key and what became of it.
+    /// Key and its result.
     fates: Vec<(String, String)>,
     to_do: Vec<String>,
-    /// Variable and what it has to hold.
+    /// Environment variable and the value that it must have.
     exports: Vec<(String, String)>,
 }
 
@@ -104,27 +104,23 @@ impl<'a> Work<'a> {
 
     fn connector(&mut self) -> Option<&'static Connector> {
         let Some(name) = self.get("CRM") else {
-            self.fate("CRM", "empty: nothing says where the records went");
+            self.fate("CRM", "empty: the target of the records is unknown");
             self.to_do
-                .push("CRM says nothing: choose a destination in place of the web hook".to_owned());
+                .push("CRM is empty: replace the web hook by the right destination".to_owned());
             return None;
         };
         let found = find(name);
         if let Some(connector) = found {
             self.fate(
                 "CRM",
-                format!("the destination below, in place of {}", connector.name),
+                format!("the destination below, instead of {}", connector.name),
             );
         } else {
-            self.fate(
-                "CRM",
-                "not a connector that is known here: the destination is a web hook",
-            );
+            self.fate("CRM", "unknown connector: the destination is a web hook");
             let names: Vec<&str> = CONNECTORS.iter().map(|connector| connector.name).collect();
             let wanted = if field_map::is_name(name) { name } else { "" };
             let hint = one_of(wanted, &names);
-            self.to_do
-                .push(format!("CRM names a connector that is not known: {hint}"));
+            self.to_do.push(format!("CRM names an unknown connector: {hint}"));
         }
         found
     }
@@ -132,10 +128,10 @@ impl<'a> Work<'a> {
     fn crm_type(&mut self, connector: Option<&Connector>) -> CrmType {
         let default = connector.map_or(CrmType::OptIn, |connector| connector.crm_type);
         let mut chosen = default;
-        // Most read CRM_TYPE, one ACTION_TYPE.
+        // One connector reads ACTION_TYPE, all others CRM_TYPE.
         for key in ["ACTION_TYPE", "CRM_TYPE"] {
             let Some(text) = self.get(key) else {
-                self.fate(key, "empty: the connector's own choice");
+                self.fate(key, "empty: the connector's default is used");
                 continue;
             };
             if let Some(known) = CrmType::read(text) {
@@ -151,11 +147,10 @@ impl<'a> Work<'a> {
             } else {
                 self.fate(
                     key,
-                    "not ActionContact, Contact, OptIn or DoubleOptIn: the connector's own choice is taken",
+                    "not ActionContact, Contact, OptIn or DoubleOptIn: the connector's default is used",
                 );
-                self.to_do.push(format!(
-                    "{key} has a value that is not known: look at `consent` below"
-                ));
+                self.to_do
+                    .push(format!("{key} has an unknown value: check `consent` below"));
             }
         }
         chosen
@@ -173,11 +168,11 @@ impl<'a> Work<'a> {
         }
         writeln!(
             out,
-            "consent = {:<26} # what suffices to be mailed: single, double_opt_in",
+            "consent = {:<26} # what makes an opt-in valid: single, double_opt_in",
             quoted(crm_type.of_source())
         )
         .ok();
-        out.push_str("testing = \"skip\"                      # proca-sync took test actions for real ones; \"deliver\" does so, too\n");
+        out.push_str("testing = \"skip\"                      # proca-sync treated test actions like real ones; \"deliver\" does so, too\n");
         out.push_str("# keystore = [\"proca-keys.json\"]      # if contacts are encrypted: proca-sync could not read them\n");
         out
     }
@@ -193,7 +188,7 @@ impl<'a> Work<'a> {
                 self.fate("PROCA_QUEUE", "queue of [source.proca]");
                 if !has_number(queue) {
                     self.to_do.push(
-                        "the queue's name does not contain the organisation: put its number into `own_orgs`"
+                        "the queue's name does not contain the organisation: set `own_orgs` to its number"
                             .to_owned(),
                     );
                 }
@@ -202,17 +197,17 @@ impl<'a> Work<'a> {
             Some(_) => {
                 self.fate(
                     "PROCA_QUEUE",
-                    "not the name of a queue of Proca's, as cus.12.deliver: put it in by hand",
+                    "not the name of a queue of Proca, such as cus.12.deliver: enter it by hand",
                 );
-                self.to_do.push(
-                    "PROCA_QUEUE is not a queue of Proca's: put the queue's name into `queue`".to_owned(),
-                );
+                self.to_do
+                    .push("PROCA_QUEUE is not a queue of Proca: set `queue` to the queue's name".to_owned());
                 "cus.0.deliver".to_owned()
             }
             None => {
                 self.fate("PROCA_QUEUE", "empty");
                 self.to_do.push(
-                    "PROCA_QUEUE is missing: put the queue's name into `queue`, as cus.12.deliver".to_owned(),
+                    "PROCA_QUEUE is missing: set `queue` to the queue's name, such as cus.12.deliver"
+                        .to_owned(),
                 );
                 "cus.0.deliver".to_owned()
             }
@@ -227,38 +222,38 @@ impl<'a> Work<'a> {
         let has_user = given.is_some_and(|url| scheme(url) && url.contains('@'));
         let (name, recipe) = match given {
             Some(_) if has_user => {
-                self.fate("PROCA_URL", "url of [source.proca], as it is");
+                self.fate("PROCA_URL", "url of [source.proca], unchanged");
                 for key in ["PROCA_USERNAME", "PROCA_PASSWORD"] {
                     self.fate(key, "not needed: PROCA_URL has user and password");
                 }
-                ("PROCA_URL", "as it is, user and password percent-encoded")
+                ("PROCA_URL", "unchanged, user and password percent-encoded")
             }
             Some(url) if scheme(url) => (
                 OWN,
-                "PROCA_URL with USER:PASSWORD@ behind the //, both percent-encoded",
+                "PROCA_URL with USER:PASSWORD@ after the //, both percent-encoded",
             ),
             Some(_) => (
                 OWN,
-                "amqps://USER:PASSWORD@ and PROCA_URL behind it, user and password percent-encoded",
+                "amqps://USER:PASSWORD@ followed by PROCA_URL, user and password percent-encoded",
             ),
             None => (
                 OWN,
                 "amqps://USER:PASSWORD@api.proca.app/proca_live, user and password percent-encoded",
             ),
         };
-        self.fate("PROCA_URL", format!("part of {name}, to be exported"));
+        self.fate("PROCA_URL", format!("part of {name}, which you must export"));
         for (key, part) in [("PROCA_USERNAME", "USER"), ("PROCA_PASSWORD", "PASSWORD")] {
-            self.fate(key, format!("{part} in {name}, to be exported"));
+            self.fate(key, format!("{part} in {name}, which you must export"));
             if !has_user && self.get(key).is_none() {
                 self.to_do
-                    .push(format!("{key} is missing: the broker wants it in {name}"));
+                    .push(format!("{key} is missing: the broker requires it in {name}"));
             }
         }
         self.export(name, recipe);
         name
     }
 
-    /// All keys that nothing asked for.
+    /// Lists all keys that were not used.
     fn rest(&mut self) {
         let file = self.file;
         for (key, _) in &file.entries {
@@ -266,21 +261,21 @@ impl<'a> Work<'a> {
             let what = match known {
                 Some((_, why)) => (*why).to_owned(),
                 None if is_secret(key) => {
-                    "an address or credential of the CRM: whatever speaks to the CRM needs it; it is not in this file"
+                    "a URL or credential of the CRM: your bridge to the CRM needs it; it is not in this file"
                         .to_owned()
                 }
-                None => "not known here: nothing below depends on it".to_owned(),
+                None => "unknown: nothing below depends on it".to_owned(),
             };
             let is_unknown = known.is_none() && !is_secret(key);
             if is_unknown && !self.fates.iter().any(|(name, _)| name == key) {
                 self.to_do
-                    .push(format!("{key} is not known here: see whether it matters"));
+                    .push(format!("{key} is unknown: check whether it matters"));
             }
             self.fate(key, what);
         }
         for key in &file.repeated {
             self.to_do
-                .push(format!("{key} stands there more than once: the last one counts"));
+                .push(format!("{key} appears more than once: the last one counts"));
         }
         for line in &file.not_understood {
             self.to_do
@@ -290,12 +285,12 @@ impl<'a> Work<'a> {
 
     fn print(&self, name: &str, connector: Option<&Connector>, source: &str, destination: &str) -> String {
         let mut out = format!(
-            "# Made of {} by `causeway migrate proca-sync`. No secret is in here.\n\
+            "# Made from {} by `causeway migrate proca-sync`. It contains no secrets.\n\
              # Next: `causeway config check`, then `causeway send MESSAGE --dry-run`, then `causeway doctor`.\n\
              # Stop proca-sync first: two programs on one queue take messages from each other.\n",
             comment(name)
         );
-        out.push_str("#\n# To be exported before the start:\n");
+        out.push_str("#\n# Environment variables to set before the start:\n");
         for (name, what) in &self.exports {
             writeln!(out, "#   {name:<20} {what}").ok();
         }
@@ -305,22 +300,17 @@ impl<'a> Work<'a> {
                 writeln!(out, "#   - {}", comment(what)).ok();
             }
         }
-        out.push_str("#\n# What became of each key:\n");
+        out.push_str("#\n# The result for each key:\n");
         for (key, _) in &self.file.entries {
             let fate = self.fates.iter().find(|(name, _)| name == key);
             let what = fate.map_or("nothing", |(_, what)| what.as_str());
             writeln!(out, "#   {key:<20} {}", comment(what)).ok();
         }
         for key in &self.file.switched_off {
-            writeln!(out, "#   {key:<20} commented out there, and so left out").ok();
+            writeln!(out, "#   {key:<20} left out, because it is commented out there").ok();
         }
         if let Some(connector) = connector {
-            writeln!(
-                out,
-                "#\n# What the connector {} did that is different here:",
-                connector.name
-            )
-            .ok();
+            writeln!(out, "#\n# Differences from the connector {}:", connector.name).ok();
             for what in connector.differs {
                 writeln!(out, "#   - {what}").ok();
             }
@@ -334,7 +324,7 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A TOML text.
+/// A text as a TOML string.
 fn quoted(text: &str) -> String {
     Value::String(text.to_owned()).to_string()
 }
@@ -346,7 +336,7 @@ fn comment(text: &str) -> String {
         .collect()
 }
 
-/// Whether it is named as `cus.12.…`.
+/// Whether the name has a number, as in `cus.12.…`.
 fn has_number(queue: &str) -> bool {
     let number = queue
         .strip_prefix("cus.")

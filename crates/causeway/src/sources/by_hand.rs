@@ -1,4 +1,4 @@
-//! How messages that a person brings in (`causeway import`, `causeway send`) are recognised when they come again.
+//! Recognises duplicates among messages that a person brings in (`causeway import`, `causeway send`).
 
 use causeway_core::{
     clock::Timestamp,
@@ -13,16 +13,16 @@ use crate::{
     web::ingest::{self, Preset},
 };
 
-/// What the messages of a source say about when they happened.
+/// Whether the messages of a source have a date of their own.
 pub enum ByHand {
-    /// Each names its own action or time: the same bytes are the same message, whichever way they come.
+    /// Each message names its action or its time: the same bytes are the same message, however they arrive.
     Dated {
-        /// What a live message's key is made of besides its bytes.
+        /// The parts of a live message's key before its bytes.
         before: &'static [&'static [u8]],
     },
-    /// Items of the events API: those with a time of their own.
+    /// Items of the events API: those with a time are dated.
     Items,
-    /// The same may mean something new.
+    /// The same bytes may be a new message.
     Dateless,
 }
 
@@ -41,7 +41,7 @@ impl ByHand {
         }
     }
 
-    /// `otherwise` is the key of a message that does not date itself.
+    /// The message's key. `otherwise` is the key of a message without a date.
     pub fn dedup(
         &self,
         body: &[u8],

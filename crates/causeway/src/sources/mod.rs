@@ -1,5 +1,5 @@
-//! The sources of a configuration: those that we go and fetch from (`causeway-connect`) and those that are sent to
-//! our listener, under one roof; and the decoders that read what came.
+//! The sources of a configuration: those that fetch messages (`causeway-connect`), those that receive them on our
+//! listener, and the decoders of both.
 
 mod by_hand;
 mod namespaces;
@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// What `kind = "…"` can be, for the schema and the documentation.
+/// A value of `kind = "…"`, for the schema and the documentation.
 pub struct Kind {
     pub name: &'static str,
     pub summary: &'static str,
@@ -66,7 +66,7 @@ pub fn kinds() -> Vec<Kind> {
     [events, listener].into_iter().chain(fetched).collect()
 }
 
-/// Checks a source's own keys, without I/O, and gives what the configuration as a whole needs to know of it.
+/// Checks a source's own keys without I/O, and returns the values that the rest of the configuration needs.
 pub fn ours(name: &str, kind: &str, own: &toml::Table) -> Result<Ours, ConfigError> {
     match fetched::kind(kind) {
         Some(kind) => (kind.parse)(own),
@@ -95,7 +95,7 @@ pub fn decoders(config: &Config) -> anyhow::Result<Decoders> {
 }
 
 fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dyn Decode>, ConfigError> {
-    // Decoding needs no time: the clock is only part of what every connector is given.
+    // Decoding reads no clock; it is only a field of the context that every connector is given.
     let context = Context {
         name: Name::clone(name),
         clock: Arc::new(SystemClock),
@@ -109,7 +109,7 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dy
     }
 }
 
-/// The sources that we go and fetch from.
+/// The sources that fetch their messages.
 pub fn fetchers(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<BTreeMap<Name, Box<dyn Source>>> {
     let mut all = BTreeMap::new();
     for (name, source) in &config.sources {
@@ -137,7 +137,7 @@ fn fetcher(
         .transpose()
 }
 
-/// The sources that are sent to us.
+/// The sources that receive their messages on our listener.
 pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let listening = config
         .sources
@@ -162,12 +162,12 @@ fn listener(config: &Config, name: &Name, source: &SourceConfig) -> Result<Liste
     Listener::new(Name::clone(name), &door, &config.dir, &config.lookups)
 }
 
-/// The destination that an answer waits for has to be there, and to be given what this source brings.
+/// Checks `after`: the destination must exist, and be in the source's workspace.
 fn check_after(config: &Config, source: &SourceConfig, after: &str) -> Result<(), ConfigError> {
     let wrong = |message: String| ConfigError::new("answer.after", message);
     match config.destinations.get(after) {
         Some(found) if found.rule.workspace != source.rule.workspace => Err(wrong(format!(
-            "the destination {after:?} is of workspace {:?}, and this source of {:?}",
+            "the destination {after:?} is in workspace {:?}, and this source in {:?}",
             &*found.rule.workspace, &*source.rule.workspace
         ))
         .hint("name a destination of the source's own workspace")),
@@ -181,8 +181,8 @@ fn check_after(config: &Config, source: &SourceConfig, after: &str) -> Result<()
 
 /// The sources of the events API.
 pub fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
-    let telling = config.sources.iter().filter(|(_, source)| source.kind == EVENTS);
-    let all: Vec<Sender> = telling
+    let senders = config.sources.iter().filter(|(_, source)| source.kind == EVENTS);
+    let all: Vec<Sender> = senders
         .map(|(name, source)| {
             sender(config, name, source).map_err(|error| config.error_in("source", name, error).into())
         })
@@ -198,7 +198,7 @@ fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender,
     Sender::new(Name::clone(name), &keys, &config.dir)
 }
 
-/// Shows whether the configuration of a source is the one that a hub has read.
+/// A digest of a source's configuration, to compare it with the one that a running hub has read.
 pub fn digest_of(source: &SourceConfig) -> String {
     let table = source.table.to_string();
     let pieces = [&*source.kind, &*source.rule.workspace, &*table].map(str::as_bytes);
@@ -211,7 +211,8 @@ pub fn digests(config: &Config) -> BTreeMap<String, String> {
     config.sources.iter().map(each).collect()
 }
 
-/// Everything for which a start would refuse the sources, and what is only not here (`ConfigError::absent`).
+/// All errors for which a start would refuse the sources, and secrets or files that are only missing on this machine
+/// (`ConfigError::absent`).
 pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
     let mut errors = Vec::new();
     let (mut listeners, mut senders) = (Vec::new(), Vec::new());
@@ -240,7 +241,8 @@ pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
     errors
 }
 
-/// Sets one source up as a start would: reads its secrets and keystores. Gives the source to ask further if we fetch from it.
+/// Sets up one source as a start would, reading its secrets and keystores. Returns the source if it fetches messages, so
+/// that the caller can check the connection.
 pub fn prove(
     config: &Config,
     name: &Name,

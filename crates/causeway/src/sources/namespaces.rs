@@ -1,5 +1,6 @@
-//! Whether sources of several Proca servers share a namespace. Invariant: each Proca server has its own, for each counts its
-//! actions and people by itself: with one namespace for two, an opt-out of one person would be another person's.
+//! Checks that sources of different Proca servers do not share a namespace. Invariant: each Proca server has its own
+//! namespace, because each numbers actions and people by itself. With one namespace for two servers, an opt-out of one
+//! person would become another person's.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -15,7 +16,7 @@ use crate::{
     },
 };
 
-/// Whose API `reconcile` asks if it is not said.
+/// The default host of the API that `reconcile` asks.
 const PROCA_APP: &str = "api.proca.app";
 
 /// A source that brings ids of a Proca server.
@@ -23,9 +24,9 @@ struct Proca<'a> {
     name: &'a Name,
     workspace: &'a Name,
     namespace: String,
-    /// Whether the configuration says so.
+    /// Whether the configuration sets the namespace.
     is_given: bool,
-    /// Host and virtual host of the broker. Not known of what is posted to us, and where the address is not here.
+    /// Host and virtual host of the broker. `None` for a listener, and if the URL's secret is missing on this machine.
     server: Option<String>,
     is_posted: bool,
 }
@@ -63,7 +64,7 @@ fn all(config: &Config) -> Vec<Proca<'_>> {
         .collect()
 }
 
-/// Every two that share a namespace.
+/// All pairs that share a namespace.
 fn pairs<'a, 'c>(sources: &'a [Proca<'c>]) -> impl Iterator<Item = (&'a Proca<'c>, &'a Proca<'c>)> {
     let later = |at: usize| sources.iter().skip(at + 1);
     let pairs = sources.iter().enumerate();
@@ -72,7 +73,7 @@ fn pairs<'a, 'c>(sources: &'a [Proca<'c>]) -> impl Iterator<Item = (&'a Proca<'c
         .filter(|(one, other)| one.shares_with(other))
 }
 
-/// The first source that would share the namespace of another server without the configuration saying so.
+/// The first source that would share the namespace of another server although the configuration does not say so.
 pub(super) fn refusal(config: &Config) -> Option<(Name, ConfigError)> {
     let sources = all(config);
     let (one, other) = pairs(&sources).find(|(one, other)| {
@@ -91,13 +92,13 @@ pub(super) fn refusal(config: &Config) -> Option<(Name, ConfigError)> {
         ),
     );
     let hint = format!(
-        "namespace = \"{}\" here; write the same word in both if they are one Proca",
+        "namespace = \"{}\" here; set the same namespace in both if they are one Proca server",
         other.name
     );
     Some((Name::clone(other.name), error.hint(hint)))
 }
 
-/// What is legal and probably not meant.
+/// Warnings about namespaces that are valid but probably not intended.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let sources = all(config);
     let mut warnings = Vec::new();
@@ -110,8 +111,8 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
                 one.namespace
             )),
             _ if (one.is_posted || other.is_posted) && !(one.is_given && other.is_given) => warnings.push(format!(
-                "{names} both take their ids to be of the Proca {:?}: if these are two Proca servers, give one of \
-                 them a `namespace`; write it in both if they are one",
+                "{names} both have the namespace {:?} by default: if these are two Proca servers, give one of \
+                 them a `namespace`; if they are one, set it in both",
                 one.namespace
             )),
             _ => {}
@@ -128,7 +129,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
             .filter(|server| !server.starts_with(PROCA_APP));
         if let Some(server) = elsewhere.filter(|_| asks_the_default) {
             warnings.push(format!(
-                "[source.{}.reconcile] asks {PROCA_APP} and the queue is at {server}: if these are two Proca servers, \
+                "[source.{}.reconcile] asks {PROCA_APP}, but the queue is at {server}: if these are two Proca servers, \
                  their ids are mixed; set `url`",
                 proca.name
             ));
@@ -148,7 +149,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
         };
         if here().next().is_some() && here().all(|proca| proca.namespace != events.proca) {
             warnings.push(format!(
-                "[source.{name}]: `proca` is {:?}, and no Proca source has this namespace: a `contactRef` names nobody there",
+                "[source.{name}]: `proca` is {:?}, but no Proca source has this namespace, so a `contactRef` finds no contact",
                 events.proca
             ));
         }
@@ -156,7 +157,7 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-/// Sources, among all that messages came from (`former`), whose ids no source would recognise now, in words.
+/// Texts about former sources (`former`) whose ids no present source recognises.
 pub(crate) fn abandoned<'a>(
     config: &Config,
     former: impl IntoIterator<Item = &'a Name>,
@@ -174,7 +175,7 @@ pub(crate) fn abandoned<'a>(
     lost.map(|name| {
         format!(
             "contacts have ids of the namespace {name:?}, which no source has. If [source.{name}] was renamed or given another \
-             `namespace`, set `namespace = \"{name}\"` in it: otherwise an opt-out that has only an id names nobody"
+             `namespace`, set `namespace = \"{name}\"` in it: otherwise an opt-out that has only an id finds no contact"
         )
     })
     .collect()
@@ -191,7 +192,7 @@ mod tests {
             .iter()
             .map(|(name, keys)| format!("[source.{name}]\n{keys}\n"))
             .collect();
-        // Whose consent it is does not matter here.
+        // These tests are not about the organisations' consent.
         let first = sources.first().map_or("", |(name, _)| *name);
         let shared = |kind: &str| format!("kind = '{kind}'\nconsent_shared_with = ['{first}']\n");
         let sections: Vec<String> = sections
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_word_in_both_is_believed_and_warned_of() {
+    fn the_same_explicit_namespace_is_accepted_with_a_warning() {
         let here = queue("mq.example.org/live", "namespace = 'proca'");
         let there = queue("mq2.example.org/live", "namespace = 'proca'");
         let config = config(&[("one", &here), ("two", &there)]);
@@ -262,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn the_api_of_another_proca_than_the_queue_s_is_warned_of() {
+    fn an_api_of_another_server_than_the_queue_is_a_warning() {
         for (url, more, warned) in [
             ("mq.example.org/live", "", 1),
             ("mq.example.org/live", ", url = 'https://api.example.org/api'", 0),
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn references_of_a_proca_that_no_source_has_are_warned_of() {
+    fn a_namespace_that_no_source_has_is_a_warning() {
         let site = "kind = 'events'\ntokens = { env = 'T' }\n";
         let live = queue("mq.example.org/live", "namespace = 'live'");
         let both = config(&[("live", &live), ("site", site)]);

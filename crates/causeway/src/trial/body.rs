@@ -1,10 +1,10 @@
-//! The body of a previewed request as a value, so that it can be compared by what it says and not by how it is written.
+//! The body of a previewed request as a value, so that bodies are compared by value and not by notation.
 
 use causeway_connect::destination::without_notes;
 use causeway_core::form::{self, Mode};
 use serde_json::{Map, Value};
 
-/// More than any request that we make.
+/// The limits exceed every request that Causeway makes.
 const MODE: Mode = Mode::Lenient {
     max_pairs: 100_000,
     max_depth: 64,
@@ -74,7 +74,7 @@ fn of_form(text: &str) -> Body {
     }
 }
 
-/// Table → column → value, of lines as `  $1 first_name = "Ada"` below the statements for the table.
+/// Reads lines such as `  $1 first_name = "Ada"` below the statements of a table into table → column → value.
 fn rows(text: &str) -> Map<String, Value> {
     let mut tables: Map<String, Value> = Map::new();
     let mut table = String::new();
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_way_of_sending_has_its_body() {
+    fn each_kind_of_request_has_its_body() {
         for (request, expected) in [
             ("{\"a\":1}", Body::Json(json!({ "a": 1 }))),
             (

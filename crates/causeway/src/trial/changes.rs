@@ -1,4 +1,4 @@
-//! Two configurations, the same messages: what would change.
+//! Runs the same messages through two configurations and compares the results.
 
 mod report;
 
@@ -18,25 +18,25 @@ pub use report::{Change, Counts, Deliveries, OldNew, Sample, Side};
 
 use super::{Request, Trial};
 
-/// Different reasons that are counted for each destination; the rest counts as one.
+/// Maximum number of different reasons per destination; all further ones are counted together.
 const REASONS: usize = 50;
 
 /// The number of deliveries of automations kept to be matched with those that the other configuration sends at another
 /// time.
 const UNMATCHED: usize = 1_000;
 
-/// Runs both and keeps counts, and a few samples of each sort of change.
+/// Runs both configurations, counts the changes, and keeps a few samples of each sort.
 pub struct Changes {
     old: Trial,
     new: Trial,
-    /// Samples of each sort of change and destination.
+    /// Maximum number of samples per sort of change and destination.
     limit: usize,
     people: HashSet<[u8; 16]>,
     pub counts: Counts,
     pub samples: Vec<Sample>,
 }
 
-/// What one of the two would send for one record.
+/// A delivery that one of the configurations would send for one message.
 #[derive(Debug, Clone, PartialEq)]
 struct Sent {
     kind: &'static str,
@@ -46,14 +46,14 @@ struct Sent {
     person: Option<[u8; 16]>,
 }
 
-/// Where a change was found.
+/// The message or scheduled run with a change.
 struct Place {
     record: Option<InboxId>,
     received_at: Timestamp,
     source: Name,
 }
 
-/// What is not the same; without a destination it is the message itself that is read in another way.
+/// A difference. Without a destination, the message itself is decoded differently.
 #[derive(Default)]
 struct Difference {
     destination: Option<Name>,
@@ -85,19 +85,19 @@ impl Changes {
         }
     }
 
-    /// Has both know what came earlier.
+    /// Runs earlier messages through both, so that both know the contacts.
     pub async fn run_earlier(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<()> {
         self.counts.earlier += u64::try_from(envelopes.len()).unwrap_or(0);
-        self.old.play(envelopes.clone()).await?;
-        self.new.play(envelopes).await?;
+        self.old.process(envelopes.clone()).await?;
+        self.new.process(envelopes).await?;
         Ok(())
     }
 
-    /// Runs both, and counts what differs. The numbers are those of the real store.
+    /// Runs messages through both and counts the differences. Messages have the numbers of the real store.
     pub async fn compare(&mut self, records: Vec<(InboxId, Envelope)>) -> anyhow::Result<()> {
         let (ids, envelopes): (Vec<InboxId>, Vec<Envelope>) = records.into_iter().unzip();
-        let old = self.old.play(envelopes.clone()).await?;
-        let new = self.new.play(envelopes.clone()).await?;
+        let old = self.old.process(envelopes.clone()).await?;
+        let new = self.new.process(envelopes.clone()).await?;
         let old_sent = sent(&self.old, &old)?;
         let new_sent = sent(&self.new, &new)?;
         let both = old.into_iter().zip(old_sent).zip(new.into_iter().zip(new_sent));
@@ -109,23 +109,23 @@ impl Changes {
 
     /// Lets time pass for both: timers fire and scheduled automations run. Scheduled runs before the compared time are
     /// left out, since they might be very many.
-    pub async fn pass(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
+    pub async fn advance(&mut self, until: Timestamp, is_compared: bool) -> anyhow::Result<()> {
         if !is_compared {
             for trial in [&mut self.old, &mut self.new] {
                 trial.skip_turns(until);
-                while trial.pass(until).await?.is_some() {}
+                while trial.advance(until).await?.is_some() {}
             }
             return Ok(());
         }
         let (mut old, mut new) = (ByDestination::new(), ByDestination::new());
-        // The earlier of the two first, so that the same turns meet.
+        // The earlier one first, so that equal scheduled runs are compared with each other.
         while let Some(next) = earlier(self.old.next(until).await?, self.new.next(until).await?) {
-            let turns = self.old.pass(next).await?.unwrap_or_default();
+            let turns = self.old.advance(next).await?.unwrap_or_default();
             gather(&mut old, sent(&self.old, &turns)?);
             for turn in &turns {
                 self.count_skipped(turn, |count| &mut count.old);
             }
-            let turns = self.new.pass(next).await?.unwrap_or_default();
+            let turns = self.new.advance(next).await?.unwrap_or_default();
             gather(&mut new, sent(&self.new, &turns)?);
             for turn in &turns {
                 self.count_skipped(turn, |count| &mut count.new);
@@ -139,7 +139,7 @@ impl Changes {
         Ok(())
     }
 
-    /// Drops what both send alike, and counts it.
+    /// Removes deliveries that are the same in both, and counts them.
     fn cancel_same(&mut self, old: &mut ByDestination, new: &mut ByDestination) {
         for (name, before) in old {
             let Some(after) = new.get_mut(name) else { continue };
@@ -197,7 +197,7 @@ impl Changes {
         self.keep(changes, &place, Some(&old), Some(&new));
     }
 
-    /// Counts, and gives what is not the same.
+    /// Counts and returns the differences.
     fn differences(&mut self, mut old: ByDestination, mut new: ByDestination) -> Vec<Difference> {
         let names: BTreeSet<Name> = old.keys().chain(new.keys()).map(Name::clone).collect();
         let mut differences = Vec::new();
@@ -349,26 +349,32 @@ fn side(sent: Option<Sent>, played: Option<&TrialResult>, destination: Option<&N
     }
 }
 
-/// For each record what its destinations would be sent. Each destination is asked once for the whole batch.
+/// The deliveries of each message by destination. The requests of a destination are made once for the whole batch.
 fn sent(trial: &Trial, played: &[TrialResult]) -> anyhow::Result<Vec<ByDestination>> {
     let mut batches: BTreeMap<&Name, Vec<(usize, &TrialDelivery)>> = BTreeMap::new();
     for (index, record) in played.iter().enumerate() {
-        for told in &record.deliveries {
-            batches.entry(&told.destination).or_default().push((index, told));
+        for planned in &record.deliveries {
+            batches
+                .entry(&planned.destination)
+                .or_default()
+                .push((index, planned));
         }
     }
     let mut all: Vec<ByDestination> = played.iter().map(|_| ByDestination::new()).collect();
     for (name, batch) in batches {
-        let deliveries: Vec<Delivery> = batch.iter().map(|(_, told)| told.delivery.clone()).collect();
+        let deliveries: Vec<Delivery> = batch
+            .iter()
+            .map(|(_, planned)| planned.delivery.clone())
+            .collect();
         let requests = trial.preview(name, &deliveries)?;
-        for ((index, told), request) in batch.into_iter().zip(requests) {
-            let record = &told.delivery.record;
+        for ((index, planned), request) in batch.into_iter().zip(requests) {
+            let record = &planned.delivery.record;
             let Some(of_record) = all.get_mut(index) else {
                 continue;
             };
             of_record.entry(Name::clone(name)).or_default().push(Sent {
                 kind: record.kind.as_str(),
-                due_at: told.due_at,
+                due_at: planned.due_at,
                 request,
                 email: record.email().map(str::to_owned),
                 person: person(&record.workspace, &record.identities),
@@ -378,7 +384,7 @@ fn sent(trial: &Trial, played: &[TrialResult]) -> anyhow::Result<Vec<ByDestinati
     Ok(all)
 }
 
-/// Stands for a person in both stores, where they have different numbers.
+/// Identifies a person in both stores, where contacts have different numbers.
 fn person(workspace: &str, identities: &[Identity]) -> Option<[u8; 16]> {
     let first = identities.iter().min()?;
     Some(digest(&[

@@ -1,12 +1,12 @@
-//! Whether what was made is what was expected: by value, not by how it is written.
+//! Compares requests with expectations by value, not by notation.
 
 use causeway_core::decode::events::sorted;
 use serde_json::{Map, Number, Value};
 
 use super::body::Body;
 
-/// What a test expects of a body, in the shape of the body: text that holds JSON becomes JSON, numbers become texts where
-/// a form has nothing else.
+/// Converts an expected body to the type of the actual body: text with JSON becomes JSON, and for a form numbers become
+/// texts.
 pub fn expectation(expected: &Value, actual: &Body) -> Value {
     match (actual, expected) {
         (Body::Json(_), Value::String(text)) => {
@@ -30,7 +30,7 @@ fn texts(value: &Value) -> Value {
     }
 }
 
-/// Equal, whatever the order of members, and 1 is 1.0.
+/// Whether two values are equal. The order of members does not count, and 1 equals 1.0.
 pub fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(a), Value::Number(b)) => same_number(a, b),
@@ -44,11 +44,11 @@ pub fn same(a: &Value, b: &Value) -> bool {
 
 fn same_number(a: &Number, b: &Number) -> bool {
     let is_whole = |number: &Number| !number.to_string().contains(['.', 'e', 'E']);
-    // Ids have more digits than a float keeps: whole numbers are equal by their digits.
+    // Ids have more digits than a float can hold, so whole numbers are compared exactly.
     a == b || (!(is_whole(a) && is_whole(b)) && a.as_f64() == b.as_f64())
 }
 
-/// Whether `actual` has at least what `expected` has; each item of a list somewhere in the other.
+/// Whether `actual` contains `expected`. Items of a list may be anywhere in the other list.
 pub fn covers(expected: &Value, actual: &Value) -> bool {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => expected
@@ -61,7 +61,7 @@ pub fn covers(expected: &Value, actual: &Value) -> bool {
     }
 }
 
-/// The parts of `actual` that `expected` asks for, so that a difference shows nothing else.
+/// The parts of `actual` that `expected` names, so that a difference shows only these.
 pub fn asked_for(expected: &Value, actual: &Value) -> Value {
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => expected
@@ -73,7 +73,7 @@ pub fn asked_for(expected: &Value, actual: &Value) -> Value {
     }
 }
 
-/// What a dotted path leads to.
+/// The value at a dotted path.
 pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     path.split('.').try_fold(value, |value, step| match value {
         Value::Array(items) => items.get(step.parse::<usize>().ok()?),
@@ -81,7 +81,7 @@ pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
     })
 }
 
-/// For a line by line comparison: members in the order of their names.
+/// The value as text for a comparison by lines, with members sorted by name.
 pub fn lines(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_for_has_to_be_there() {
+    fn every_expected_part_must_be_present() {
         let actual = json!({ "a": { "b": 1, "c": 2 }, "l": [{ "x": 1, "y": 2 }, "t"] });
         for (expected, is_covered) in [
             (json!({}), true),

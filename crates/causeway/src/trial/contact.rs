@@ -1,12 +1,12 @@
-//! A contact as `expect_contact` names it.
+//! A contact in the form of `expect_contact`.
 
 use causeway_core::{
     clock::Timestamp, contact::Contact, delivery::Kind, id::InboxId, record::Record, store::ContactView,
 };
 use serde_json::{Map, Value, json};
 
-/// Fields, `tags`, `lists`, `ids`, and `consent` by purpose: the words that records use, too. Of a purpose that is asked for
-/// and that nothing was ever said about it says so, as mappings do.
+/// Fields, `tags`, `lists`, `ids`, and `consent` by purpose, in the words of records. A purpose in `asked_for` without any
+/// fact has the same consent state as in mappings.
 pub fn as_json(view: ContactView, asked_for: &Value) -> Value {
     let record = Record {
         workspace: view.workspace,

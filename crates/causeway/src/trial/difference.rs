@@ -1,13 +1,13 @@
-//! Two texts line by line: what was expected goes out with `-`, what came instead comes in with `+`.
+//! Compares two texts by lines: `-` marks expected lines, `+` marks the actual ones.
 
 use std::fmt::Write as _;
 
 use similar::{ChangeTag, TextDiff};
 
-/// Lines around a change.
+/// Number of unchanged lines shown before and after a change.
 const AROUND: usize = 3;
 
-/// With colours where somebody can see them.
+/// The difference as text, with ANSI colours if `colour` is set.
 pub fn render(expected: &str, actual: &str, colour: bool) -> String {
     let diff = TextDiff::from_lines(expected, actual);
     let mut out = String::new();
@@ -30,7 +30,7 @@ pub fn render(expected: &str, actual: &str, colour: bool) -> String {
     out
 }
 
-/// With an ANSI colour (its number) or without.
+/// The text in an ANSI colour (its number) if `colour` is set.
 pub fn painted(text: &str, code: &str, colour: bool) -> String {
     if colour && !code.is_empty() {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_is_marked_and_what_is_far_from_it_left_out() {
+    fn changed_lines_are_marked_and_distant_lines_left_out() {
         let lines: Vec<String> = (0..20).map(|n| format!("line {n}\n")).collect();
         let text = lines.concat();
         let other = text.replace("line 10\n", "line ten\n");

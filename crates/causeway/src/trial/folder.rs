@@ -1,7 +1,7 @@
 //! Folders for private copies of people's data.
 //!
-//! Invariant: only the owner can look into one, and none outlives the command that made it by more than the next start: it is
-//! removed when it is dropped, and what a killed process left behind is swept.
+//! Invariant: only the owner can read such a folder. It is removed when it is dropped; the next command removes folders of
+//! killed processes.
 
 use std::{
     fs::{File, Permissions},
@@ -14,21 +14,21 @@ use std::{
 use tempfile::TempDir;
 
 const PREFIX: &str = "causeway-trial-";
-/// A file in each folder that its process keeps locked; the system lets go of it however the process ends.
+/// A file in each folder that its process keeps locked. The system releases the lock however the process ends.
 const IN_USE: &str = "in-use";
-/// What that file is called until it is locked: another process may sweep at any moment.
+/// The file's name until it is locked, because another process may sweep at any moment.
 const NOT_YET_LOCKED: &str = "in-use.new";
-/// A folder without that file is being made; one that still has none after this time was left half made.
+/// A folder without the lock file is being created. After this time its process must have been killed.
 const MAKING: Duration = Duration::from_mins(1);
 
-/// See the module.
+/// A private folder, see the module.
 pub struct PrivateFolder {
     folder: TempDir,
     _in_use: File,
 }
 
 impl PrivateFolder {
-    /// Makes one in `parent`, and removes those there that nobody uses any more.
+    /// Creates a folder in `parent`, and removes the unused ones there.
     pub fn make(parent: &Path) -> io::Result<Self> {
         sweep(parent);
         let folder = private(tempfile::Builder::new().prefix(PREFIX), parent)?;
@@ -46,7 +46,7 @@ impl PrivateFolder {
         self.folder.path()
     }
 
-    /// A folder in it.
+    /// Creates a subfolder.
     pub(super) fn room(&self) -> io::Result<TempDir> {
         private(&mut tempfile::Builder::new(), self.path())
     }
@@ -58,7 +58,7 @@ fn private(builder: &mut tempfile::Builder<'_, '_>, parent: &Path) -> io::Result
         .tempdir_in(parent)
 }
 
-/// Removes the folders in `parent` whose process has ended. One that cannot be removed is looked at again next time.
+/// Removes the folders in `parent` whose process has ended. A failed removal is repeated by the next sweep.
 pub fn sweep(parent: &Path) {
     let Ok(entries) = std::fs::read_dir(parent) else {
         return;
@@ -77,7 +77,7 @@ fn is_left_behind(folder: &Path) -> bool {
         Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::symlink_metadata(folder)
             .and_then(|folder| folder.modified())
             .is_ok_and(|made| made.elapsed().is_ok_and(|age| age > MAKING)),
-        // Somebody else's.
+        // Another user's folder.
         Err(_) => false,
     }
 }
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_private_and_what_a_killed_process_left_is_swept() {
+    fn a_folder_is_private_and_the_folder_of_a_killed_process_is_swept() {
         let parent = tempfile::tempdir().unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let left = parent.path().join("causeway-trial-left");

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::config::{Config, Message, Test, as_json, time_between};
 
-/// The earlier messages and the one that the test is about, each at its time.
+/// The messages of `before` and the tested message, each with its time.
 pub(super) fn envelopes(config: &Config, test: &Test, now: Timestamp) -> anyhow::Result<Vec<Envelope>> {
     let at = test.message.0.at.or(test.at).map_or(now, |at| at.0);
     // Times are kept to the millisecond.
@@ -23,7 +23,7 @@ pub(super) fn envelopes(config: &Config, test: &Test, now: Timestamp) -> anyhow:
         .collect()
 }
 
-/// When each comes, the last of them at `at`.
+/// The arrival times; the last message arrives at `at`.
 fn times(messages: &[&Message], at: Timestamp) -> Vec<Timestamp> {
     let mut next: Option<(&Message, Timestamp)> = None;
     let mut times: Vec<Timestamp> = Vec::new();
@@ -40,7 +40,7 @@ fn times(messages: &[&Message], at: Timestamp) -> Vec<Timestamp> {
     times
 }
 
-/// A minute before, unless the later one says how long after this one it comes.
+/// The time of the message before one at `next_at`: a minute earlier, unless `after` of the later one sets the interval.
 fn before(next_at: Timestamp, after: Option<&str>) -> Timestamp {
     let after = after.and_then(|after| time_between(after).ok());
     let minute = SignedDuration::from_mins(1);
@@ -72,7 +72,7 @@ fn envelope(
     let query = table.query.clone();
     Ok(Envelope {
         source,
-        // Each is a message of its own, however much it says what another said.
+        // Equal messages in a test are separate messages, not duplicates.
         dedup: Dedup::dated(digest(&[
             &number.to_be_bytes(),
             &body,
@@ -110,15 +110,14 @@ fn body(config: &Config, message: &Message) -> anyhow::Result<Vec<u8>> {
     if table.set.is_empty() {
         return Ok(body);
     }
-    let mut value: Value =
-        serde_json::from_slice(&body).context("`set` changes JSON, and the message is none")?;
+    let mut value: Value = serde_json::from_slice(&body).context("`set` needs a JSON message")?;
     for (path, new) in &table.set {
         put(&mut value, path, as_json(new))?;
     }
     Ok(value.to_string().into_bytes())
 }
 
-/// Puts a value at a dotted path; what is missing on the way is made.
+/// Puts a value at a dotted path, and creates missing tables on the way.
 fn put(value: &mut Value, path: &str, new: Value) -> anyhow::Result<()> {
     let mut at = value;
     for step in path.split('.') {
@@ -132,14 +131,14 @@ fn put(value: &mut Value, path: &str, new: Value) -> anyhow::Result<()> {
                 .ok()
                 .and_then(|index: usize| items.get_mut(index))
                 .with_context(|| format!("`set`: the list has no item {step:?} ({path})"))?,
-            _ => anyhow::bail!("`set`: there is nothing below {path:?} up to {step:?}: it is a single value"),
+            _ => anyhow::bail!("`set`: {path:?} leads through a single value at {step:?}"),
         };
     }
     *at = new;
     Ok(())
 }
 
-/// What a sender would have said; the decoders look at the body itself where it is missing.
+/// The content type that a sender of this body would give.
 pub(crate) fn guessed(body: &[u8]) -> &'static str {
     match body.trim_ascii_start().first() {
         Some(b'{' | b'[') => "application/json",

@@ -1,5 +1,5 @@
-//! A configuration tried out: its real decoders, rules and previews on a store of its own in a private folder. No client
-//! is made, nothing of the real store is touched, and no secret is needed: a stand-in takes the place of each.
+//! Tries a configuration: runs its real decoders, rules and previews on a separate store in a private folder. It creates no
+//! client, does not touch the real store, and replaces each secret by a dummy.
 
 pub mod body;
 pub mod changes;
@@ -41,7 +41,7 @@ pub struct Trial {
     clock: Arc<StoppedClock>,
     destinations: BTreeMap<Name, Previewed>,
     turns: turns::Turns,
-    // Last: the folder goes when the store is closed.
+    // The last field, so that the folder is removed after the store was closed.
     _folder: TempDir,
 }
 
@@ -55,7 +55,7 @@ struct Previewed {
 pub type Request = Result<String, String>;
 
 impl Trial {
-    /// Reads key files; opens no connection. What is played is kept in `folder` as long as the trial lasts.
+    /// Reads key files; opens no connection. `folder` holds the trial's store until the trial is dropped.
     pub async fn new(config: &Config, folder: &PrivateFolder) -> anyhow::Result<Self> {
         let decoders = sources::decoders(config)?;
         let folder = folder.room().context("making a folder for the trial")?;
@@ -64,7 +64,7 @@ impl Trial {
         let store = causeway_store::open(path, causeway_store::Options { serve: true })
             .await
             .context("making a store for the trial")?;
-        // The same for every trial: two of them are compared.
+        // Equal values in every trial, because two trials are compared.
         let rules = Rules {
             hub: "trial".into(),
             ..config.rules()
@@ -73,8 +73,8 @@ impl Trial {
         let clock = Arc::new(StoppedClock::default());
         let mut destinations = BTreeMap::new();
         for (name, destination) in &config.destinations {
-            let table = secrets::stand_ins(destination.kind.name, &destination.table, folder.path())
-                .context("writing placeholders for secrets")?;
+            let table = secrets::with_dummies(destination.kind.name, &destination.table, folder.path())
+                .context("writing dummy secrets")?;
             let context = ConnectContext {
                 name: Name::clone(name),
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
@@ -94,8 +94,8 @@ impl Trial {
         })
     }
 
-    /// Runs the messages, each at its time, and returns what follows from each.
-    pub async fn play(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<TrialResult>> {
+    /// Runs the messages, each at its time, and returns the result of each.
+    pub async fn process(&mut self, envelopes: Vec<Envelope>) -> anyhow::Result<Vec<TrialResult>> {
         if let (Some(first), Some(last)) = (envelopes.first(), envelopes.last()) {
             self.turns.begin(first.received_at);
             self.clock.set(last.received_at);
@@ -111,7 +111,7 @@ impl Trial {
         Ok(self.store.run_trial(messages).await?)
     }
 
-    /// Why automations ran for a record or did not, a line each, and what still waits.
+    /// One line per automation that says why it ran for a message or did not, and one per waiting timer.
     pub async fn automations(&self, id: InboxId) -> anyhow::Result<Vec<String>> {
         let Some(trace) = self.store.trace(id).await? else {
             return Ok(Vec::new());
@@ -121,7 +121,7 @@ impl Trial {
             let asked = explained.asked.iter();
             lines.extend(asked.map(|(name, verdict)| format!("automation {name}: {verdict}")));
             let saw = explained.values.iter();
-            lines.extend(saw.map(|(name, value)| format!("  its condition saw {name} = {value}")));
+            lines.extend(saw.map(|(name, value)| format!("  its condition read {name} = {value}")));
         }
         let waiting = trace.timers.iter();
         lines.extend(waiting.map(|timer| {
@@ -133,7 +133,7 @@ impl Trial {
         Ok(lines)
     }
 
-    /// The exact requests for these deliveries, in their order; secrets are masked.
+    /// The exact requests for these deliveries, in their order. Secrets are masked.
     pub fn preview(&self, destination: &Name, batch: &[Delivery]) -> anyhow::Result<Vec<Request>> {
         let Some(to) = self.destinations.get(destination) else {
             anyhow::bail!("there is no destination {destination}");
@@ -147,7 +147,7 @@ impl Trial {
     }
 }
 
-/// Shows the time that it was set to.
+/// A clock that shows the time it was set to.
 #[derive(Default)]
 struct StoppedClock(Mutex<Timestamp>);
 
@@ -163,6 +163,6 @@ impl Clock for StoppedClock {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A trial waits for nothing.
+    /// Returns at once: a trial never waits.
     async fn sleep_until(&self, _at: Timestamp) {}
 }

@@ -1,13 +1,13 @@
-//! Stand-ins for the secrets of a destination, so that it can be tried without any.
+//! Dummy values for the secrets of a destination, so that a trial needs no secrets.
 
 use std::path::Path;
 
 use data_encoding::BASE64;
 use toml::{Table, Value};
 
-/// The destination's keys with each `{ env = … }` and `{ file = … }` pointing to a file in `folder` that holds a stand-in.
-/// They stay references, so that a preview masks them as it would mask the real ones.
-pub(super) fn stand_ins(kind: &str, table: &Table, folder: &Path) -> std::io::Result<Table> {
+/// The destination's keys, in which each `{ env = … }` and `{ file = … }` points to a file in `folder` with a dummy.
+/// They stay references, so that a preview masks them like real secrets.
+pub(super) fn with_dummies(kind: &str, table: &Table, folder: &Path) -> std::io::Result<Table> {
     let mut changed = table.clone();
     replace(kind, "", &mut changed, folder)?;
     Ok(changed)
@@ -29,7 +29,7 @@ fn replace_value(kind: &str, path: &str, value: &mut Value, folder: &Path) -> st
         }
         Value::Table(table) => match reference(table) {
             Some(name) => {
-                let text = stand_in(kind, path, &name);
+                let text = dummy(kind, path, &name);
                 let digest = causeway_core::envelope::digest(&[text.as_bytes()]);
                 let file = folder.join(data_encoding::HEXLOWER.encode(&digest));
                 std::fs::write(&file, text)?;
@@ -53,8 +53,9 @@ fn reference(table: &Table) -> Option<String> {
     name.as_str().filter(|_| is_reference).map(str::to_owned)
 }
 
-/// What fits the place. Different secrets have different stand-ins: an address keeps the secret's name, for a test to see.
-fn stand_in(kind: &str, path: &str, name: &str) -> String {
+/// A dummy that is valid for the key. Different secrets have different dummies: a URL contains the secret's name, so that a
+/// test can check it.
+fn dummy(kind: &str, path: &str, name: &str) -> String {
     let label: String = name
         .chars()
         .map(|letter| {
@@ -68,15 +69,15 @@ fn stand_in(kind: &str, path: &str, name: &str) -> String {
         .collect();
     let label = label.trim_matches('-');
     let host = format!(
-        "{}.stand-in.example.org",
+        "{}.dummy.example.org",
         if label.is_empty() { "secret" } else { label }
     );
     let last = path.rsplit('.').next().unwrap_or_default();
     match last {
-        "url" if kind == "sql" => format!("postgres://stand-in@{host}/stand-in"),
+        "url" if kind == "sql" => format!("postgres://dummy@{host}/dummy"),
         "url" => format!("https://{host}/"),
         "secrets" => format!("whsec_{}", BASE64.encode(&[0; 32])),
-        _ => format!("stand-in-for-{label}"),
+        _ => format!("dummy-{label}"),
     }
 }
 
@@ -85,17 +86,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reference_becomes_a_file_with_something_that_fits() {
+    fn every_reference_becomes_a_file_with_a_valid_dummy() {
         let folder = tempfile::tempdir().unwrap();
         let table: Table = toml::from_str(
             "url = { env = 'HOOK_URL' }\nmethod = 'PUT'\n[auth]\nbearer = { file = '/run/token' }\n\
              [sign]\nsecrets = [{ env = 'NEW' }, 'whsec_plain']\n[fields]\nenv = 'contact.email'\n",
         )
         .unwrap();
-        let changed = stand_ins("webhook", &table, folder.path()).unwrap();
+        let changed = with_dummies("webhook", &table, folder.path()).unwrap();
         let read = |value: &Value| std::fs::read_to_string(value["file"].as_str().unwrap()).unwrap();
-        assert_eq!(read(&changed["url"]), "https://hook-url.stand-in.example.org/");
-        assert_eq!(read(&changed["auth"]["bearer"]), "stand-in-for-run-token");
+        assert_eq!(read(&changed["url"]), "https://hook-url.dummy.example.org/");
+        assert_eq!(read(&changed["auth"]["bearer"]), "dummy-run-token");
         assert!(read(&changed["sign"]["secrets"][0]).starts_with("whsec_"));
         assert_eq!(changed["sign"]["secrets"][1].as_str(), Some("whsec_plain"));
         assert_eq!(changed["method"], table["method"]);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::config::{Config, Expected, Test, as_json, due_at};
 
-/// How a test ended.
+/// The result of a test.
 #[derive(Debug, Clone, Serialize)]
 pub struct Verdict {
     pub name: String,
@@ -23,7 +23,7 @@ pub struct Verdict {
     pub failures: Vec<Failure>,
 }
 
-/// What was not as expected; with both texts where they are worth comparing.
+/// A difference from the expectation, with both texts if they can be compared.
 #[derive(Debug, Clone, Serialize)]
 pub struct Failure {
     pub what: String,
@@ -51,17 +51,17 @@ impl Failure {
     }
 }
 
-/// The number of messages made while time passed that are explained when the test fails.
+/// Maximum number of timers and scheduled runs that are explained when the test fails.
 const TURNS_SHOWN: usize = 10;
 
 /// A delivery and its request.
 struct Made {
-    told: TrialDelivery,
+    planned: TrialDelivery,
     request: Request,
     is_expected: bool,
 }
 
-/// Runs it on a store of its own. What cannot be run (a file is missing) is a failure of the test.
+/// Runs the test on a separate store. An error, such as a missing file, makes the test fail.
 pub async fn run(config: &Config, test: &Test, now: Timestamp, folder: &PrivateFolder) -> Verdict {
     let failures = match try_run(config, test, now, folder).await {
         Ok(failures) => failures,
@@ -85,26 +85,26 @@ async fn try_run(
     let came_at = envelopes.last().map_or(now, |envelope| envelope.received_at);
     let mut played = Vec::new();
     for envelope in envelopes {
-        // Automations of earlier messages have their turns in between.
-        while trial.pass(envelope.received_at).await?.is_some() {}
-        played.extend(trial.play(vec![envelope]).await?);
+        // Timers and scheduled runs due before this message.
+        while trial.advance(envelope.received_at).await?.is_some() {}
+        played.extend(trial.process(vec![envelope]).await?);
     }
     let Some(last) = played.pop() else {
         return Ok(Vec::new());
     };
-    let mut told = last.deliveries.clone();
+    let mut planned = last.deliveries.clone();
     let until = waits_until(test, came_at);
     let mut turned = Vec::new();
-    while let Some(turns) = trial.pass(until).await? {
+    while let Some(turns) = trial.advance(until).await? {
         let of_contact = turns.iter().filter(|turn| turn.contact == last.contact);
         turned.extend(of_contact.map(|turn| (turn.at, turn.id)));
-        told.extend(turns.into_iter().flat_map(|turn| turn.deliveries));
+        planned.extend(turns.into_iter().flat_map(|turn| turn.deliveries));
     }
     let mut made = Vec::new();
-    for told in told {
-        let requests = trial.preview(&told.destination, std::slice::from_ref(&told.delivery))?;
+    for planned in planned {
+        let requests = trial.preview(&planned.destination, std::slice::from_ref(&planned.delivery))?;
         made.extend(requests.into_iter().map(|request| Made {
-            told: told.clone(),
+            planned: planned.clone(),
             request,
             is_expected: false,
         }));
@@ -134,7 +134,7 @@ async fn try_run(
     if !failures.is_empty() {
         let lines = trial.automations(last.id).await?;
         failures.extend(lines.into_iter().map(Failure::new));
-        // The last are the nearest to what was expected.
+        // The last ones are the closest to the expected time.
         for (at, id) in turned.iter().skip(turned.len().saturating_sub(TURNS_SHOWN)) {
             let lines = trial.automations(*id).await?.into_iter();
             failures.extend(lines.map(|line| Failure::new(format!("{at}: {line}"))));
@@ -143,7 +143,7 @@ async fn try_run(
     Ok(failures)
 }
 
-/// As long as the test says, else until the last delivery that it expects.
+/// The end of the waiting time: `wait`, or else the last expected delivery.
 fn waits_until(test: &Test, came_at: Timestamp) -> Timestamp {
     let due = test
         .expect
@@ -156,19 +156,19 @@ fn waits_until(test: &Test, came_at: Timestamp) -> Timestamp {
         .unwrap_or(came_at)
 }
 
-/// An earlier message that cannot be read would make the test say less than it seems to.
+/// Fails if a message of `before` is dead: the test would check less than it seems to.
 fn before_went_well(before: &[TrialResult], failures: &mut Vec<Failure>) {
     for (number, played) in (1..).zip(before) {
         if played.state == InboxState::Dead {
             let reason = played.reason.as_deref().unwrap_or_default();
             failures.push(Failure::new(format!(
-                "message {number} of `before` cannot be read: {reason}"
+                "message {number} of `before` is dead: {reason}"
             )));
         }
     }
 }
 
-/// Whether the message was read, left alone, or could not be read.
+/// Compares the state of the message (done, skipped or dead) with the expected one.
 fn outcome(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
     let reason = played.reason.as_deref().unwrap_or_default();
     let reason = match &played.code {
@@ -176,13 +176,13 @@ fn outcome(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
         None => reason.to_owned(),
     };
     for (state, wanted, word) in [
-        (InboxState::Dead, &test.expect_dead, "cannot be read"),
+        (InboxState::Dead, &test.expect_dead, "is dead"),
         (InboxState::Skipped, &test.expect_left_alone, "is skipped"),
     ] {
         match wanted {
             Some(part) if played.state != state => {
                 failures.push(Failure::new(format!(
-                    "the message {word}, was expected ({part}); it is {}",
+                    "expected: the message {word} ({part}); actual: it is {}",
                     played.state.as_str()
                 )));
             }
@@ -218,13 +218,13 @@ fn delivery(
     let of_kind = |made: &Made| {
         expected
             .kind
-            .is_none_or(|kind| kind == made.told.delivery.record.kind)
+            .is_none_or(|kind| kind == made.planned.delivery.record.kind)
     };
     let due = expected.due.as_ref().and_then(|due| due_at(due, came_at).ok());
-    let is_due = |made: &Made| due.is_none_or(|due| due == made.told.due_at);
+    let is_due = |made: &Made| due.is_none_or(|due| due == made.planned.due_at);
     let mut free = made
         .iter_mut()
-        .filter(|made| !made.is_expected && &*made.told.destination == to)
+        .filter(|made| !made.is_expected && &*made.planned.destination == to)
         .collect::<Vec<_>>();
     let chosen = free
         .iter()
@@ -244,24 +244,24 @@ fn delivery(
         && !of_kind(made)
     {
         failures.push(Failure::new(format!(
-            "{to}: a {} was expected, and a {} is sent",
+            "{to}: expected a {}, but a {} is sent",
             kind.as_str(),
-            made.told.delivery.record.kind.as_str()
+            made.planned.delivery.record.kind.as_str()
         )));
     }
     if let Some(due) = due
-        && due != made.told.due_at
+        && due != made.planned.due_at
     {
         failures.push(Failure::between(
             format!("{to}: is sent at another time"),
             due.to_string(),
-            made.told.due_at.to_string(),
+            made.planned.due_at.to_string(),
         ));
     }
     match (&made.request, &expected.dead) {
         (Ok(request), None) => request_is(expected, request, failures),
         (Ok(_), Some(part)) => failures.push(Failure::new(format!(
-            "{to}: would be sent, and was expected to be dead ({part})"
+            "{to}: expected to be dead ({part}), but it would be sent"
         ))),
         (Err(reason), Some(part)) if reason.contains(part.as_str()) => {}
         (Err(reason), Some(part)) => failures.push(Failure::between(
@@ -279,7 +279,7 @@ fn why_not(to: &str, played: &TrialResult) -> String {
         (Some((_, reason)), ..) => format!(": it is skipped, {reason}"),
         (None, Some(reason), state) => format!(": the message is {}, {reason}", state.as_str()),
         (None, None, InboxState::Done) => {
-            ": it is not for this destination (workspace, `sources`, `campaigns`, `action_types`), or says nothing new"
+            ": the destination does not take the event (workspace, `sources`, `campaigns`, `action_types`), or the event has no new information"
                 .to_owned()
         }
         (None, None, state) => format!(": the message is {}", state.as_str()),
@@ -317,7 +317,7 @@ fn request_is(expected: &Expected, request: &str, failures: &mut Vec<Failure>) {
     for path in &expected.lacks {
         if let Some(found) = at(&actual, path) {
             failures.push(Failure::new(format!(
-                "{to}: `{path}` was not expected, and is {found}"
+                "{to}: expected no `{path}`, but it is {found}"
             )));
         }
     }
@@ -343,9 +343,9 @@ fn nothing_else(test: &Test, made: &[Made], failures: &mut Vec<Failure>) {
         };
         failures.push(Failure::between(
             format!(
-                "{}: a {} is sent, and none was expected (others = true allows it)",
-                made.told.destination,
-                made.told.delivery.record.kind.as_str()
+                "{}: a {} is sent, but none was expected (others = true allows it)",
+                made.planned.destination,
+                made.planned.delivery.record.kind.as_str()
             ),
             String::new(),
             request,
@@ -358,13 +358,17 @@ fn skipped(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
         let to = expected.destination.as_str();
         let found = played.skipped.iter().find(|(name, _)| &**name == to);
         match found {
-            None if played.deliveries.iter().any(|told| &*told.destination == to) => {
+            None if played
+                .deliveries
+                .iter()
+                .any(|planned| &*planned.destination == to) =>
+            {
                 failures.push(Failure::new(format!(
-                    "{to}: is sent, and was expected to be skipped"
+                    "{to}: expected to be skipped, but it is sent"
                 )));
             }
             None => failures.push(Failure::new(format!(
-                "{to}: was expected to be skipped, and is not affected{}",
+                "{to}: expected to be skipped, but there is no delivery{}",
                 why_not(to, played)
             ))),
             Some((_, reason)) if !reason.contains(&expected.reason) => failures.push(Failure::between(

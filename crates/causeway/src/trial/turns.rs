@@ -1,4 +1,4 @@
-//! Lets time pass in a trial: timers of automations fire, and scheduled ones run.
+//! Lets time pass in a trial: timers fire, and scheduled automations run.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -11,15 +11,15 @@ use causeway_store::{TrialResult, TrialStep};
 use super::Trial;
 use crate::engine::turns::turn_row;
 
-/// Contacts whose turn comes in one step: few enough that what they are sent fits into memory.
+/// Contacts of a scheduled run per step: few enough that their deliveries fit into memory.
 const CONTACTS: u32 = 200;
 
-/// How far the clock has come for automations that it starts.
+/// The state of the scheduled automations.
 pub(super) struct Turns {
     clocked: Vec<Arc<Automation>>,
-    /// Up to then they had their turns; `None` before the first message, when there is nobody to have one.
+    /// All schedules have run up to this time; `None` before the first message, when there is no contact.
     until: Option<Timestamp>,
-    /// Those whose turn it is, and the contact up to which it came.
+    /// The running automations with their scheduled time, and the last contact that was run.
     running: VecDeque<(Arc<Automation>, Timestamp, ContactId)>,
 }
 
@@ -32,12 +32,12 @@ impl Turns {
         }
     }
 
-    /// As when a hub starts: the turns begin with the next.
+    /// Begins at this time, as when a hub starts: earlier runs are left out.
     pub(super) fn begin(&mut self, at: Timestamp) {
         self.until.get_or_insert(at);
     }
 
-    /// The next turn that is not after `until`.
+    /// The next scheduled time up to `until`.
     fn next(&self, until: Timestamp) -> Option<Timestamp> {
         if let Some((_, turn, _)) = self.running.front() {
             return Some(*turn);
@@ -61,14 +61,14 @@ impl Turns {
 }
 
 impl Trial {
-    /// When the next happens of what is not after `until`.
+    /// The time of the next timer or scheduled run up to `until`.
     pub async fn next(&self, until: Timestamp) -> anyhow::Result<Option<Timestamp>> {
         let timer = self.store.next_timer().await?.filter(|due| *due <= until);
         Ok(timer.into_iter().chain(self.turns.next(until)).min())
     }
 
-    /// Lets time pass, and returns the next timers that fired and scheduled runs; call it until it returns none.
-    pub async fn pass(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
+    /// Lets time pass and returns the next results of timers and scheduled runs. Call it until it returns `None`.
+    pub async fn advance(&mut self, until: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
         loop {
             let timer = self.store.next_timer().await?.filter(|due| *due <= until);
             let turn = self.turns.next(until);
@@ -90,13 +90,13 @@ impl Trial {
         }
     }
 
-    /// Leaves out what the clock would start until then.
+    /// Leaves out all scheduled runs up to this time.
     pub fn skip_turns(&mut self, until: Timestamp) {
         self.turns.running.clear();
         self.turns.until = self.turns.until.map(|from| from.max(until));
     }
 
-    /// Some of the contacts whose turn it is; `None` for a moment in which it is nobody's.
+    /// Runs the next contacts of a scheduled run; `None` if no contact is left.
     async fn turn(&mut self, turn: Timestamp) -> anyhow::Result<Option<Vec<TrialResult>>> {
         let Some((automation, turn, after)) = self.turns.running.pop_front() else {
             self.turns.start(turn);

@@ -1,4 +1,4 @@
-//! The response to a request that is not accepted: a status, a short text, and nothing else. The log and the metrics
+//! The response to a refused request: a status and a short text. The log and the metrics
 //! get [`Refusal::reason`].
 
 use axum::{
@@ -12,42 +12,42 @@ use axum::{
 pub enum Refusal {
     /// No such page, or no source with that token.
     NotFound,
-    /// The caller's address is not in the source's list.
+    /// The caller's IP address is not in the source's list.
     Address,
-    /// Credentials or signature missing, wrong or too old. The word is for the log; the caller does not learn which.
+    /// Credentials or signature missing, wrong or too old. The word is for the log only, so that the caller does not learn which.
     Unauthorized {
         reason: &'static str,
         basic: bool,
     },
-    /// No `Authorization: Bearer`, or a token that no source has. The word is for us.
+    /// No `Authorization: Bearer`, or a token that no source has. The word is for the log only.
     Token {
         reason: &'static str,
     },
     Method,
-    /// A way in that takes nothing else.
+    /// A URL that accepts only POST.
     PostOnly,
-    /// Nothing in the query and nothing in the body.
+    /// Neither query nor body.
     NoData,
-    /// The request did not arrive as it was announced.
+    /// The body is incomplete.
     Broken,
     /// The body did not arrive in time.
     Slow,
-    /// Over one of the source's limits, named by the word.
+    /// The request exceeds one of the source's limits; the word names it.
     TooLarge(&'static str),
-    /// A body that cannot be read as text: a picture, or something compressed.
+    /// A body that is not text: a picture, or compressed data.
     Unsupported,
-    /// As many requests of this source are under way as are allowed. The status is 429, or 503 for senders
-    /// that misread `Retry-After` after a 429.
+    /// The maximum number of concurrent requests of this source is reached. The status is 429, or 503 for senders that misread
+    /// `Retry-After` after a 429.
     Busy {
         status: StatusCode,
     },
-    /// The store did not take it, or not in time.
+    /// The store failed, or did not answer in time.
     Unavailable,
 }
 
-/// What `Retry-After` says, in seconds, when one source sends too much at once.
+/// `Retry-After` in seconds, if a source has too many concurrent requests.
 const RETRY_BUSY: &str = "1";
-/// What `Retry-After` says, in seconds, when the store is not there.
+/// `Retry-After` in seconds, if the store is unavailable.
 const RETRY_STORE: &str = "5";
 
 impl Refusal {
@@ -86,7 +86,7 @@ impl Refusal {
     fn text(self) -> &'static str {
         match self {
             Self::NotFound => "not found",
-            Self::Address => "this address may not send here",
+            Self::Address => "this IP address may not send here",
             Self::Unauthorized { .. } => "unauthorized",
             Self::Token { .. } => "send a valid token: Authorization: Bearer TOKEN",
             Self::Method => "use GET or POST",
@@ -107,7 +107,7 @@ impl Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        // The texts hold nothing that JSON would escape.
+        // The texts contain no characters that JSON escapes.
         let body = format!(r#"{{"status":"error","error":"{}"}}"#, self.text());
         let mut response = json(self.status(), body);
         let headers = response.headers_mut();
@@ -145,7 +145,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-/// An answer that is JSON already. Nobody on the way may keep it.
+/// A response with a JSON body that no proxy may cache.
 pub(crate) fn json(status: StatusCode, body: String) -> Response {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;

@@ -1,5 +1,4 @@
-//! What watches the program from outside: `/livez`, `/readyz`, `/metrics`. Holds no knowledge of its own: the
-//! answers come from whoever is handed in.
+//! `/livez`, `/readyz` and `/metrics`, for monitoring. The functions in [`Health`] give the answers.
 
 use std::{pin::Pin, sync::Arc};
 
@@ -15,18 +14,18 @@ use serde::Serialize;
 
 use super::error::json;
 
-/// One thing that is not as it should be, in words for a person and without secrets.
+/// A problem, in words for a person and without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// Which part: `store`, `source.proca`, `destination.crm`.
+    /// The affected part: `store`, `source.proca`, `destination.crm`.
     pub part: String,
     pub reason: String,
 }
 
-/// Who answers.
+/// The functions that answer the requests.
 #[derive(Clone)]
 pub struct Health {
-    /// Why the program is not ready; empty when it is.
+    /// The reasons why the program is not ready; empty if it is ready.
     pub red: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
     /// What a person should look at although the program is ready.
     pub warnings: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
@@ -34,7 +33,7 @@ pub struct Health {
     pub metrics: Arc<dyn Fn() -> Pending<String> + Send + Sync>,
 }
 
-/// An answer that has to be looked up.
+/// An answer that is computed asynchronously.
 pub type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 impl Health {

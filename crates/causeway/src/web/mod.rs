@@ -1,6 +1,6 @@
 //! The HTTP side of the program.
-//! The HTTP side of the program: what comes in ([`ingest`]) and what watches it ([`health`]). [`serve`] runs both, and
-//! whatever other pages are merged in, on the sockets it is given.
+//! Messages come in by [`ingest`] and [`events`]; [`health`] and [`console`] are for operators. [`serve`] runs them on the
+//! sockets it is given.
 pub mod console;
 pub mod error;
 pub mod events;

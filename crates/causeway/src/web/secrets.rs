@@ -1,5 +1,5 @@
-//! Secrets that callers show: one or several valid at once, compared as digests, so that the time it takes shows
-//! neither their length nor how much of them was right.
+//! Secrets of callers. Several may be valid at once. They are compared as digests, so that the time of a comparison shows
+//! neither their length nor how many characters were right.
 
 use std::{fmt, path::Path};
 
@@ -76,14 +76,14 @@ impl Secrets {
     }
 }
 
-/// What stands for a secret where it is compared or looked up.
+/// The digest of a secret, by which it is compared or looked up.
 pub(crate) type Fingerprint = [u8; 32];
 
 pub(crate) fn fingerprint(secret: &[u8]) -> Fingerprint {
     Sha256::digest(secret).into()
 }
 
-/// Whether `shown` is one of them; looks at all of them whatever it finds.
+/// Whether `shown` is a valid secret. Compares all of them, so that the time shows nothing.
 pub(crate) fn is_one_of(shown: &[u8], valid: &[Fingerprint]) -> bool {
     let shown = fingerprint(shown);
     let mut matched = subtle::Choice::from(0);

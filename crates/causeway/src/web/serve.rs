@@ -1,5 +1,5 @@
-//! Takes connections and speaks HTTP/1 on them, so that no caller can hold us up: limits on headers, time and the
-//! number of connections, and a graceful end. axum's own loop sets none of these.
+//! Accepts connections and serves HTTP/1 with limits on headers, time and the number of connections, and with a graceful
+//! stop, so that no caller can block the hub. axum's own loop has none of these limits.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,16 +19,16 @@ use tracing::{debug, warn};
 
 use super::{error::Refusal, ingest::IngestMetrics};
 
-/// What one caller, and all together, may take.
+/// The limits for one caller and for all callers together.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; more wait in the system's queue.
+    /// Maximum number of connections; further ones wait in the system's queue.
     pub connections: usize,
-    /// How long a request's head may take, and how long a connection may be idle.
+    /// How long a request's head may take to arrive, and how long a connection may be idle.
     pub head_timeout: Duration,
-    /// The longest head: address and headers.
+    /// The longest head, which is request line and headers.
     pub head_bytes: usize,
-    /// How long requests under way may take to finish once the program stops.
+    /// How long requests in progress may take once the program stops.
     pub grace: Duration,
 }
 
@@ -43,12 +43,12 @@ impl Default for Limits {
     }
 }
 
-/// How much of a connection is read ahead; hyper wants at least 8 KiB.
+/// The read buffer of a connection; hyper requires at least 8 KiB.
 const BUFFER_BYTES: usize = 64 * 1024;
-/// How long to wait when the system gives no more connections (too many open files).
+/// How long to wait if the system cannot accept a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves each socket with its router until `stop`, then lets what is under way finish within `limits.grace`.
+/// Serves each socket with its router until `stop`. Then requests in progress may finish within `limits.grace`.
 pub async fn serve(
     sites: Vec<(TcpListener, Router)>,
     limits: Limits,
@@ -77,14 +77,14 @@ pub async fn serve(
     {
         warn!(
             open = connections.len(),
-            "Requests were still under way at the end and were cut."
+            "Requests were still in progress at the end and were cut off."
         );
         abort.cancel();
         connections.wait().await;
     }
 }
 
-/// Answers for every path that nobody serves, in the same words as for an unknown token.
+/// The response for unknown paths. It equals the response for an unknown token.
 async fn not_found() -> Refusal {
     Refusal::NotFound
 }
@@ -109,7 +109,7 @@ async fn accept_all(socket: TcpListener, site: Site, slots: Arc<Semaphore>, conn
                 connections.spawn(speak(stream, peer, site.clone(), slot));
             }
             Err(error) => {
-                warn!(%error, "A connection could not be taken.");
+                warn!(%error, "Could not accept a connection.");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -141,7 +141,7 @@ async fn speak(stream: TcpStream, peer: SocketAddr, site: Site, _slot: OwnedSema
         async move { answer.await.map_err(|never: Infallible| never) }
     });
     let connection = http1::Builder::new()
-        // Who closes their side behind the request still wants the answer.
+        // A client that closes its sending side after the request still waits for the response.
         .half_close(true)
         .timer(TokioTimer::new())
         .header_read_timeout(site.limits.head_timeout)
@@ -166,11 +166,11 @@ async fn speak(stream: TcpStream, peer: SocketAddr, site: Site, _slot: OwnedSema
     }
 }
 
-/// The address as the caller sent it, where another one was looked up in its place: signatures are over this one.
+/// The URI as the caller sent it, if the router got a normalised one. Signatures are over this URI.
 #[derive(Debug, Clone)]
 pub(super) struct SentUri(pub Uri);
 
-/// `//in/TOKEN` as `/in/TOKEN`: what comes of a base address that ends with a slash.
+/// `//in/TOKEN` as `/in/TOKEN`. Senders produce it from a base URL that ends with a slash.
 fn without_doubled_slash(uri: &Uri) -> Option<Uri> {
     let sent = uri.path_and_query()?.as_str();
     let plain = sent.trim_start_matches('/');

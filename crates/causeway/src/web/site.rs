@@ -25,11 +25,11 @@ use crate::{
     telemetry::{Metrics, Sources},
 };
 
-/// What the pages need.
+/// The parts that the pages use.
 pub struct Parts {
-    /// Where the listener is reached.
+    /// The socket of the listener.
     pub public: TcpListener,
-    /// Where console, health and metrics are reached.
+    /// The socket of console, health and metrics.
     pub private: TcpListener,
     pub engine: Arc<Engine>,
     pub config: Arc<Config>,
@@ -38,7 +38,7 @@ pub struct Parts {
     pub stop: Stop,
 }
 
-/// Starts serving; ends with `stop`, when requests under way are answered.
+/// Starts serving. After `stop` it ends when the requests in progress have their responses.
 pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
     let metrics: Arc<dyn IngestMetrics> = Arc::clone(&site.engine.metrics) as _;
     let listeners = sources::listeners(&site.config)?;
@@ -67,7 +67,7 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
     ];
     let (views, clock) = (Arc::clone(&site.engine.views), Arc::clone(&site.engine.clock));
     parts.spawn(async move {
-        // Callers wait in the system's queue for as long.
+        // Until then, callers wait in the system's queue.
         if ingest::minted::first(&ingest, &*views, &*clock, &site.stop).await {
             let watching = ingest::minted::watch(ingest, views, clock, site.stop.clone());
             tokio::join!(watching, serve(sites, Limits::default(), metrics, site.stop));
@@ -132,7 +132,7 @@ fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
     }
 }
 
-/// Everything that keeps the hub from doing its work, in words for a person.
+/// The reasons why the hub is not ready, in words for a person.
 async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let mut add = |part: String, reason: String| reasons.push(Reason { part, reason });
@@ -147,7 +147,7 @@ async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
     if engine.disk_is_low() {
         add(
             "store".to_owned(),
-            "the disk is nearly full: nothing is accepted".to_owned(),
+            "the disk is nearly full: no messages are accepted".to_owned(),
         );
     }
     for (name, state) in sources.states() {

@@ -1,5 +1,5 @@
-//! The nine acceptance examples of the action "Sync Contact to Third Party", in their order: what somebody who connects a
-//! platform may rely on, shown on the running program, with real PHP where PHP is on the other side.
+//! The nine acceptance examples of the action "Sync Contact to Third Party", in order, with the running program, and with
+//! real PHP on the other side.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ mod signatures;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// What PHP's builder makes of a contact with two fields and a row in five of the eight groups of what it did; three are empty.
+/// A body built by PHP: a contact with two fields, a row in five of the eight groups, and three empty groups.
 const BODY: &str = "transactionid=123456789&contact%5Bid%5D=8812&contact%5Bemail%5D=jane.doe%2Bx%40example.com\
     &contact%5Bphone%5D=%2B15551234&contact%5Bprofile_url%5D=https%3A%2F%2Fapp.example%2Fc%2F8812\
     &fields%5B0%5D%5Bid%5D=125&fields%5B0%5D%5Bname%5D=First+Name&fields%5B0%5D%5Bvalue%5D=Jane\
@@ -35,8 +35,8 @@ const BODY: &str = "transactionid=123456789&contact%5Bid%5D=8812&contact%5Bemail
     &lead-score%5B0%5D%5Bscore_date%5D=2022-05-26+05%3A42+PM&lead-status%5Bscore%5D=10&lead-status%5Blabel%5D=Cold+Lead";
 const JANE: &str = "jane.doe+x@example.com";
 
-/// A workspace each, with a listener of the same name that is fed by one account in New York. The examples tell of 2022, which is past
-/// the usual retention.
+/// One workspace for each way, with a listener of the same name for one account in New York. The examples are of 2022, so the
+/// retention is longer than usual.
 fn listeners(names: &[&str]) -> String {
     let mut config = String::from("[retention]\nengagement_days = 0\n");
     for name in names {
@@ -67,8 +67,8 @@ async fn is_taken(hub: &Running, name: &str, content_type: &str, body: &str) {
     assert!(answer.starts_with("HTTP/1.1 200"), "{name}: {answer}");
 }
 
-/// 1. The documented body, built by PHP, gives the 11 groups, three of them empty, which print as the same bytes; and what goes on to the
-/// next receiver is that body again, but for the number of the transaction, which is each sender's own.
+/// 1. The documented body, built by PHP, gives the 11 groups, three of them empty, which print as the same bytes. The next
+/// receiver gets the same body again, except for the number of the transaction, which each sender chooses.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_body_comes_in_as_eleven_groups_and_goes_on_byte_for_byte() {
     const BUILD: &str = r"<?php echo http_build_query([
@@ -130,7 +130,7 @@ fn known(home: &Home, workspace: &str) -> Value {
     sync::known(home, workspace, "jane.doe+x@example.com")
 }
 
-/// What is known of Jane after the documented body.
+/// Jane's contact after the documented body.
 fn jane() -> Value {
     json!({
         "fields": {
@@ -151,10 +151,10 @@ fn jane() -> Value {
     })
 }
 
-/// 2. However it is written, it is the same contact: as PHP encodes it, with bare brackets and a stray `&` at the end, as JSON, as
+/// 2. Every notation gives the same contact: as PHP encodes it, with bare brackets and a stray `&` at the end, as JSON, as
 /// multipart, and as the query of a GET without a body.
 #[tokio::test(flavor = "multi_thread")]
-async fn however_it_is_written_it_is_the_same_contact() {
+async fn every_notation_gives_the_same_contact() {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(BODY.as_bytes())
         .into_owned()
         .collect();
@@ -190,7 +190,7 @@ async fn however_it_is_written_it_is_the_same_contact() {
     hub.stop();
 }
 
-/// 3. `lead-status[0][score]` is read as `lead-status[score]` is: the documents have it both ways.
+/// 3. `lead-status[0][score]` means the same as `lead-status[score]`: the documentation has both.
 #[tokio::test(flavor = "multi_thread")]
 async fn lead_status_is_read_as_a_map_and_as_a_list_of_one() {
     let listed = BODY.replace("lead-status%5B", "lead-status%5B0%5D%5B");
@@ -203,7 +203,7 @@ async fn lead_status_is_read_as_a_map_and_as_a_list_of_one() {
     hub.stop();
 }
 
-/// 4. What forms mean is what PHP makes of them, row by row of the table: by `parse_str`, and as a POST to PHP's own web server.
+/// 4. Forms are decoded as PHP does, for each row of the table: by `parse_str`, and by a POST to PHP's own web server.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_row_of_the_table_is_what_php_does() {
     const PARSE: &str = "<?php while (($line = fgets(STDIN)) !== false) { parse_str(base64_decode($line), $read); \
@@ -236,8 +236,8 @@ async fn every_row_of_the_table_is_what_php_does() {
     }
 }
 
-/// 5. The dates that platforms print name no zone and come in many shapes; an hour after 12 is one of 24 whatever stands behind it, and
-/// what says that there is no date is none.
+/// 5. Platforms' dates have no zone and many formats. An hour after 12 is in 24-hour format, whatever follows it, and a text
+/// that stands for "no date" is no date.
 #[tokio::test(flavor = "multi_thread")]
 async fn dates_are_read_in_the_zone_of_the_account() {
     let dates = [
@@ -277,7 +277,8 @@ async fn dates_are_read_in_the_zone_of_the_account() {
     hub.stop();
 }
 
-/// 6. The same transaction twice, with the same content, has one effect. Both are in the log and in the books, and both are answered alike.
+/// 6. The same transaction with the same content has one effect. Both messages are stored and counted, and both get the same
+/// response.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_that_comes_twice_has_one_effect_and_two_equal_answers() {
     let api = FakeApi::start().await;
@@ -308,8 +309,8 @@ async fn a_transaction_that_comes_twice_has_one_effect_and_two_equal_answers() {
     }
 }
 
-/// 7. A receiver answers with its own number of the contact; it is kept in the field that the configuration names, and that change
-/// causes no second delivery to who said it.
+/// 7. A receiver responds with its own number of the contact. The number is stored in the configured field, and this change is
+/// not sent back to the receiver.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_contact_is_updated_from_the_answer_and_nothing_goes_out_twice() {
     const RECEIVE: &str = "<?php file_put_contents('calls', \"called\\n\", FILE_APPEND); \
@@ -319,7 +320,7 @@ async fn the_contact_is_updated_from_the_answer_and_nothing_goes_out_twice() {
     let home = Home::new(&(listeners(&["main"]) + &hook(&receiver.url(), next)));
     let hub = home.serve();
     is_taken(&hub, "main", FORM, BODY).await;
-    // The message, and the row of our own that its answer became.
+    // The message, and the hub's own message for the response.
     home.settled(2).await;
     assert_eq!(known(&home, "main")["fields"]["crm_id"], "C-9");
     let calls = std::fs::read_to_string(receiver.folder().join("calls")).expect("it was called");
@@ -331,7 +332,7 @@ async fn the_contact_is_updated_from_the_answer_and_nothing_goes_out_twice() {
     hub.stop();
 }
 
-/// 8. In the address of a GET every value arrives as it is, whatever it means there, in the path as in the query.
+/// 8. In the URL of a GET every value arrives unchanged, in the path and in the query, whatever its characters mean in a URL.
 #[tokio::test(flavor = "multi_thread")]
 async fn values_survive_in_the_address_of_a_get() {
     const ODD: &str = "a&b # + % é=[#EMAIL#]/../?";

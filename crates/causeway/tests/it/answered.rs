@@ -1,5 +1,5 @@
-//! "Update contact from response" in one request: the real program answers with what it knows after processing, and with what a
-//! real HTTP destination returned, however that destination behaves.
+//! "Update contact from response" in one request: the real program responds with the contact after processing, and with the
+//! response of a real HTTP destination, however that destination behaves.
 
 use std::{
     collections::BTreeSet,
@@ -30,14 +30,14 @@ fn gives_ids(api: &FakeApi, after: Duration) {
     });
 }
 
-/// Whom a request of the hub is about.
+/// The person of a request of the hub.
 fn name(request: &Request) -> String {
     let body = request.json();
     let email = body["contact"]["email"].as_str().expect("an address");
     email.split('@').next().expect("a name").to_owned()
 }
 
-/// A listener that answers by `answer`, another one that does not, and the CRM with further keys.
+/// A listener with `answer`, another one without, and the CRM with further keys.
 fn config(api: &FakeApi, answer: &str, keys: &str) -> String {
     format!(
         "[source.platform]\nkind = 'listener'\npreset = 'sync-to-third-party'\ntoken = '{TOKEN}'\nnamespace = 'p'\n\
@@ -76,7 +76,7 @@ async fn ask(hub: &Running, transaction: u32, name: &str) -> Value {
     answer
 }
 
-/// With this `Accept`, and what comes back as text.
+/// Sends a request with this `Accept` and returns the response as text.
 async fn ask_for(hub: &Running, accept: &str, body: &str) -> String {
     let request = format!(
         "POST /in/{TOKEN}/ HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nAccept: {accept}\r\nContent-Type: {FORM}\r\n\
@@ -88,7 +88,7 @@ async fn ask_for(hub: &Running, accept: &str, body: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_answer_is_what_the_hub_knows_after_the_message() {
+async fn the_response_has_the_contact_after_the_message() {
     let api = crm(Duration::ZERO).await;
     let answer = "contact = 'contact_id'\nscore = 'lead.score'\nlabel = 'lead.status'\ntags = 'contact.tags'\n\
                   subscribed = 'consent.email.subscribed'\ncity = 'fields.Colour'\ngreeting = 'Dear {{ contact.email }}'\n\
@@ -110,10 +110,10 @@ async fn the_answer_is_what_the_hub_knows_after_the_message() {
         (&second["contact"], &second["city"]),
         (&json!(contact), &json!("Ulm"))
     );
-    // A duplicate gets the number of the first message, and what is known now.
+    // A duplicate gets the number of the first message, and the present values.
     let (_, again) = read(&hub.post(TOKEN, FORM, body.as_bytes()).await);
     assert_eq!(again["city"], "Ulm", "{again}");
-    // What nobody can read is stored, and answered with the same keys.
+    // An invalid message is stored, and its response has the same keys.
     let (status, dead) = read(&hub.post(TOKEN, "application/json", b"{\"broken\":").await);
     let names = |answer: &Value| {
         answer
@@ -125,7 +125,7 @@ async fn the_answer_is_what_the_hub_knows_after_the_message() {
     };
     assert_eq!((status, names(&dead)), (200, names(&first)));
     assert_eq!((&dead["contact"], &dead["tag"]), (&Value::Null, &json!("vip")));
-    // And so is a request that only tries the address out.
+    // The same holds for a request that only tests the URL.
     let probe = hub.get(TOKEN).await;
     assert_eq!(names(&read(&probe).1), names(&first));
     hub.stop();
@@ -160,7 +160,7 @@ async fn one_request_maps_the_id_of_the_crm_back_plain_and_nested() {
     hub.stop();
 }
 
-/// What of an answer comes from the CRM.
+/// The values of the response that come from the CRM.
 fn of_crm(answer: &Value) -> (&str, &str) {
     assert_eq!(answer["status"], "ok", "{answer}");
     let reference = answer["reference"].as_str().unwrap_or_default();
@@ -181,7 +181,7 @@ async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
     let home = Home::new(&config(&api, &answer, keys));
     let hub = home.serve();
     api.script("/crm", [Reply::status(500), Reply::status(422), Reply::hang()]);
-    // Tried again in ten minutes, which nobody waits for.
+    // The next attempt is in ten minutes, so the sender does not wait for it.
     let started = Instant::now();
     assert_eq!(of_crm(&ask(&hub, 1, "ann").await), NOTHING);
     assert_eq!(
@@ -195,7 +195,7 @@ async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
         "{:?}",
         started.elapsed()
     );
-    // No answer within the time of the sender, and the others go on.
+    // No response of the CRM within the sender's time; other senders are not affected.
     let started = Instant::now();
     assert_eq!(of_crm(&ask(&hub, 3, "cora").await), NOTHING);
     assert!(
@@ -204,7 +204,7 @@ async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
         started.elapsed()
     );
     assert_eq!(of_crm(&ask(&hub, 4, "dora").await), ("C-dora", "delivered"));
-    // Nobody waits for a lane that a person paused, once it knows.
+    // Nobody waits for a paused lane, once the lane has read the pause.
     home.ok(&["delivery", "pause", "crm"]);
     home.until("the lane has seen it", || hub.log().contains(r#""paused":true"#))
         .await;
@@ -236,7 +236,7 @@ async fn a_crm_that_fails_hangs_or_rests_gives_the_fallback() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whom_the_crm_may_not_have_is_answered_at_once() {
+async fn a_person_without_consent_for_the_crm_gets_a_response_at_once() {
     let api = crm(Duration::ZERO).await;
     let home = Home::new(&config(&api, AFTER, "consent = 'double_opt_in'"));
     let hub = home.serve();
@@ -256,10 +256,10 @@ async fn whom_the_crm_may_not_have_is_answered_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
+async fn a_waited_for_delivery_overtakes_the_backlog_but_not_its_own_contact() {
     // Each call takes longer than the recording of one.
     let api = crm(Duration::from_millis(250)).await;
-    // Nothing else goes while the first one is under way.
+    // No other delivery starts while the first one is in flight.
     api.script(
         "/crm",
         [Reply::json(200, &json!({})).after(Duration::from_secs(8))],
@@ -284,7 +284,7 @@ async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
     );
     home.settled(19).await;
     let sent: Vec<String> = api.requests().iter().map(name).collect();
-    // Between two of one contact, while the first of them is recorded, a free place may take another delivery or two.
+    // While the first of two deliveries of a contact is recorded, a free slot may start one or two other deliveries.
     let early = sent.get(1..7).expect("requests").iter();
     assert_eq!(
         early.filter(|name| !name.starts_with("other")).count(),
@@ -292,7 +292,7 @@ async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
         "{sent:?}"
     );
     assert_eq!(sent.len(), 19, "{sent:?}");
-    // Of each contact in the order in which its messages came.
+    // The deliveries of each contact are in the order of its messages.
     let mut last = std::collections::BTreeMap::new();
     for request in api.requests() {
         let reference: u64 = request.json()["reference"]
@@ -310,7 +310,7 @@ async fn it_goes_before_the_backlog_and_never_before_its_own_contact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_at_once_are_answered_or_asked_to_come_again() {
+async fn two_hundred_concurrent_requests_get_a_response_or_a_retry_after() {
     let api = crm(Duration::from_millis(20)).await;
     let answer = AFTER.replace("wait_s = 20", "wait_s = 60\nconcurrency = 50");
     let home = Home::new(&config(&api, &answer, "concurrency = 8"));
@@ -404,7 +404,7 @@ async fn a_kill_in_the_middle_loses_nothing_and_the_next_try_gets_the_id() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_waits_when_the_hub_stops_is_answered_with_what_is_known() {
+async fn a_sender_that_waits_when_the_hub_stops_gets_the_known_state() {
     let api = crm(Duration::ZERO).await;
     api.script("/crm", [Reply::hang()]);
     let home = Home::new(&config(&api, AFTER, ""));
@@ -426,7 +426,7 @@ async fn who_waits_when_the_hub_stops_is_answered_with_what_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_is_not_there_is_refused_with_its_place() {
+async fn an_unknown_destination_is_refused_with_its_place() {
     let api = crm(Duration::ZERO).await;
     for (answer, part) in [
         ("after = 'cmr'", "there is no destination \"cmr\""),
@@ -442,13 +442,13 @@ async fn a_destination_that_is_not_there_is_refused_with_its_place() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_documents_own_get_arrives_and_is_answered() {
+async fn the_documented_get_arrives_and_gets_a_response() {
     let home = Home::new(&format!(
         "[source.journey]\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
          generic = {{ email = 'param1' }}\nanswer = {{ city = 'contact.param2', 'main.sub' = 'contact.email' }}\n"
     ));
     let hub = home.serve();
-    // As the platform's document has it, with the shortcodes replaced, a slash before the query and an & behind it.
+    // As in the platform's documentation, with replaced shortcodes, a slash before the query and an & at its end.
     let answer = hub
         .get(&format!("{TOKEN}/?param1=ann%40example.org&param2=Ulm&"))
         .await;
@@ -461,9 +461,9 @@ async fn the_documents_own_get_arrives_and_is_answered() {
     hub.stop();
 }
 
-/// The configurations of the page about listeners that choose what is answered are good, as they stand there.
+/// The configurations with `answer` on the page about listeners are valid.
 #[test]
-fn the_answers_of_the_documentation_pass_the_check() {
+fn the_documented_answers_pass_the_check() {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/listener.md");
     let page = std::fs::read_to_string(path).expect("the page");
     let blocks = page
@@ -476,7 +476,7 @@ fn the_answers_of_the_documentation_pass_the_check() {
         let home = Home::new(block).with("PLATFORM_TOKEN", TOKEN);
         let said = home.run(&["config", "check"]);
         assert_eq!(said.code, 0, "{said:?}");
-        // And what stands there is looked at.
+        // The check really reads them.
         let wrong = Home::new(&block.replace("lead.score", "lead.scroe")).with("PLATFORM_TOKEN", TOKEN);
         let said = wrong.run(&["config", "check"]);
         assert!(said.err.contains("answer.score"), "{said:?}");

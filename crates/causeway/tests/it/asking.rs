@@ -1,4 +1,4 @@
-//! Commands that only ask, or rehearse, change nothing in the store of a hub that runs: not even with another configuration.
+//! Read-only commands and dry runs change nothing in the store of a running hub, not even with another configuration.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,19 +13,19 @@ use crate::running::{Home, Running, signature, status};
 /// Whether a command may change the store.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
-    /// Reads the store at most. All of its lines are run.
+    /// The command only reads the store. All of its lines are run.
     Asks,
-    /// A verb that changes the store. Its lines are dry runs, or find nothing to do: they change nothing either.
+    /// The command changes the store. Its lines here are dry runs or find nothing to do, so they change nothing either.
     Writes,
 }
 
 use Sort::{Asks, Writes};
 
-/// What to run, and the exit code.
+/// A command line and its exit code.
 type Lines = &'static [(&'static str, i32)];
 
-/// Every command with the lines to run, and the exit code of each beside a hub that runs. A new command has to be put here,
-/// and one that has `--dry-run` needs a line with it.
+/// Every command with its lines and their exit codes beside a running hub. Add a new command here; a command with `--dry-run`
+/// needs a line with it.
 const COMMANDS: [(&str, Sort, Lines); 40] = [
     ("audit", Asks, &[("audit", 0), ("audit --json", 0)]),
     ("backup", Asks, &[("backup copy.db", 0)]),
@@ -59,15 +59,15 @@ const COMMANDS: [(&str, Sort, Lines); 40] = [
     ("delivery pause", Writes, &[("delivery pause nowhere", 2)]),
     ("delivery resume", Writes, &[("delivery resume nowhere", 2)]),
     ("delivery retry", Writes, &[("delivery retry 999", 0)]),
-    // Has a hub of its own.
+    // It starts its own hub.
     ("demo", Asks, &[]),
     ("destination create", Asks, &[("destination create members", 0)]),
     ("destination forget", Writes, &[("destination forget nowhere", 2)]),
     ("destination kinds", Asks, &[("destination kinds", 0)]),
     ("destination sample", Asks, &[("destination sample webhook", 0)]),
-    // The broker is not there.
+    // There is no broker.
     ("doctor", Asks, &[("doctor --timeout 1", 1)]),
-    // The hub that runs has not read this source.
+    // The running hub has not read this source.
     (
         "import",
         Writes,
@@ -93,7 +93,7 @@ const COMMANDS: [(&str, Sort, Lines); 40] = [
     ),
     ("replay", Writes, &[("replay 999", 0)]),
     ("send", Writes, &[("send new.json --source proca --dry-run", 0)]),
-    // One hub serves already.
+    // A hub is already running on the store.
     ("serve", Writes, &[("serve", 1)]),
     ("source revoke", Writes, &[("source revoke forms nobody", 2)]),
     ("source rotate", Writes, &[("source rotate forms nobody", 2)]),
@@ -113,7 +113,7 @@ const COMMANDS: [(&str, Sort, Lines); 40] = [
     ),
 ];
 
-/// The commands that have no commands below them, with their options.
+/// The commands without subcommands, with their options.
 fn leaves(command: &clap::Command, above: &str, found: &mut BTreeMap<String, BTreeSet<String>>) {
     let mut below = command
         .get_subcommands()
@@ -148,7 +148,7 @@ fn tables(database: &Path) -> BTreeMap<String, Vec<String>> {
         let mut rows: Vec<String> = all(&format!("SELECT * FROM \"{name}\""))
             .iter()
             .map(|row| format!("{row:?}"))
-            // Counts how often the hub that runs looks at itself.
+            // A counter of the running hub's own checks.
             .filter(|row| !row.contains("\"pulse\""))
             .collect();
         rows.sort();
@@ -165,7 +165,7 @@ const OLD: &str = "[source.proca]\nkind = 'proca'\nurl = 'amqp://u:p@127.0.0.1:1
      [destination.newsletter.fields]\nEMAIL = 'contact.email'\n\
      [destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'\n";
 
-/// Other organisations are ours, a destination has another name, one more, a source more, and a workspace.
+/// A configuration with other `own_orgs`, a renamed destination, and an additional destination, source and workspace.
 fn other() -> String {
     let changed = OLD
         .replace(
@@ -181,7 +181,7 @@ fn other() -> String {
     )
 }
 
-/// Ada confirmed on the page of an organisation that is not ours: what she signed is held back.
+/// Ada confirmed on the page of another organisation, so her signature is not delivered.
 fn home() -> Home {
     let home = Home::new(OLD);
     let mut confirmed = status(1, "ada", "double_opt_in");
@@ -196,7 +196,7 @@ fn home() -> Home {
     home.write("other.toml", other());
     home.write(".env.rivers", "PROCA_QUEUE=cus.3.deliver\nPROCA_USERNAME=csv\nPROCA_PASSWORD=hidden-5\nPROCA_URL=queue.example.org/vhost\nCRM=csv\nCSV_PATH=data/all.csv\n");
     home.ok(&["import", "people.jsonl", "--source", "proca"]);
-    // So that nothing is tried while the tables are compared.
+    // Nothing is attempted while the tables are compared.
     home.ok(&["delivery", "pause", "newsletter"]);
     home
 }
@@ -216,7 +216,7 @@ fn words(line: &str) -> Vec<&str> {
 }
 
 #[test]
-fn every_command_is_known_to_ask_or_to_write() {
+fn every_command_is_listed_as_reading_or_writing() {
     let mut found = BTreeMap::new();
     leaves(&causeway::cli::command(), "", &mut found);
     let known: BTreeSet<&str> = COMMANDS.iter().map(|(name, ..)| *name).collect();
@@ -233,7 +233,7 @@ fn every_command_is_known_to_ask_or_to_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn commands_that_ask_change_no_row_beside_a_hub_that_runs() {
+async fn read_only_commands_change_no_row_beside_a_running_hub() {
     let home = home();
     let hub = quiet_hub(&home).await;
     let database = home.path("causeway-data/causeway.db");
@@ -250,7 +250,7 @@ async fn commands_that_ask_change_no_row_beside_a_hub_that_runs() {
         assert_eq!(before.keys().count(), after.keys().count(), "{line} made a table");
     }
 
-    // Verbs that change something apply no rule of their configuration.
+    // Commands that write do not apply the rules of their configuration.
     for line in [
         "send people.jsonl --source forms --wait 0",
         "delivery pause crm",
@@ -276,7 +276,7 @@ async fn commands_that_ask_change_no_row_beside_a_hub_that_runs() {
 }
 
 #[test]
-fn commands_that_ask_leave_an_older_store_as_it_is() {
+fn read_only_commands_do_not_migrate_an_older_store() {
     let home = home();
     let database = home.path("causeway-data/causeway.db");
     {

@@ -1,5 +1,4 @@
-//! Automations of a whole hub, from its configuration to what web hooks get, on a clock that stands still until the test
-//! moves it.
+//! Automations of a whole hub, from the configuration to the requests of web hooks, on a clock that only the test moves.
 
 mod answers;
 mod clocked;

@@ -1,5 +1,5 @@
-//! What is wrong with what comes, with the broker and with the receiver: each trouble leaves a visible reason, and what
-//! comes behind it is delivered.
+//! Invalid messages, and problems of the broker and the receiver: each has a visible reason, and later messages are
+//! delivered.
 
 mod broker;
 mod incumbent;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::running::{Home, Running, blocking, signature};
 
-/// A queue, a hub that empties it, and a web hook that takes everybody.
+/// A queue, a hub that reads it, and a web hook that receives everybody.
 struct Scene {
     topology: Topology,
     api: FakeApi,
@@ -65,8 +65,8 @@ impl Scene {
             .await;
     }
 
-    /// The addresses that the web hook was told about, as often as it was.
-    fn told(&self) -> Vec<String> {
+    /// The addresses in all requests to the web hook.
+    fn received(&self) -> Vec<String> {
         let requests = self.api.requests();
         let email = |request: &causeway_testkit::fake_api::Request| {
             request.json()["contact"]["email"].as_str().map(str::to_owned)
@@ -77,11 +77,13 @@ impl Scene {
     async fn is_told(&self, name: &str) {
         let address = format!("{name}@example.org");
         self.home
-            .until(&format!("{name} is delivered"), || self.told().contains(&address))
+            .until(&format!("{name} is delivered"), || {
+                self.received().contains(&address)
+            })
             .await;
     }
 
-    /// A good message behind everything is delivered, nothing is left at or sent back to the broker, and the books
+    /// Checks that a valid last message is delivered, that no message is left at or returned to the broker, and that the books
     /// balance.
     async fn goes_on(mut self, received: u64) {
         self.signs(99_999, "last").await;
@@ -97,7 +99,7 @@ impl Scene {
         self.hub.stop();
     }
 
-    /// What became of a message: state and reason.
+    /// The state of a message and its reason.
     fn ending(&self, id: u64) -> (String, String) {
         let trace = self.home.trace(id);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();

@@ -1,4 +1,4 @@
-//! What every command has in common: help with an example, exit codes, JSON for scripts.
+//! Properties of every command: help with an example, exit codes, JSON for scripts.
 
 use crate::running::Home;
 
@@ -76,7 +76,7 @@ fn every_option_in_an_example_is_one_of_that_command() {
                 .skip_while(|word| *word != command.first().map_or("", String::as_str))
                 .collect();
             let depth = named.len().min(command.len().max(2));
-            // The help of the command with its verb, and that of the command alone where the second word is an argument.
+            // The help of the subcommand, or of the command alone if the second word is an argument.
             let known: String = (1..=depth).map(|count| help(&named[..count])).collect();
             for option in named.iter().filter(|word| word.starts_with("--")) {
                 assert!(
@@ -120,7 +120,7 @@ fn exit_codes_are_0_for_done_1_for_failed_2_for_wrong_usage_or_configuration() {
         ),
         (&["destination", "create", "none"], 2, "archive"),
         (&["destination", "create", "archive"], 2, "no tables"),
-        (&["delivery", "retry"], 2, "name the deliveries"),
+        (&["delivery", "retry"], 2, "no deliveries named"),
         (&["delivery", "pause", "none"], 2, "there is no destination"),
         (&["--config", "none.toml", "serve"], 2, "none.toml"),
     ];
@@ -140,7 +140,7 @@ fn exit_codes_are_0_for_done_1_for_failed_2_for_wrong_usage_or_configuration() {
 }
 
 #[test]
-fn a_wrong_configuration_is_told_with_line_and_key_and_touches_nothing() {
+fn an_invalid_configuration_is_reported_with_line_and_key_and_changes_nothing() {
     let home = Home::new("[destination.archive]\nkind = 'file'\npath = 'a.csv'\ncolour = 'red'\n[dance]\n");
     for command in [&["config", "check"][..], &["serve"], &["doctor"], &["audit"]] {
         let said = home.run(command);
@@ -157,9 +157,9 @@ fn a_wrong_configuration_is_told_with_line_and_key_and_touches_nothing() {
     assert!(!home.path("causeway-data").exists());
 }
 
-/// An empty store, made where `data_dir` points by mistake, would answer every question with "nothing".
+/// With a wrong `data_dir`, an empty new store would hide the mistake.
 #[test]
-fn what_asks_or_changes_refuses_to_make_a_store() {
+fn commands_refuse_to_create_a_store() {
     let home = Home::new(GOOD);
     for command in [
         &["audit"][..],
@@ -202,7 +202,7 @@ fn the_hint_for_a_file_that_is_not_text_does_not_write_over_it() {
 }
 
 #[test]
-fn doctor_names_each_part_that_is_not_well() {
+fn doctor_names_each_part_with_a_problem() {
     let home = Home::new(&format!(
         "{GOOD}[source.proca]\nkind = 'proca'\nurl = 'amqp://u:hidden-password@127.0.0.1:1/v'\nqueue = 'cus.12.deliver'\nconsent = 'single'\n\
          [destination.members]\nkind = 'sql'\nurl = 'postgres://u:hidden-password@127.0.0.1:1/x'\ncontacts = {{ table = 'contacts' }}\n"
@@ -225,7 +225,7 @@ fn doctor_names_each_part_that_is_not_well() {
 }
 
 #[test]
-fn what_is_for_scripts_is_json() {
+fn output_for_scripts_is_json() {
     let home = Home::new(GOOD);
     home.write("ann.json", r#"{"email":"ann@example.org"}"#);
     home.ok(&["send", "ann.json"]);

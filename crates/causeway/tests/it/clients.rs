@@ -1,5 +1,4 @@
-//! The platform's message, all groups of it, sent by other people's programs: what the hub knows afterwards is what they
-//! meant, value by value.
+//! The platform's message with all its groups, sent by common HTTP clients: afterwards the hub has every value unchanged.
 
 mod command;
 mod mautic;

@@ -1,4 +1,4 @@
-//! A hub whose system clock was ahead, or jumps: it says so, and what it dated itself does not outweigh what people say later.
+//! A hub whose system clock was ahead or jumps: it raises an alarm, and dates in the future do not outweigh later facts.
 
 use std::sync::Arc;
 
@@ -44,13 +44,13 @@ async fn alarm(world: &World) -> Option<ClockAlarm> {
     health.clock_alarm
 }
 
-/// What Ann says last counts, and the destination is told.
+/// Ann's last statement counts, and the destination receives the withdrawal.
 fn her_opt_out_counts(world: &World) {
     let ann = world.person("ann");
     assert_eq!(ann["consent_state"]["email"]["state"], "unsubscribed", "{ann}");
     assert_eq!(ann["contact"]["fields"]["firstName"]["v"], "Ann", "{ann}");
     let changes: Vec<Value> = world
-        .told("crm")
+        .received("crm")
         .iter()
         .map(|sent| sent["change"].clone())
         .collect();
@@ -58,9 +58,9 @@ fn her_opt_out_counts(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_start_with_the_right_clock_puts_right_what_was_dated_ahead() {
+async fn a_start_with_the_right_clock_corrects_dates_in_the_future() {
     let mut world = world().await;
-    world.tells(&says("opt_in", "Anne")).await;
+    world.send_events(&says("opt_in", "Anne")).await;
     world.stop().await;
     world.clock.jump(-DAY);
     world.serve().await;
@@ -75,15 +75,15 @@ async fn a_start_with_the_right_clock_puts_right_what_was_dated_ahead() {
         ready.contains("\"part\":\"clock\"") && ready.contains("was ahead by"),
         "{ready}"
     );
-    world.tells(&says("unsubscribed", "Ann")).await;
+    world.send_events(&says("unsubscribed", "Ann")).await;
     her_opt_out_counts(&world);
-    // Time has caught up.
+    // No date lies in the future any more.
     world.clock.jump(DAY);
     world.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_is_put_right() {
+async fn a_clock_jump_raises_an_alarm_and_blocks_intake_until_dates_are_corrected() {
     let world = world().await;
     world.clock.jump(DAY);
     world
@@ -100,7 +100,7 @@ async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_
         now - DAY,
         "nothing is pruned as if a day had passed"
     );
-    world.tells(&says("opt_in", "Anne")).await;
+    world.send_events(&says("opt_in", "Anne")).await;
     world.clock.jump(-DAY);
     let body = says("unsubscribed", "Ann").to_string();
     let request = format!(
@@ -112,7 +112,7 @@ async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_
     let answer = exchange(&listener, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
     world
-        .becomes("the store is put right", async |world| {
+        .becomes("the store is corrected", async |world| {
             alarm(world)
                 .await
                 .is_some_and(|alarm| matches!(alarm.what, ClockFault::WasAhead { .. }))
@@ -130,9 +130,9 @@ async fn a_jump_of_the_clock_is_an_alarm_and_nothing_is_taken_in_until_one_back_
     world.ends_well().await;
 }
 
-/// Nobody looked at the clock while it was ahead.
+/// The clock was ahead only between two checks.
 #[tokio::test]
-async fn nothing_is_taken_in_behind_what_was_taken_in_while_the_clock_was_ahead() {
+async fn no_message_is_dated_before_one_accepted_while_the_clock_was_ahead() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("causeway.db");
     let store = causeway_store::open(path, causeway_store::Options { serve: true });

@@ -10,7 +10,7 @@ fn the_properties_of_the_configuration_hold_over_the_corpus() {
     for entry in std::fs::read_dir(folder).expect("the corpus") {
         let text = std::fs::read_to_string(entry.expect("a file").path()).expect("text");
         properties::hold(&text);
-        // Cut anywhere, it is still no reason to panic.
+        // A file that is cut anywhere must not panic either.
         for end in text.char_indices().map(|(at, _)| at).step_by(97) {
             properties::hold(text.get(..end).unwrap_or_default());
         }

@@ -1,4 +1,4 @@
-//! What a person can be told of their consent, and read-only commands beside a hub that writes.
+//! The account of a person's consent, and read-only commands beside a hub that writes.
 
 use causeway_testkit::fake_api::FakeApi;
 use serde_json::{Value, json};
@@ -55,9 +55,7 @@ fn assert_sentences(home: &Home, account: &Value) {
     );
     let trace = home.ok(&["trace", "1"]);
     assert!(
-        trace.contains(&format!(
-            "  as things are now\n    Not sent to confirmed: {opted_out}"
-        )),
+        trace.contains(&format!("  as of now\n    Not sent to confirmed: {opted_out}")),
         "{trace}"
     );
     let trace = home.json(&["trace", "1", "--json"])[0].clone();
@@ -65,7 +63,7 @@ fn assert_sentences(home: &Home, account: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() {
+async fn the_ledger_shows_each_fact_with_its_date_message_and_effect() {
     let api = FakeApi::start().await;
     let home = home(&api);
     let hub = home.serve();
@@ -76,17 +74,17 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
     let account: Value = home.json(&["contact", "consent", "ann@example.org", "--json"])[0].clone();
     assert_eq!(account["consent_state"]["email"]["state"], "unsubscribed");
     let ledger = account["ledger"].as_array().expect("a ledger");
-    let told = |entry: &Value| {
+    let deliveries_of = |entry: &Value| {
         let deliveries = entry["deliveries"].as_array().expect("deliveries").clone();
-        let mut told: Vec<String> = deliveries
+        let mut sent: Vec<String> = deliveries
             .iter()
             .map(|one| {
                 let text = |name: &str| one[name].as_str().unwrap_or_default().to_owned();
                 format!("{} {} {}", text("destination"), text("kind"), text("state"))
             })
             .collect();
-        told.sort();
-        told
+        sent.sort();
+        sent
     };
     assert_eq!(ledger.len(), 2);
     assert_eq!(
@@ -104,13 +102,13 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
         ]
     );
     assert_eq!(
-        told(&ledger[0]),
+        deliveries_of(&ledger[0]),
         ["confirmed record skipped", "crm record delivered"]
     );
     assert_eq!(ledger[1]["what"], "unsubscribed");
     assert!(ledger[1]["basis"].as_str().expect("a basis").contains("row 21"));
     assert_eq!(
-        told(&ledger[1]),
+        deliveries_of(&ledger[1]),
         ["confirmed contact skipped", "crm withdrawal delivered"]
     );
     let changes: Vec<Value> = api
@@ -129,9 +127,9 @@ async fn the_ledger_tells_what_was_said_when_by_which_message_and_what_it_did() 
     hub.stop();
 }
 
-/// The fields as docs/consent.md has them read.
+/// The rules as in docs/consent.md.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
+async fn a_changed_list_field_takes_its_earlier_opt_in_back() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/consent.md");
     let page = std::fs::read_to_string(page).expect("the page");
     let (_, example) = page.split_once("```toml\n").expect("an example");
@@ -161,9 +159,9 @@ async fn a_no_in_a_list_field_takes_the_yes_back_that_stood_there() {
     hub.stop();
 }
 
-/// The sender may try once more what it had said before the no; another no is one, whatever came between.
+/// A sender may repeat an earlier opt-in after an opt-out. A repeated opt-out counts, whatever came in between.
 #[tokio::test(flavor = "multi_thread")]
-async fn of_what_is_said_again_without_an_id_a_no_counts_and_a_yes_does_not() {
+async fn without_an_id_a_repeated_opt_out_counts_and_a_repeated_opt_in_does_not() {
     let home = Home::new(&format!(
         "[source.s]\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
          [[source.s.generic.consent_from]]\nfield = 'status'\nopt_in = ['in']\nunsubscribed = ['out']\n\
@@ -190,7 +188,7 @@ async fn of_what_is_said_again_without_an_id_a_no_counts_and_a_yes_does_not() {
     hub.stop();
 }
 
-/// The destination has the earlier one, too, and would go on writing to it.
+/// The destination still has the former address, and would continue to mail it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opt_out_is_sent_for_each_address_that_was_given() {
     let api = FakeApi::start().await;
@@ -206,12 +204,12 @@ async fn an_opt_out_is_sent_for_each_address_that_was_given() {
     home.settled(2).await;
     hub.post_json(TOKEN, &status(2, "ann", "unsub")).await;
     home.settled(3).await;
-    let told: Vec<(Value, Value)> = api
+    let sent: Vec<(Value, Value)> = api
         .requests()
         .iter()
         .map(|request| {
-            let told = request.json();
-            (told["change"].clone(), told["contact"]["email"].clone())
+            let record = request.json();
+            (record["change"].clone(), record["contact"]["email"].clone())
         })
         .collect();
     let (old, new) = ("ann@example.org", "ann@new.example.org");
@@ -222,7 +220,7 @@ async fn an_opt_out_is_sent_for_each_address_that_was_given() {
         ("unsubscribe", new),
     ];
     assert_eq!(
-        told,
+        sent,
         expected.map(|(change, email)| (json!(change), json!(email)))
     );
     let rows = home.json(&["delivery", "list", "--json"]);
@@ -231,7 +229,7 @@ async fn an_opt_out_is_sent_for_each_address_that_was_given() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_question_beside_a_long_write_is_answered() {
+async fn a_read_beside_a_long_write_succeeds() {
     let api = FakeApi::start().await;
     let home = home(&api);
     let hub = home.serve();
@@ -256,14 +254,14 @@ async fn a_question_beside_a_long_write_is_answered() {
     ] {
         home.ok(question);
     }
-    // A writer that gives up does so after five seconds.
+    // A writer would give up after five seconds.
     assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
     writer.execute_batch("ROLLBACK").expect("the lock is given back");
     drop(writer);
     drop(hub);
 }
 
-/// Ids are unique within a namespace, and a source that has none of its own gives them its name.
+/// Ids are unique within a namespace, which is the source's name by default.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_was_renamed_without_its_namespace_is_reported() {
     let config = |source: &str| {

@@ -1,7 +1,7 @@
-//! The console over a pretended store: what the pages answer, what they hide, and that a real browser keeps them current.
+//! The console over a fake store: the pages, their masking, and live updates in a real browser.
 
-#[path = "../../examples/console_preview/pretend.rs"]
-mod pretend;
+#[path = "../../examples/console_preview/fake_store.rs"]
+mod fake_store;
 
 #[path = "console/browser.rs"]
 mod browser;
@@ -23,7 +23,7 @@ use causeway::{
 };
 use causeway_core::{clock::Clock, source::Stop};
 use causeway_testkit::clock::TestClock;
-use pretend::{NEWEST, Pretend, Scene};
+use fake_store::{FakeStore, NEWEST, Scene};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -31,14 +31,14 @@ use tokio::{
 
 struct Site {
     at: SocketAddr,
-    views: Arc<Pretend>,
+    views: Arc<FakeStore>,
     stop: Stop,
-    /// When set, a figure moves as soon as somebody watches.
+    /// If set, a figure changes as soon as somebody watches.
     moves_when_watched: Arc<AtomicBool>,
 }
 
 async fn site(scene: Scene, clock: Arc<dyn Clock>) -> Site {
-    let views = Pretend::new(scene, clock.now());
+    let views = FakeStore::new(scene, clock.now());
     let metrics = Arc::new(Metrics::new());
     let stop = Stop::new();
     let router = console::router(ConsoleState {
@@ -119,7 +119,7 @@ async fn find(site: &Site, what: &str) -> Answer {
     .await
 }
 
-/// Everything about the invented person, as it stands in the store.
+/// All data of the invented person in the store.
 const PERSONAL: [&str; 9] = [
     "jana.novakova",
     "Jana",
@@ -176,7 +176,7 @@ async fn each_page_answers_with_the_headers_that_guard_it() {
 }
 
 #[tokio::test]
-async fn a_record_shows_its_way_and_hides_the_person() {
+async fn the_page_of_a_message_masks_the_person() {
     let site = site(Scene::Troubled, Arc::new(TestClock::default())).await;
     let page = get(&site, &format!("/messages/{}", NEWEST - 4)).await.body;
     assert_hidden("the record", &page);
@@ -197,7 +197,7 @@ async fn a_record_shows_its_way_and_hides_the_person() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_said_so() {
+async fn unknown_pages_and_messages_say_so() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
     for path in [
         "/nothing",
@@ -217,14 +217,14 @@ async fn what_is_not_there_is_said_so() {
         assert_eq!(answer.status, 503, "{path}");
         assert!(answer.body.contains("The store does not answer"), "{path}");
         assert!(
-            !answer.body.contains("pretending"),
-            "{path} tells the reader the chain"
+            !answer.body.contains("fake failure"),
+            "{path} shows the chain of errors"
         );
     }
 }
 
 #[tokio::test]
-async fn a_page_elsewhere_cannot_reach_the_console_by_a_name_of_its_own() {
+async fn a_foreign_page_cannot_reach_the_console_by_its_own_host_name() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
     for (host, status) in [
         ("Host: rebind.example.net", 421),
@@ -240,7 +240,7 @@ async fn a_page_elsewhere_cannot_reach_the_console_by_a_name_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_search_leads_on_without_an_address_in_the_url() {
+async fn a_search_redirects_without_an_address_in_the_url() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
     for (typed, place) in [
         ("48200", "/messages/48200"),
@@ -283,7 +283,7 @@ async fn pages_follow_each_other_without_a_gap() {
 }
 
 #[tokio::test]
-async fn a_command_to_copy_names_only_what_we_know() {
+async fn a_command_to_copy_contains_only_known_names() {
     let site = site(Scene::Calm, Arc::new(TestClock::default())).await;
     let known = get(&site, "/deliveries?state=dead&destination=crm").await.body;
     assert!(known.contains("causeway delivery retry --state dead --destination crm"));
@@ -352,7 +352,7 @@ async fn the_stream_gives_the_newest_sample_at_once_and_then_each_second() {
     let second = read_until(&mut stream, "\"attention\"").await;
     assert!(second.contains("\"s/platform/flow\":\"rapid\""), "{second}");
 
-    // The store falls silent: the figures stay, and somebody is told.
+    // The store stops answering: the figures stay, and the page shows a problem.
     site.views.is_down.store(true, Ordering::Relaxed);
     clock.advance(Duration::from_secs(1));
     let third = read_until(&mut stream, "The store does not answer").await;
@@ -369,7 +369,7 @@ async fn browser_shows_the_figures_that_the_stream_brings() {
     let mut browser = Browser::start().await;
     site.moves_when_watched.store(true, Ordering::Relaxed);
     browser.open(&format!("http://{}/", site.at)).await;
-    // It moves when the page begins to listen: the page as it was loaded cannot know it.
+    // The figure changes when the page connects to the stream, so the loaded page cannot contain the new value.
     let figure =
         "document.querySelector('[data-figure=\"s/platform/received\"]').textContent.replace(/\\D/g, '')";
     browser
@@ -400,7 +400,7 @@ async fn browser_shows_the_figures_that_the_stream_brings() {
             .await;
         assert_eq!(is_wide, false, "{path} is wider than the window");
     }
-    // The program stops: the page says so by itself.
+    // The program stops, and the page shows it by itself.
     site.stop.cancel();
     browser
         .wait_for("document.querySelector('#link').dataset.state === 'off'")

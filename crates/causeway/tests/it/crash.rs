@@ -1,7 +1,7 @@
-//! The real program killed at random moments under load from a real broker and over HTTP. Nothing may be lost, and
-//! nothing sent under two names.
+//! Kills the real program at random moments under load from a real broker and over HTTP. No message may be lost, and no
+//! delivery sent under two idempotency keys.
 //!
-//! `CAUSEWAY_KILLS=n` kills more often; `CAUSEWAY_SEED=n` repeats the moments of a run that failed.
+//! `CAUSEWAY_KILLS=n` sets the number of kills; `CAUSEWAY_SEED=n` repeats the moments of a failed run.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn setting(name: &str) -> Option<u64> {
         .map(|value| value.parse().expect("a number"))
 }
 
-/// Of 25 requests one is refused for now, one is left without an answer, and one is answered late.
+/// In every 25 requests, one fails temporarily, one gets no response, and one gets a late response.
 fn misbehave(api: &FakeApi) {
     let good = || Reply::json(200, &serde_json::json!({ "id": "C-1" }));
     let reply = |place: usize| match place % 25 {
@@ -59,14 +59,14 @@ async fn crash_at_random_moments_loses_nothing_and_sends_nothing_under_two_keys(
     let mut load = Load::start(&live.sender(), Some(topology), 4, 1);
     for kill in 0..kills {
         live.spawn();
-        // Most live until they have taken something; some die while they start.
+        // Most runs live until they have accepted a message; some are killed while they start.
         let wait = if kill % 8 == 7 {
             dice.throw(250)
         } else {
             load.takes(1).await;
             50 + dice.throw(350)
         };
-        // The one moment that nothing announces: a kill waits for nobody.
+        // The only sleep of the tests: a kill at a random moment cannot wait for an event.
         tokio::time::sleep(Duration::from_millis(wait)).await;
         live.kill().await;
     }
@@ -89,7 +89,7 @@ async fn crash_at_random_moments_loses_nothing_and_sends_nothing_under_two_keys(
         "{} messages, {duplicates} repeated by senders, {repeats} requests repeated",
         sent.len()
     );
-    // Otherwise this test has not tried what it is for.
+    // Otherwise the test has not tested anything.
     assert!(duplicates > 0, "no kill hit an unacknowledged message");
 }
 

@@ -20,7 +20,7 @@ const ARROWS: [(&str, &[&str], &[&str]); 6] = [
     ("causeway-testkit", &["causeway-core"], &[]),
 ];
 
-/// All that the rules may use. None of these opens a file or a socket; a new one is a topic of its own.
+/// All crates that the rules may use. None of them opens a file or a socket. Discuss a new one first.
 const CORE_USES: &[&str] = &[
     "async-trait",
     "bytes",
@@ -45,7 +45,7 @@ const CORE_USES: &[&str] = &[
     "unicode-normalization",
 ];
 
-/// What would give the rules I/O by a detour, through a feature of what they may use.
+/// Crates that would give the rules I/O indirectly, through a feature of an allowed crate.
 const IO_CRATES: [&str; 8] = [
     "hyper",
     "mio",

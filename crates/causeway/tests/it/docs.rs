@@ -1,5 +1,5 @@
-//! What the documentation and the samples say is so: configurations are read, commands are there, links lead somewhere,
-//! every key and figure is named.
+//! Checks the documentation and the samples: configurations are valid, commands and links exist, every key and metric is
+//! documented.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ fn pages() -> Vec<(String, String)> {
         .collect()
 }
 
-/// The code blocks of a page: language and text, without the indent of the list they stand in.
+/// The code blocks of a page: language and text, without the indentation of a list around them.
 fn blocks(page: &str) -> Vec<(String, String)> {
     let mut blocks = Vec::new();
     let mut open: Option<(usize, String, String)> = None;
@@ -85,7 +85,7 @@ fn every_configuration_in_the_documentation_is_read() {
     assert!(seen >= 3, "only {seen} configurations were found");
 }
 
-/// The arguments of a command line, as far as a shell would give them to the program.
+/// The arguments of a command line, as a shell would split them.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quote = None;
@@ -103,7 +103,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The command lines of a page: in blocks those that begin with the program, and those in `ticks`.
+/// The command lines of a page, which begin with the program, in blocks and in `ticks`.
 fn command_lines(page: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for (_, text) in blocks(page) {
@@ -210,7 +210,7 @@ fn kinds(group: &str) -> BTreeMap<String, (String, Value)> {
 /// The names of all keys below a schema.
 fn keys(schema: &Value, definitions: &Value, names: &mut BTreeSet<String>) {
     if let Some(name) = schema["$ref"].as_str().and_then(|path| path.strip_prefix("#/$defs/"))
-        // How a secret is given is told once, at the top of the sample.
+        // The ways to give a secret are explained once, at the top of the sample.
         && !name.contains(".Secret")
     {
         keys(&definitions[name], definitions, names);
@@ -229,7 +229,7 @@ fn keys(schema: &Value, definitions: &Value, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether the key stands in the sample, live or behind a `#`, or as the head of a table.
+/// Whether the sample has the key, in a comment or not, or as the header of a table.
 fn is_named(sample: &str, key: &str) -> bool {
     let (assigned, table, inside) = (format!("{key} = "), format!(".{key}]"), format!(".{key}."));
     let is_word_start = |at: usize| {
@@ -302,7 +302,7 @@ fn every_sample_is_read_also_together() {
     }
 }
 
-/// The sample with the keys that have no default, or one that differs by kind.
+/// The sample without the comment marks of its keys.
 fn uncommented(sample: &str) -> String {
     let mut text = String::new();
     for line in sample.lines() {
@@ -320,9 +320,9 @@ fn uncommented(sample: &str) -> String {
 }
 
 #[test]
-fn what_the_sample_calls_a_default_is_one() {
+fn the_defaults_in_the_sample_are_right() {
     let main = read("samples/causeway.toml");
-    let (told, bare) = (
+    let (full, bare) = (
         assert_parses("the sample", &main),
         assert_parses(
             "a bare one",
@@ -331,19 +331,19 @@ fn what_the_sample_calls_a_default_is_one() {
         ),
     );
     for (one, other) in [
-        (format!("{:?}", told.hub), format!("{:?}", bare.hub)),
-        (format!("{:?}", told.http), format!("{:?}", bare.http)),
-        (format!("{:?}", told.retention), format!("{:?}", bare.retention)),
+        (format!("{:?}", full.hub), format!("{:?}", bare.hub)),
+        (format!("{:?}", full.http), format!("{:?}", bare.http)),
+        (format!("{:?}", full.retention), format!("{:?}", bare.retention)),
         (
-            format!("{:?}", told.sources["proca"].rule),
+            format!("{:?}", full.sources["proca"].rule),
             format!("{:?}", bare.sources["proca"].rule),
         ),
         (
-            format!("{:?}", told.destinations["crm"].rule),
+            format!("{:?}", full.destinations["crm"].rule),
             format!("{:?}", bare.destinations["crm"].rule),
         ),
         (
-            format!("{:?}", told.destinations["crm"].pace),
+            format!("{:?}", full.destinations["crm"].pace),
             format!("{:?}", bare.destinations["crm"].pace),
         ),
     ] {
@@ -383,7 +383,7 @@ fn the_table_of_common_keys_is_complete_and_names_the_defaults() {
 }
 
 #[test]
-fn the_page_says_what_each_kind_can_be_told_about_consent() {
+fn the_page_lists_the_consent_changes_that_each_kind_can_receive() {
     let page = read("docs/destinations.md");
     for kind in destination::KINDS {
         let words: Vec<&str> = kind
@@ -429,82 +429,4 @@ fn every_figure_is_explained_and_no_other() {
         let is_figure = figures.contains(&name) || bare.is_some_and(|bare| figures.contains(bare));
         assert!(is_figure, "docs/operating.md names {name}, which is not a figure");
     }
-}
-
-/// Words that this program used before it had a glossary. Each has a plain one: docs/glossary.md.
-const OLD_WORDS: [&str; 11] = [
-    "told",
-    "tell",
-    "tells",
-    "so many",
-    "a no",
-    "a yes",
-    "over there",
-    "mend",
-    "mended",
-    "stands still",
-    "for who",
-];
-
-/// The old words of a text, each with what stands around it.
-fn old_words(text: &str) -> Vec<String> {
-    let is_letter = |c: char| c.is_alphanumeric() || c == '_';
-    let text = text
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .to_lowercase();
-    let mut found = Vec::new();
-    for word in OLD_WORDS {
-        for (at, _) in text.match_indices(word) {
-            let (before, after) = (&text[..at], &text[at + word.len()..]);
-            if !before.ends_with(is_letter) && !after.starts_with(is_letter) {
-                let before: String = before.chars().rev().take(30).collect();
-                let before: String = before.chars().rev().collect();
-                found.push(before + word + &after.chars().take(20).collect::<String>());
-            }
-        }
-    }
-    found
-}
-
-/// What a command and its inner ones say with `--help`.
-fn helps(command: &mut clap::Command, texts: &mut Vec<(String, String)>) {
-    let name = command.get_name().to_owned();
-    texts.push((format!("{name} --help"), command.render_long_help().to_string()));
-    for inner in command.get_subcommands_mut() {
-        helps(inner, texts);
-    }
-}
-
-#[test]
-fn pages_samples_and_help_use_the_words_of_the_glossary() {
-    assert_eq!(
-        old_words("It is told so\nmany times, and retold."),
-        [
-            "it is told so many times, and ",
-            "it is told so many times, and retold."
-        ]
-    );
-    let mut texts: Vec<(String, String)> = pages()
-        .into_iter()
-        .filter(|(name, _)| name != "CHANGELOG.md")
-        .collect();
-    for page in ["CONTRIBUTING.md", "SECURITY.md", "samples/causeway.toml"] {
-        texts.push((page.to_owned(), read(page)));
-    }
-    for group in ["source", "destination"] {
-        texts.extend(kinds(group).into_iter().map(|(kind, (sample, _))| (kind, sample)));
-    }
-    helps(&mut cli::command(), &mut texts);
-    texts.push(("the schema".to_owned(), config::schema().to_string()));
-    let found: Vec<String> = texts
-        .iter()
-        .flat_map(|(name, text)| {
-            old_words(text)
-                .into_iter()
-                .map(move |old| format!("{name}: {old}"))
-        })
-        .collect();
-    assert!(found.is_empty(), "{}", found.join("\n"));
 }

@@ -1,4 +1,4 @@
-//! Erasing people from the command line: whom a number names, what stays behind, and what comes afterwards.
+//! Erasing people by the command line: ambiguous names, remaining data, and later messages.
 
 use serde_json::json;
 
@@ -22,7 +22,7 @@ async fn signs(hub: &Running, token: &str, id: &str, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_number_that_two_people_have_names_neither_of_them() {
+async fn an_id_that_two_people_have_names_neither_of_them() {
     let home = home("");
     let hub = home.serve();
     signs(&hub, PLATFORM, "8812", "ann").await;
@@ -52,18 +52,18 @@ async fn a_number_that_two_people_have_names_neither_of_them() {
     assert_eq!(export.as_array().map(Vec::len), Some(1));
     assert!(!export.to_string().contains("ben@example.org"), "{export}");
     let said = home.ok(&["contact", "erase", "platform:8812", "--yes", "--now"]);
-    // What it does not reach is said, with the line.
+    // The command prints the data that it does not reach, with the line.
     assert!(said.contains("out is NOT asked to remove the person"), "{said}");
     assert!(said.contains("out.jsonl names the person in line 1;"), "{said}");
     assert!(said.contains("Backups"), "{said}");
     assert_eq!(home.run(&["contact", "show", "ann@example.org"]).code, 1);
-    // The number is unambiguous by now.
+    // The id is unambiguous now.
     assert!(home.ok(&["contact", "show", "8812"]).contains("ben@example.org"));
     hub.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_signs_again_is_taken_in_and_what_is_turned_away_is_said() {
+async fn a_new_signature_is_accepted_and_an_old_one_reported_as_turned_away() {
     let home = home("");
     let hub = home.serve();
     signs(&hub, PLATFORM, "1", "ann").await;
@@ -128,7 +128,7 @@ async fn an_address_that_several_people_use_names_all_of_them_or_nobody() {
     ] {
         signs(&hub, PLATFORM, id, name).await;
     }
-    // One of the family moves on: whoever is left is not a guess.
+    // One of the people leaves. The address then names the remaining one.
     signs(&hub, PLATFORM, "65", "own").await;
     home.settled(5).await;
     for (name, ids) in [
@@ -175,7 +175,7 @@ async fn an_address_that_several_people_use_names_all_of_them_or_nobody() {
     assert_eq!(traces("noemail@example.org"), [1, 2]);
     assert_eq!(traces("family@example.org"), [3, 4, 5]);
     assert_eq!(traces("own@example.org"), [3, 5]);
-    // An id names one person, and so does the owner of the address.
+    // An id names one person, and `email:` names the owner of the address.
     home.ok(&["contact", "erase", "platform:66", "--yes", "--now"]);
     assert!(
         home.ok(&["contact", "show", "platform:65"])
@@ -195,7 +195,7 @@ async fn an_address_that_several_people_use_names_all_of_them_or_nobody() {
     hub.stop();
 }
 
-/// The row of a table that has addresses as its key is common to all who use one.
+/// People with the same address share a row in a table whose key is the address.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_row_that_two_people_share_comes_back_for_the_one_who_stays() {
     let home = Home::new(&format!(

@@ -1,4 +1,4 @@
-//! `POST /v1/events` of the real program: what is answered, what is kept, and that its description tells the truth.
+//! `POST /v1/events` of the real program: its responses, the stored messages, and the OpenAPI description.
 
 use std::{io::Write as _, process::Command};
 
@@ -106,7 +106,7 @@ async fn one_bad_item_does_not_lose_the_others_and_nothing_is_dropped() {
         ],
         [2, 1, 2]
     );
-    // The corrected one has the same id, and counts.
+    // The corrected event has the same id, and counts.
     let again = send(&hub, &json!([visit("3"), visit("2")])).await;
     assert_eq!(statuses(&again), ["accepted", "duplicate"]);
     let all_bad = send(&hub, &json!({ "type": "like" })).await;
@@ -126,8 +126,8 @@ async fn one_bad_item_does_not_lose_the_others_and_nothing_is_dropped() {
         [3, 4, 2, 0]
     );
     for (answer, nth) in [(&first, 1), (&first, 4), (&all_bad, 0), (&broken, 0)] {
-        let told = &answer.body["events"][nth];
-        let number = told["reference"]
+        let result = &answer.body["events"][nth];
+        let number = result["reference"]
             .as_str()
             .expect("a number")
             .parse()
@@ -135,13 +135,13 @@ async fn one_bad_item_does_not_lose_the_others_and_nothing_is_dropped() {
         let trace = home.trace(number);
         assert_eq!(
             (&trace["inbox"]["state"], &trace["inbox"]["reason"]),
-            (&json!("dead"), &told["error"])
+            (&json!("dead"), &result["error"])
         );
     }
     hub.stop();
 }
 
-/// What cannot be read of a list is one of its items, and answered in its place.
+/// An invalid item of a list has its own result in the response.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_item_that_is_no_json_does_not_lose_the_others() {
     let home = home("");
@@ -171,7 +171,7 @@ async fn an_item_that_is_no_json_does_not_lose_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_no_token_or_sends_too_much_is_told_and_nothing_is_kept() {
+async fn a_request_without_token_or_over_a_limit_is_refused_and_not_stored() {
     let home = home("limits = { items = 2, body_kb = 1 }");
     let hub = home.serve();
     let good = json!({ "type": "goal", "key": "g", "contact": { "id": 1 } });
@@ -233,7 +233,7 @@ async fn every_example_of_the_description_is_accepted_and_its_rules_hold() {
             assert!(statuses(&answer).iter().all(|status| *status == "duplicate"));
             continue;
         }
-        // What the schema demands is demanded, and no key is allowed besides.
+        // The decoder requires the keys that the schema requires, and allows no others.
         let schema = &schemas[name.as_str()];
         for required in schema["required"].as_array().expect("required keys") {
             let mut less = value.clone();
@@ -255,7 +255,7 @@ async fn every_example_of_the_description_is_accepted_and_its_rules_hold() {
     home.settled(received).await;
     let audit = &home.json(&["audit", "--json"]);
     assert_eq!(audit["sources"]["site"]["difference"], 0);
-    // The example of a consent to be mailed is in the ledger.
+    // The ledger has the example of consent to e-mail.
     let shown = home.json(&["contact", "export", "ada@example.org"]);
     assert_eq!(
         shown[0]["consent_state"]["email"]["state"], "opted_in",
@@ -266,7 +266,7 @@ async fn every_example_of_the_description_is_accepted_and_its_rules_hold() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn consent_told_by_an_event_opens_and_closes_the_way_of_its_purpose() {
+async fn consent_in_an_event_allows_and_forbids_its_purpose() {
     let home = home("");
     let hub = home.serve();
     let said = |what: &str, at: &str| {
@@ -275,7 +275,7 @@ async fn consent_told_by_an_event_opens_and_closes_the_way_of_its_purpose() {
     };
     send(&hub, &said("opt_in", "2026-05-01T10:00:00Z")).await;
     send(&hub, &said("unsubscribed", "2026-05-03T10:00:00Z")).await;
-    // Told late: it does not undo what was said since.
+    // A late report does not override later facts.
     send(&hub, &said("opt_in", "2026-05-02T10:00:00Z")).await;
     home.settled(3).await;
     let kinds: Vec<(String, String)> = (1..=3)
@@ -295,7 +295,7 @@ async fn consent_told_by_an_event_opens_and_closes_the_way_of_its_purpose() {
         })
         .collect();
     let pair = |kind: &str, state: &str| (kind.to_owned(), state.to_owned());
-    // A delivery is asked about again when it goes: the first may be overtaken by the second.
+    // The gate is checked again at the time of sending, so the second event may override the first.
     assert!(
         kinds[0] == pair("contact", "delivered") || kinds[0] == pair("contact", "skipped"),
         "{kinds:?}"
@@ -307,7 +307,7 @@ async fn consent_told_by_an_event_opens_and_closes_the_way_of_its_purpose() {
     hub.stop();
 }
 
-/// The blocks of shell of a page, with what each line of output must be.
+/// The shell blocks of a page, with the expected output.
 fn shell_blocks(page: &str) -> Vec<(String, Vec<String>)> {
     page.split("```sh\n")
         .skip(1)

@@ -1,5 +1,5 @@
-//! The four verbs over a store that fails at call n, before or after it was done, for every n: whatever the engine
-//! was told, in the end each record has reached its destination under one key, and the books balance.
+//! The four verbs over a store that fails at call n, before or after the commit, for every n: in the end each record has
+//! reached its destination under one key, and the books balance.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,10 +32,10 @@ use causeway_testkit::{
     failing_store::{Fail, FailingStore},
 };
 
-/// What is sent, by its key: bob did not agree; cat agreed and then said no, in the same batch; dan's first attempt
-/// fails, and his second action waits behind it.
+/// The expected deliveries by key: bob did not opt in; cat opted in and then out in the same batch; dan's first attempt fails,
+/// and his second action waits for it.
 const MESSAGES: [&str; 6] = ["ann", "bob", "cat", "cat-said-no", "dan", "dan-again"];
-/// More calls than any run makes: it only ends a loop that would not end.
+/// More calls than any run makes. It only ends an endless loop.
 const MOST_CALLS: u64 = 500;
 
 fn event(key: &str) -> Event {
@@ -47,7 +47,7 @@ fn event(key: &str) -> Event {
     }
 }
 
-/// Knows the events by the message's name.
+/// Decodes a message to the event of its name.
 struct Script;
 
 impl Decode for Script {
@@ -57,7 +57,7 @@ impl Decode for Script {
     }
 }
 
-/// Takes everything, but dan's first only at the second time.
+/// Accepts everything, but dan's first delivery only at the second attempt.
 #[derive(Default)]
 struct Recorder(Mutex<Vec<Delivery>>);
 
@@ -145,7 +145,7 @@ async fn run(number: u64, fail: Fail) -> RunResult {
 
     let envelopes = MESSAGES.map(|key| envelope(SOURCE, key, clock.now())).to_vec();
     let gateway = Gateway(engine);
-    // Sent until it is told that they are kept, as every source does.
+    // Repeated until the store confirms the messages, as every source does.
     while gateway.accept(envelopes.clone()).await.is_err() {}
     let mut tick = tokio::time::interval(Duration::from_millis(1));
     let end = std::time::Instant::now() + Duration::from_mins(1);
@@ -158,7 +158,7 @@ async fn run(number: u64, fail: Fail) -> RunResult {
         tick.tick().await;
     }
     stop.cancel();
-    // Time goes on while it stops: an attempt whose record failed is written again a second later.
+    // The clock advances during the stop, because the recorder retries after a second.
     tokio::pin!(running);
     let ended = loop {
         tokio::select! {
@@ -217,7 +217,7 @@ fn verify(ran: &RunResult, case: &str) {
         let email = delivery.record.email().expect("an address");
         assert!(email != "bob@example.org", "{case}: bob did not agree");
         let is_withdrawal = delivery.record.kind == Kind::Withdrawal;
-        // That she said no is told, and nothing else: she said it before anything was sent.
+        // Only the withdrawal may be sent, because she opted out before anything was sent.
         assert_eq!(email == "cat@example.org", is_withdrawal, "{case}: cat said no");
         let what = if is_withdrawal {
             "cat's no".to_owned()
@@ -250,15 +250,15 @@ fn verify(ran: &RunResult, case: &str) {
             "{case}: {books:?}"
         );
     }
-    // What is told of each delivery names the key that went out.
-    let told: BTreeSet<&str> = ran
+    // The traces name the keys that were sent.
+    let keys: BTreeSet<&str> = ran
         .traces
         .iter()
         .flat_map(|trace| &trace.deliveries)
-        .filter(|told| told.delivery.state == "delivered")
-        .map(|told| told.key.0.as_str())
+        .filter(|delivery| delivery.delivery.state == "delivered")
+        .map(|delivery| delivery.key.0.as_str())
         .collect();
-    assert_eq!(told, all, "{case}");
+    assert_eq!(keys, all, "{case}");
 }
 
 #[tokio::test]

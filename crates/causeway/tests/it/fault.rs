@@ -1,5 +1,5 @@
-//! The real program among things that fail: a broker that goes away, a disk that is full, destinations that are down,
-//! hang or flap; and told to stop in the middle of it.
+//! The real program with failures around it: a broker that disappears, a full disk, destinations that are down, hang or flap,
+//! and a stop under load.
 
 mod broker;
 mod destination;

@@ -1,4 +1,4 @@
-//! Records on their whole way: the real program between real sources and destinations.
+//! The real program between real sources and destinations.
 
 mod files;
 mod keys;

@@ -1,4 +1,4 @@
-//! The HTTP listener on real sockets, with a pretend inbox behind it.
+//! The HTTP listener on real sockets, with a fake inbox behind it.
 #![expect(
     clippy::unwrap_used,
     reason = "tests may fail loudly; the exemption for tests does not reach functions beside them"

@@ -1,4 +1,4 @@
-//! Other people's programs on the other side: Proca's own package for keys and encryption, and PHP for forms.
+//! Interoperability: Proca's own package for keys and encryption, and PHP for forms.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use crate::running::{Home, blocking, signature};
 
 const TOKEN: &str = "interop-token-of-24-chars";
 
-/// Encrypts with the keys and the cipher of the package, and proves by the package that its users could read it.
+/// Encrypts with the keys and the cipher of the package, and decrypts with the package as a check.
 const ENCRYPT: &str = r#"
 const { loadKeyStoreFromFile, decryptPersonalInfo } = require("@proca/crypto");
 const nacl = require("tweetnacl");
@@ -36,7 +36,7 @@ fn run(mut command: Command, home: &Home) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_proca_s_package_reads_with_our_keys_we_read() {
+async fn we_decrypt_what_proca_s_package_encrypts_for_our_keys() {
     let api = FakeApi::start().await;
     let home = Home::new(&format!(
         "[source.proca]\nkind = 'listener'\npreset = 'proca'\ntoken = '{TOKEN}'\n\
@@ -85,7 +85,7 @@ const BUILD: &str = r#"<?php echo http_build_query([
 ]);"#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_that_php_builds_is_read_as_php_means_it() {
+async fn a_form_that_php_builds_is_decoded_as_in_php() {
     let api = FakeApi::start().await;
     let home = Home::new(&format!(
         "[source.platform]\nkind = 'listener'\npreset = 'sync-to-third-party'\ntoken = '{TOKEN}'\n\

@@ -1,4 +1,4 @@
-//! What was signed long before it arrived: the opt-outs in it count at once, the rest only when a person replays it.
+//! Messages signed long before they arrived: their opt-outs count at once, the rest only after a replay.
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ const HOUR_S: i64 = 3_600;
     clippy::disallowed_methods,
     reason = "the hub that runs has the system's clock"
 )]
-/// Posts what was signed so many seconds ago.
+/// Posts a message that was signed this number of seconds ago.
 async fn post(hub: &Running, signed_ago_s: i64, body: &Value) {
     let at = jiff::Timestamp::now().as_second() - signed_ago_s;
     let body = body.to_string();
@@ -43,7 +43,7 @@ fn standing(home: &Home, name: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_message_that_was_signed_long_ago_the_opt_outs_count_at_once() {
+async fn the_opt_outs_of_a_late_message_count_at_once() {
     let home = Home::new(&format!(
         "[source.s]\nkind = 'listener'\npreset = 'generic'\ntoken = '{TOKEN}'\n\
          signature = {{ scheme = 'stripe-like', secrets = '{SECRET}' }}\n\
@@ -67,21 +67,21 @@ async fn of_a_message_that_was_signed_long_ago_the_opt_outs_count_at_once() {
     assert!(home.ok(&["contact", "show", "cid@example.org"]).contains("cid"));
     assert!(!home.ok(&["contact", "show", "cid@example.org"]).contains("Bern"));
 
-    // Bob agreed since: what was signed before that does not take it back.
+    // Bob opted in since then, so the earlier signature does not override it.
     post(&hub, HOUR_S, &says("bob", "out")).await;
     home.settled(4).await;
     assert_eq!(standing(&home, "bob"), "opted_in");
 
-    // The sender's clock is ahead: it is an opt-out now.
+    // The sender's clock is ahead, but the opt-out counts now.
     post(&hub, -HOUR_S, &says("ann", "out")).await;
     home.settled(5).await;
     assert_eq!(standing(&home, "ann"), "unsubscribed");
-    home.until("the destination is told", || {
+    home.until("the destination receives the withdrawal", || {
         home.read("crm.jsonl").contains("unsubscribe")
     })
     .await;
 
-    // An opt-in never counts, replayed or not.
+    // A late opt-in never counts, whether it is replayed or not.
     post(&hub, HOUR_S, &says("dan", "in")).await;
     home.settled(6).await;
     let trace = home.ok(&["trace", "6"]);

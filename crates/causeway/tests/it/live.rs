@@ -1,7 +1,7 @@
-//! The real program beside a test: started, killed, stopped; what is sent to it; its books at the end.
+//! Runs the real program beside a test: starts, kills and stops it, sends messages to it, and checks its books.
 //!
-//! [`messages`] makes what is sent and tells how far it got, [`books`] reads what was kept
-//! and compares, [`setting`] has the sources and destinations that several tests use.
+//! [`messages`] makes and sends messages, [`books`] compares the stored and delivered data with them, and [`setting`] has the
+//! sources and destinations of several tests.
 
 pub mod books;
 pub mod messages;
@@ -22,15 +22,15 @@ use tokio::{
     time::timeout,
 };
 
-/// Far longer than anything takes: it only ends a test that would hang.
+/// Much longer than any step takes. It only ends a test that hangs.
 pub const LIMIT: Duration = Duration::from_mins(3);
-/// How often something is looked at that cannot be waited for.
+/// The interval of polling.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// The token of the listener that every configuration here has.
 const TOKEN: &str = "a-token-that-nobody-guesses";
 
-/// A folder with a configuration, and at times a program that runs on it. Dropping it kills the program.
+/// A folder with a configuration, and sometimes a program that runs on it. Dropping it kills the program.
 pub struct Live {
     folder: TempDir,
     listen: u16,
@@ -43,7 +43,7 @@ impl Live {
     /// `hub` are the keys of `[hub]`, `rest` are sources and destinations besides the listener `post`, which reads
     /// Proca's messages.
     pub fn new(hub: &str, rest: &str) -> Self {
-        // The client wants one, also where it speaks plain HTTP only. Another test may have been first.
+        // The HTTP client requires a TLS provider even for plain HTTP. Another test may have installed it.
         drop(rustls::crypto::ring::default_provider().install_default());
         let folder = tempfile::tempdir().expect("a folder");
         let (listen, console) = (port::free(), port::free());
@@ -87,14 +87,14 @@ impl Live {
         self.folder().join("log")
     }
 
-    /// Starts it, and does not wait for anything.
+    /// Starts the program without waiting.
     pub fn spawn(&mut self) {
         let mut command = self.program();
         command.arg("serve");
         self.spawn_as(command);
     }
 
-    /// Starts a command that becomes the program. Everything it says goes to the end of the log.
+    /// Starts a command that becomes the program. Its output is appended to the log.
     pub fn spawn_as(&mut self, mut command: Command) {
         assert!(self.child.is_none(), "it runs already");
         let log: File = OpenOptions::new()
@@ -107,7 +107,7 @@ impl Live {
         self.child = Some(child.expect("the program starts"));
     }
 
-    /// Starts it and waits until it answers.
+    /// Starts the program and waits until it responds.
     pub async fn start(&mut self) {
         self.spawn();
         self.is_live().await;
@@ -130,7 +130,7 @@ impl Live {
         self.child.as_ref().and_then(Child::id).expect("it runs")
     }
 
-    /// Kills it at once, as a power cut would, and waits until it is gone.
+    /// Kills the program at once, like a power cut, and waits until it has ended.
     pub async fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().await.expect("it can be killed");
@@ -144,7 +144,7 @@ impl Live {
         assert!(sent.expect("kill runs").success(), "{signal} was not sent");
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the program has ended by itself.
     pub async fn ends(&mut self, limit: Duration) -> ExitStatus {
         let mut child = self.child.take().expect("it runs");
         let Ok(status) = timeout(limit, child.wait()).await else {
@@ -153,21 +153,21 @@ impl Live {
         status.expect("a status")
     }
 
-    /// Stops it in good order.
+    /// Stops the program gracefully.
     pub async fn stop(&mut self) {
         self.signal("TERM").await;
         let status = self.ends(Duration::from_secs(15)).await;
         assert_eq!(status.code(), Some(0), "{}", self.log());
     }
 
-    /// The end of what it said, for a failed test.
+    /// The end of the log, for a failed test.
     pub fn log(&self) -> String {
         let log = std::fs::read(self.log_file()).unwrap_or_default();
         let tail = log.get(log.len().saturating_sub(6_000)..).unwrap_or_default();
         String::from_utf8_lossy(tail).into_owned()
     }
 
-    /// Runs another command of the program; gives its exit code and the JSON that it printed.
+    /// Runs another command of the program. Returns its exit code and its JSON output.
     pub async fn ask(&self, args: &[&str]) -> (Option<i32>, Value) {
         let output = self
             .program()
@@ -185,7 +185,7 @@ impl Live {
         (output.status.code(), printed)
     }
 
-    /// Looks until it is so. Fails the test when that takes far too long.
+    /// Polls until the condition is true. Fails the test after [`LIMIT`].
     pub async fn becomes(&mut self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
         let mut look = tokio::time::interval(LOOK_EVERY);
         let started = std::time::Instant::now();
@@ -208,7 +208,7 @@ impl Live {
         }
     }
 
-    /// Waits until so many messages were accepted, repeats aside.
+    /// Waits until this number of messages was accepted, without duplicates.
     pub async fn has_taken(&mut self, count: usize) {
         let count = i64::try_from(count).expect("a count");
         self.becomes("everything is accepted", async |live| {
@@ -223,7 +223,7 @@ impl Live {
         .await;
     }
 
-    /// Waits until nothing waits any more, at no destination but these.
+    /// Waits until no delivery waits except at these destinations.
     pub async fn is_drained(&mut self, but: &[&str]) {
         let but: Vec<String> = but.iter().map(|&name| name.to_owned()).collect();
         self.becomes("everything is delivered", async |live| {
@@ -248,7 +248,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// The status, or `None` when there was no answer.
+    /// The status, or `None` without a response.
     pub async fn post(&self, body: &str) -> Option<u16> {
         let request = self
             .client
@@ -258,7 +258,7 @@ impl Sender {
         Some(answer.status().as_u16())
     }
 
-    /// Posts until it is answered with 200, as a platform does.
+    /// Posts until the status is 200, as a platform does.
     pub async fn post_until_taken(&self, body: &str) {
         let mut again = tokio::time::interval(LOOK_EVERY);
         while self.post(body).await != Some(200) {

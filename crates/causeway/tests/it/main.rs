@@ -1,4 +1,4 @@
-//! The one integration test program. Each file is one subject; add its `mod` line in alphabetical order.
+//! The only integration test program. Each file is one subject. Add its `mod` line in alphabetical order.
 
 #![expect(
     clippy::expect_used,
@@ -47,4 +47,5 @@ mod sync;
 mod sync_docs;
 mod syncs;
 mod trying;
+mod words;
 mod workspaces;

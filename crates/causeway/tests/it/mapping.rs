@@ -1,4 +1,4 @@
-//! Mappings in a whole configuration: what is wrong is told by file, line and key; what is right is shown by a dry run.
+//! Mappings in a whole configuration: errors name file, line and key, and a dry run shows the result.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ const HOOK: &str =
     "[destination.hook]\nkind = 'webhook'\nurl = 'https://hooks.example.org'\n[destination.hook.fields]\n";
 
 #[test]
-fn a_mistake_in_a_mapping_is_told_with_its_place() {
+fn a_mistake_in_a_mapping_is_reported_with_its_place() {
     for (text, said) in [
         (
             "E = 'contct.email'",
@@ -28,22 +28,22 @@ fn a_mistake_in_a_mapping_is_told_with_its_place() {
         ),
         (
             "E = 'contact.email'\n[lookup.regions]",
-            "causeway.toml:6: [lookup.regions] a lookup table needs entries",
+            "causeway.toml:6: [lookup.regions] the lookup table is empty",
         ),
         (
             "E = 'contact.email'\n[lookup]\nregions = 1",
-            "causeway.toml:7: [lookup.regions] must be a section",
+            "causeway.toml:7: [lookup.regions] not a section",
         ),
     ] {
         let errors = config::parse(Path::new("causeway.toml"), &format!("{HOOK}{text}")).expect_err(text);
-        let told: Vec<String> = errors.iter().map(ToString::to_string).collect();
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with(said), "{}", told[0]);
+        let texts: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 1, "{texts:?}");
+        assert!(texts[0].starts_with(said), "{}", texts[0]);
     }
 }
 
 #[test]
-fn what_is_probably_misspelt_is_a_warning() {
+fn a_probably_misspelt_name_is_a_warning() {
     let text = format!("{HOOK}E = 'contact.emial'");
     let config =
         config::parse(Path::new("causeway.toml"), &text).expect("a field of a source's own may be called so");
@@ -54,7 +54,7 @@ fn what_is_probably_misspelt_is_a_warning() {
 }
 
 #[test]
-fn a_dry_run_shows_what_a_mapping_makes_and_why_it_cannot() {
+fn a_dry_run_shows_the_mapped_request_or_its_error() {
     let home = Home::new(
         "[source.signups]\nkind = 'listener'\npreset = 'generic'\ntoken = 'signups-token-of-24-chars'\n\
          [destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'\n\

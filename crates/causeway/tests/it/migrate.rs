@@ -1,4 +1,4 @@
-//! `causeway migrate proca-sync`: nothing of the file is lost, nothing secret gets out, and the result can be used.
+//! `causeway migrate proca-sync`: no key of the file is lost, no secret is copied, and the result is valid.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::running::Home;
 
-/// Environment files as organisations have them; the names and values are invented.
+/// Environment files like those of organisations; the names and values are invented.
 const FILES: [(&str, &str); 8] = [
     (
         ".env.rivers",
@@ -174,7 +174,7 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
         "CRM_TYPE has a value that is not known",
         "line 3 is neither",
         "PROCA_QUEUE is missing",
-        "PROCA_QUEUE stands there more than once",
+        "PROCA_QUEUE appears more than once",
         "PROCA_PASSWORD is missing",
     ] {
         assert!(
@@ -185,7 +185,7 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
     }
 }
 
-/// Real files, as proca-sync's connectors read them; the names and values are invented.
+/// Files in the format of proca-sync's connectors; the names and values are invented.
 fn of_lines(more: &str) -> (causeway::migrate::proca_sync::Migrated, config::Config) {
     let migrated = migrate(".env.any", &format!("{HEAD}{more}"));
     let config = parsed(more, &migrated.text);
@@ -237,7 +237,7 @@ fn maps_of_fields_are_read_as_queries_of_urls() {
 }
 
 #[test]
-fn whom_a_connector_took_is_whom_the_destination_takes() {
+fn the_destination_is_sent_the_same_people_as_the_connector() {
     for (more, policy, forms_only) in [
         ("CRM=file\n", "all", false),
         ("CRM=debug\n", "all", false),
@@ -314,7 +314,7 @@ fn columns_and_names_of_fields_are_carried_over() {
     }
 }
 
-/// Each has a line that says what becomes of it, and none is left as not known.
+/// Every key has a line with its result, and none is unknown.
 #[test]
 fn every_key_that_a_connector_reads_is_known() {
     for keys in [
@@ -329,13 +329,13 @@ fn every_key_that_a_connector_reads_is_known() {
         "CRM=publicComment\nCRM_URL=x\nAUTH_ANON_KEY=x\nAUTH_USER=x\nAUTH_PASS=x\n",
     ] {
         let (migrated, _) = of_lines(keys);
-        assert!(!migrated.text.contains("not known here"), "{}", migrated.text);
+        assert!(!migrated.text.contains("unknown:"), "{}", migrated.text);
     }
 }
 
-/// Proca sends no name in one piece: a field that asks for it would make every delivery dead.
+/// Proca has no field for the full name, so a field that needs it would make every delivery dead.
 #[test]
-fn records_get_through_every_migrated_map() {
+fn every_migrated_map_accepts_records() {
     let home = Home::new("").with("CRM_WEBHOOK_URL", "https://crm.example.org/in");
     let message = std::fs::read_to_string("../../samples/messages/petition-opt-in.json").expect("the sample");
     home.write("message.json", message);
@@ -373,7 +373,7 @@ fn records_get_through_every_migrated_map() {
 const HEAD: &str = "PROCA_QUEUE=cus.1.deliver\nPROCA_USERNAME=u\nPROCA_PASSWORD=p\n";
 
 #[test]
-fn what_a_list_says_is_sent_or_is_to_do() {
+fn every_listed_setting_is_sent_or_to_do() {
     let list_of = |more: &str| {
         let migrated = migrate(".env.any", &format!("{HEAD}{more}"));
         let config = parsed(more, &migrated.text);
@@ -397,15 +397,15 @@ fn what_a_list_says_is_sent_or_is_to_do() {
     for (more, says) in [
         (
             "CRM=mailjet\nLIST=7\n",
-            "the record as it is sent does not hold it",
+            "the record that is sent does not contain it",
         ),
         (
             "CRM=mailjet\nMERGE_FIELDS=FNAME=firstName\nLIST=7,9\n",
-            "LIST: put it into settings.list",
+            "LIST: set settings.list",
         ),
         (
             "CRM=mailjet\nOPTIN=in\nLIST=7\nLIST_ID=8\n",
-            "LIST_ID: put it into settings.list",
+            "LIST_ID: set settings.list",
         ),
         (
             "CRM=supabase\nLIST=7\n",
@@ -418,7 +418,7 @@ fn what_a_list_says_is_sent_or_is_to_do() {
 }
 
 #[test]
-fn the_command_writes_a_file_that_is_checked_and_never_over_another() {
+fn the_command_writes_a_valid_file_and_never_overwrites() {
     let home = Home::new("");
     home.write(".env.rivers", FILES[0].1);
     let out = home.ok(&["migrate", "proca-sync", ".env.rivers", "--out", "new.toml"]);
@@ -495,7 +495,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_key_is_ever_lost_and_the_result_can_always_be_read(
+    fn no_key_is_lost_and_the_result_is_always_valid(
         pairs in prop::collection::vec((key(), value(), 0_u8..4), 0..12),
     ) {
         let mut file = String::new();
@@ -520,7 +520,7 @@ proptest! {
     }
 
     #[test]
-    fn the_value_of_a_key_that_may_be_secret_never_gets_out(
+    fn the_value_of_a_possibly_secret_key_is_never_copied(
         secrets in prop::collection::vec(("[A-Z]{2,8}_(TOKEN|KEY|URL|SECRET|THING)", "[a-z0-9/+]{12,40}"), 1..8),
         password in "[a-z0-9/+#]{12,40}",
     ) {

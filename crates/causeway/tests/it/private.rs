@@ -1,5 +1,5 @@
-//! Nothing about a person, and no secret, is in what the program says of itself: log at its most talkative, metrics,
-//! health, errors of commands.
+//! No personal data and no secret is in the program's own output: the log at its most verbose level, metrics, health pages,
+//! errors of commands.
 
 use causeway_testkit::{
     fake_api::{FakeApi, Reply},
@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::running::{Home, Running, blocking, signature, status};
 
 const PLATFORM: &str = "platformtoken-4kq81xw9z7";
-/// Each in lower case; looked for without regard to case.
+/// All in lower case; the search ignores case.
 const NEVER: [&str; 17] = [
     "annabella",
     "quittenbaum",
@@ -65,7 +65,7 @@ async fn neither_people_nor_secrets_are_in_logs_metrics_health_or_errors() {
     let broker = blocking(move || rabbit::shared().add_customer(org)).await;
     let database = blocking(|| postgres::shared().create_database()).await;
     let database = database.replace("postgres@", "postgres:database-password@");
-    // Too narrow, so that the server's error names the value.
+    // A column that is too short, so that the server's error contains the value.
     postgres::shared().execute(
         &database,
         "CREATE TABLE narrow (email varchar(5) PRIMARY KEY CHECK (email <> ''), first_name varchar(2), last_name text CHECK (last_name = ''), \
@@ -143,7 +143,7 @@ async fn neither_people_nor_secrets_are_in_logs_metrics_health_or_errors() {
     assert_silent(&said, &broker, &secret);
 }
 
-/// Sends her in by every way, well and broken. Gives half a message.
+/// Sends her data by every way, valid and broken. Returns half a message.
 async fn bring_in(topology: &Topology, hub: &Running) -> String {
     let mut action = signature(topology.org(), 1, "Annabella.Quittenbaum", Some(true));
     action["contact"]["firstName"] = json!("Annabella");
@@ -197,7 +197,7 @@ async fn bring_in(topology: &Topology, hub: &Running) -> String {
     cut
 }
 
-/// What commands say that fail, or that tell of failures.
+/// The output of commands that fail or report failures.
 fn run_commands(home: &Home, cut: &str) -> Vec<(&'static str, String)> {
     let mut said = Vec::new();
     home.write(
@@ -229,7 +229,7 @@ fn run_commands(home: &Home, cut: &str) -> Vec<(&'static str, String)> {
     said
 }
 
-/// Finds none of the invented words and secrets in what was said.
+/// Checks that the output has none of the invented words and secrets.
 fn assert_silent(said: &[(&str, String)], broker: &str, secret: &str) {
     let broker = url::Url::parse(broker).expect("a URL");
     let written = broker.password().expect("a password").to_owned();

@@ -1,4 +1,4 @@
-//! Proca's API beside its queue: what the queue lost, and what became of actions that Proca no longer delivers.
+//! Proca's API beside its queue: actions that the queue lost, and actions that Proca no longer delivers.
 
 use causeway::clock::SystemClock;
 use causeway_core::clock::Clock;
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::running::{Home, Running};
 
-/// The broker is not there: both ways work without the other.
+/// There is no broker: the API works without the queue.
 fn home(api: &FakeApi) -> Home {
     Home::new(&format!(
         "[source.proca]\nkind = 'proca'\nurl = 'amqp://a:b@127.0.0.1:1/v'\nqueue = 'cus.12.deliver'\nconsent = 'single'\n\
@@ -24,7 +24,7 @@ fn home(api: &FakeApi) -> Home {
     ))
 }
 
-/// So many seconds from now, as the API writes it.
+/// The time this number of seconds from now, in the format of the API.
 fn in_seconds(seconds: i64) -> String {
     let at = SystemClock.now() + SignedDuration::from_secs(seconds);
     at.strftime("%Y-%m-%dT%H:%M:%S").to_string()
@@ -59,7 +59,7 @@ fn standing(home: &Home, name: &str) -> (String, String) {
     )
 }
 
-/// What a destination was told to do with an address, in order.
+/// The changes of an address that a destination received, in order.
 fn changes(api: &FakeApi, path: &str, name: &str) -> Vec<String> {
     let all = api.requests().into_iter().filter(|request| request.path == path);
     all.map(|request| request.json())
@@ -69,8 +69,8 @@ fn changes(api: &FakeApi, path: &str, name: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
-async fn only_delivered_actions_opt_in_and_what_proca_takes_back_is_taken_back_here() {
+#[expect(clippy::too_many_lines, reason = "one story, in its order")]
+async fn only_delivered_actions_opt_in_and_withdrawn_ones_opt_out() {
     let api = FakeApi::start().await;
     let proca = FakeProca::at(&api);
     for (id, name, state) in [
@@ -100,7 +100,7 @@ async fn only_delivered_actions_opt_in_and_what_proca_takes_back_is_taken_back_h
         );
     }
 
-    // "It wasn't me"; erased in Proca; bounced. Proca sends nothing of the first two.
+    // "It wasn't me"; erased in Proca; bounced. Proca sends no message for the first two.
     proca.reject(1);
     proca.erase("bob");
     proca.change(3, "BOUNCE", &in_seconds(-60));
@@ -146,7 +146,7 @@ async fn only_delivered_actions_opt_in_and_what_proca_takes_back_is_taken_back_h
         .find(|record| record.to_string().contains("contact erase"));
     assert!(record.is_some(), "the trace says what to do");
 
-    // What was found stays found, and does not end what the person agrees to afterwards.
+    // A former finding does not end a later opt-in of the person.
     let mut again = signed(7, "ann", State::Delivered);
     again.created_at = in_seconds(60);
     proca.add(again);
@@ -195,9 +195,9 @@ async fn the_first_action_of_a_campaign_finds_its_settings() {
     assert_eq!(home.trace(1)["event"], "campaign_updated");
 }
 
-/// Nothing waits for an API that does not answer, and the trace says why a setting is not there.
+/// No delivery waits for an API that does not answer, and the trace shows why a setting is missing.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_action_whose_settings_cannot_be_asked_for_says_so_in_its_trace() {
+async fn the_trace_of_an_action_shows_that_its_settings_are_unavailable() {
     let api = FakeApi::start().await;
     let proca = FakeProca::at(&api);
     proca.set_campaigns_fail(Some("the database is away"));

@@ -1,4 +1,4 @@
-//! What `serve` would refuse, `config check` refuses: at its line, with exit code 2, and before anything is made.
+//! `config check` refuses every configuration that `serve` would refuse: with the line, exit code 2, and no side effects.
 
 use crate::running::Home;
 
@@ -36,7 +36,7 @@ fn a_listener_that_could_not_start_is_refused() {
         (
             "token = 'signups token of 24 chars'\n",
             "token",
-            "other characters",
+            "may only have letters",
         ),
         ("token = []\n", "token", "the list is empty"),
         ("token = { env = 'A', file = 'b' }\n", "token", "exactly one of"),
@@ -110,7 +110,7 @@ fn a_listener_that_could_not_start_is_refused() {
 }
 
 #[test]
-fn two_that_need_the_same_are_refused() {
+fn two_sections_that_need_the_same_resource_are_refused() {
     let two = format!(
         "{}[source.other]\nkind = 'listener'\npreset = 'generic'\n{TOKEN}",
         listener(TOKEN)
@@ -119,7 +119,7 @@ fn two_that_need_the_same_are_refused() {
     let home = Home::new("");
     let addresses = "[http]\nlisten = '127.0.0.1:18437'\nconsole = '0.0.0.0:18437'\n";
     home.write("causeway.toml", addresses);
-    assert_refused_at(&home, addresses, "console", "one address");
+    assert_refused_at(&home, addresses, "console", "the same address");
     assert_refused(
         "[destination.one]\nkind = 'file'\npath = 'out/a.csv'\n[destination.two]\nkind = 'file'\npath = 'out/./b/../a.csv'\n",
         "path",
@@ -132,9 +132,9 @@ fn two_that_need_the_same_are_refused() {
     );
 }
 
-/// The place where a configuration is checked need not have the secrets of the place where it runs.
+/// The machine where a configuration is checked need not have the secrets of the machine where it runs.
 #[test]
-fn a_secret_that_is_not_here_is_no_fault_of_the_configuration_and_hides_none() {
+fn a_missing_secret_is_not_an_error_and_hides_none() {
     let absent = "token = { env = 'NOT_SET_IN_THIS_TEST' }\n";
     let home = Home::new(&listener(absent));
     let said = home.ok(&["config", "check"]);

@@ -1,4 +1,4 @@
-//! Which messages of the real program are repeats: none after which something else of the contact came.
+//! Duplicates in the real program: a repeated message is none if another message about the contact came in between.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,9 +12,9 @@ const FORM: &str = "forms-token-of-24-characters";
 const PLATFORM: &str = "platform-token-of-24-chars";
 const SITE: &str = "site-token-of-24-characters";
 
-/// People who say no, yes and no.
+/// The number of people who opt out, in and out again.
 const PEOPLE: usize = 200;
-/// Rows that wait when they do.
+/// The number of messages in the backlog meanwhile.
 const BACKLOG: usize = 5_000;
 
 fn home(hook: &str) -> Home {
@@ -28,7 +28,7 @@ fn home(hook: &str) -> Home {
     ))
 }
 
-/// The ways in.
+/// The sources.
 #[derive(Clone)]
 struct Ways {
     listener: String,
@@ -76,7 +76,7 @@ fn consent(who: &str, what: &str) -> Value {
     json!({ "type": "consent", "contact": { "email": format!("{who}@example.org") }, "what": what })
 }
 
-/// Says no, yes and no, by one of the ways.
+/// Sends an opt-out, an opt-in and an opt-out to one of the sources.
 async fn waver(ways: &Ways, round: &str, number: usize) {
     let who = format!("{round}-{number}");
     let (no, yes) = (|| consent(&who, "unsubscribed"), || consent(&who, "opt_in"));
@@ -109,8 +109,8 @@ async fn waver(ways: &Ways, round: &str, number: usize) {
     }
 }
 
-/// What the receiver was told last of each person.
-fn told(api: &FakeApi) -> BTreeMap<String, String> {
+/// The last change that the receiver got about each person.
+fn last_changes(api: &FakeApi) -> BTreeMap<String, String> {
     api.requests()
         .iter()
         .map(|request| {
@@ -121,7 +121,7 @@ fn told(api: &FakeApi) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// Everybody at the same time, each at their own pace.
+/// All people at the same time, each at their own pace.
 async fn everybody_wavers(hub: &Running, round: &'static str) {
     let ways = Arc::new(ways(hub));
     let mut people = JoinSet::new();
@@ -139,7 +139,7 @@ async fn everybody_wavers(hub: &Running, round: &'static str) {
 }
 
 fn nobody_is_subscribed(home: &Home, api: &FakeApi, round: &str) {
-    let subscribed: Vec<_> = told(api)
+    let subscribed: Vec<_> = last_changes(api)
         .into_iter()
         .filter(|(_, change)| change == "subscribe")
         .collect();
@@ -181,7 +181,7 @@ async fn the_last_opt_out_counts_on_an_idle_hub_and_behind_a_backlog() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_opt_in_that_is_sent_once_more_after_an_opt_out_does_not_subscribe() {
+async fn a_repeated_opt_in_after_an_opt_out_does_not_subscribe() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"));
     let hub = home.serve();
@@ -195,9 +195,9 @@ async fn an_opt_in_that_is_sent_once_more_after_an_opt_out_does_not_subscribe() 
     ways.form("ada", "yes").await;
     ways.sync("71", "ben", "yes").await;
     home.settled(6).await;
-    for who in ["ada", "ben"] {
-        let address = format!("{who}@example.org");
-        assert_eq!(told(&api)[&address], "unsubscribe");
+    for name in ["ada", "ben"] {
+        let address = format!("{name}@example.org");
+        assert_eq!(last_changes(&api)[&address], "unsubscribe");
         let standing = home.json(&["contact", "consent", &address, "--json"]);
         assert_eq!(standing[0]["consent_state"]["email"]["state"], "unsubscribed");
     }
@@ -208,7 +208,7 @@ async fn an_opt_in_that_is_sent_once_more_after_an_opt_out_does_not_subscribe() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_constant_id_makes_no_repeats_of_other_messages() {
+async fn a_constant_id_does_not_make_other_messages_duplicates() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"));
     let hub = home.serve();
@@ -218,7 +218,10 @@ async fn a_constant_id_makes_no_repeats_of_other_messages() {
         ways.sync(transaction, &who, "yes").await;
         ways.sync(transaction, &who, "no").await;
         home.until("the opt-out is sent", || {
-            told(&api).get(&format!("{who}@example.org")).map(String::as_str) == Some("unsubscribe")
+            last_changes(&api)
+                .get(&format!("{who}@example.org"))
+                .map(String::as_str)
+                == Some("unsubscribe")
         })
         .await;
     }
@@ -235,11 +238,11 @@ async fn a_constant_id_makes_no_repeats_of_other_messages() {
         assert_eq!(answer["events"][0]["status"], "accepted", "{who} {what}");
     }
     home.settled(7).await;
-    for who in ["dan", "eve"] {
-        let standing = home.json(&["contact", "consent", &format!("{who}@example.org"), "--json"]);
+    for name in ["dan", "eve"] {
+        let standing = home.json(&["contact", "consent", &format!("{name}@example.org"), "--json"]);
         assert_eq!(
             standing[0]["consent_state"]["email"]["state"], "unsubscribed",
-            "{who}"
+            "{name}"
         );
     }
     let audit = home.json(&["audit", "--json"]);

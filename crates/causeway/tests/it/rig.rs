@@ -1,4 +1,4 @@
-//! The servers that other tests build on do what those tests assume of them.
+//! Checks that the servers behave as other tests assume.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use lapin::types::FieldTable;
 use lapin::{BasicProperties, Channel};
 use mysql_async::prelude::Queryable;
 
-/// Runs what blocks (starting servers, `rabbitmqctl`) beside the asynchronous test.
+/// Runs blocking code (starting servers, `rabbitmqctl`) outside the asynchronous test.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work)
         .await
@@ -32,7 +32,7 @@ async fn passive_declare(channel: &Channel, queue: &str) -> lapin::Result<u32> {
         .message_count())
 }
 
-/// The broker's answer is 403, and not just any error.
+/// Whether the broker's error is 403.
 fn assert_refused<T>(what: &str, result: lapin::Result<T>) {
     let Err(error) = result else {
         panic!("{what} is allowed")
@@ -85,7 +85,7 @@ async fn a_customer_may_consume_and_ask_but_not_declare_or_publish() {
         .await
         .expect("an acknowledgement");
 
-    // A refusal closes the channel, so each attempt has its own.
+    // An error closes the channel, so each attempt has its own.
     let channel = customer.create_channel().await.expect("a channel");
     let options = QueueDeclareOptions {
         durable: true,
@@ -245,7 +245,7 @@ async fn exchange(mut stream: tokio::net::TcpStream, request: &str) -> String {
     answer
 }
 
-/// Waits for what the broker does in its own time.
+/// Waits for an asynchronous effect of the broker.
 async fn eventually(what: &str, is_so: impl AsyncFn() -> bool) {
     let in_time = becomes(Duration::from_mins(1), async || is_so().await).await;
     assert!(in_time, "not {what} in time");

@@ -12,18 +12,18 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Far longer than anything takes: it only ends a test that would hang.
+/// Much longer than any step takes. It only ends a test that hangs.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A folder with a configuration, and the variables that it names.
+/// A folder with a configuration, and its environment variables.
 pub struct Home {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
-/// What a command said and how it ended.
+/// The output of a command, and its exit code.
 #[derive(Debug)]
-pub struct Said {
+pub struct CommandOutput {
     pub code: i32,
     pub out: String,
     pub err: String,
@@ -62,7 +62,7 @@ impl Home {
         std::fs::write(self.path(name), content).expect("a file");
     }
 
-    /// Empty if the file is not there (yet).
+    /// The text of a file; empty if it does not exist (yet).
     pub fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.path(name)).unwrap_or_default()
     }
@@ -79,42 +79,42 @@ impl Home {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Said {
+    pub fn run(&self, arguments: &[&str]) -> CommandOutput {
         self.run_with(arguments, b"")
     }
 
-    /// With this on its standard input.
-    pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
+    /// Runs a command with this standard input.
+    pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> CommandOutput {
         let mut command = self.command(arguments);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("the program starts");
-        // One that does not read its input closes the pipe, which is its right.
+        // A command that does not read its input may close the pipe.
         drop(child.stdin.take().expect("a pipe").write_all(input));
         let output = child.wait_with_output().expect("the program ends");
-        Said {
+        CommandOutput {
             code: output.status.code().expect("an exit code"),
             out: String::from_utf8(output.stdout).expect("text"),
             err: String::from_utf8(output.stderr).expect("text"),
         }
     }
 
-    /// What a command prints that has to go well.
+    /// The output of a command that must succeed.
     pub fn ok(&self, arguments: &[&str]) -> String {
         let said = self.run(arguments);
         assert_eq!(said.code, 0, "{arguments:?}: {said:?}");
         said.out
     }
 
-    /// What a command prints as JSON.
+    /// The JSON output of a command.
     pub fn json(&self, arguments: &[&str]) -> Value {
         let out = self.ok(arguments);
         serde_json::from_str(&out).unwrap_or_else(|error| panic!("{arguments:?}: {error}: {out}"))
     }
 
-    /// Starts a command that is to be interrupted, with what it prints in this file.
+    /// Starts a command that will be interrupted, with its output in this file.
     pub fn start(&self, arguments: &[&str], log: &str) -> Process {
         let command = self.command(arguments);
         Process::spawn("causeway", command, &self.path(log), Some(self.folder.path()))
@@ -145,7 +145,7 @@ impl Home {
         }
     }
 
-    /// Waits until so many messages came, and everything that follows from them has ended.
+    /// Waits until this number of messages arrived, and all their deliveries have ended.
     pub async fn settled(&self, received: u64) {
         self.until(&format!("{received} messages are settled"), || {
             let audit = self.json(&["audit", "--json"]);
@@ -156,7 +156,7 @@ impl Home {
         .await;
     }
 
-    /// Waits until `is_so`, and tells how things stand if it never is.
+    /// Waits until `is_so`; on failure prints the state of the hub.
     pub async fn until(&self, what: &str, is_so: impl Fn() -> bool) {
         if !becomes(LIMIT, async || is_so()).await {
             let (audit, list) = (self.run(&["audit"]).out, self.run(&["delivery", "list"]).out);
@@ -167,7 +167,7 @@ impl Home {
         }
     }
 
-    /// The whole way of a record.
+    /// The trace of a message.
     pub fn trace(&self, id: u64) -> Value {
         self.json(&["trace", &id.to_string(), "--json"])[0].clone()
     }
@@ -180,7 +180,7 @@ pub fn sum(books: &Value, figure: &str) -> u64 {
 }
 
 impl Running {
-    /// Everything it wrote so far.
+    /// The log so far.
     pub fn log(&self) -> String {
         self.process.log()
     }
@@ -193,7 +193,7 @@ impl Running {
         self.process.signal("HUP");
     }
 
-    /// Stops it as a service manager would; fails the test unless it says that it ended in time.
+    /// Stops the program like a service manager. Fails the test unless it ended in time.
     pub fn stop(mut self) -> String {
         self.process.stop(Duration::from_secs(30));
         let log = self.process.log();
@@ -204,7 +204,7 @@ impl Running {
         log
     }
 
-    /// Posts a body to `/in/TOKEN` and gives the whole answer.
+    /// Posts a body to `/in/TOKEN` and returns the whole response.
     pub async fn post(&self, token: &str, content_type: &str, body: &[u8]) -> String {
         let head = format!(
             "POST /in/{token} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
@@ -236,7 +236,7 @@ async fn get(address: &str, target: &str) -> String {
     exchange(address, request.as_bytes()).await
 }
 
-/// What is answered to a whole request; the answer has to end with the connection.
+/// The response to a whole request. It must end with the connection.
 pub async fn exchange(address: &str, request: &[u8]) -> String {
     let mut stream = tokio::net::TcpStream::connect(address)
         .await
@@ -247,7 +247,7 @@ pub async fn exchange(address: &str, request: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// Runs what blocks (starting servers, `rabbitmqctl`) beside the asynchronous test.
+/// Runs blocking code (starting servers, `rabbitmqctl`) outside the asynchronous test.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work)
         .await
@@ -273,7 +273,7 @@ pub fn signature(org: u32, id: u32, name: &str, opt_in: Option<bool>) -> Value {
     })
 }
 
-/// What became of NAME@example.org's address, one hour after the signature `id`.
+/// A status of NAME@example.org's address, one hour after the signature `id`.
 pub fn status(id: u32, name: &str, status: &str) -> Value {
     let at = "2026-01-02T04:04:05Z";
     let action = signature(0, id, name, Some(true));

@@ -1,5 +1,5 @@
-//! The complete configurations in `samples/configs`, and the one in the page about testing: each is good, says whom it is
-//! for, and passes its own tests; and these tests notice when it is changed.
+//! The complete configurations in `samples/configs`, and the one on the page about testing: each is valid, says whom it is for,
+//! and passes its own tests, which notice a mistake in it.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +23,7 @@ fn samples() -> Vec<(String, String)> {
     all
 }
 
-/// A folder with the sample messages and keys beside it, as in the samples, and this as `configs/it.toml`.
+/// A folder with the sample messages and keys, and this text as `configs/it.toml`.
 fn home(config: &str) -> Home {
     let home = Home::new("");
     for folder in ["configs", "messages", "samples"] {
@@ -73,7 +73,7 @@ fn each_sample_says_whom_it_is_for_and_passes_its_tests() {
     }
 }
 
-/// What somebody might change by mistake, and the sample whose tests have to notice.
+/// A mistake in a sample that its tests must notice.
 const MISTAKES: [(&str, &str, &str); 11] = [
     (
         "01",

@@ -1,4 +1,4 @@
-//! Messages that hold several contacts, and texts in other charsets, through the real program.
+//! Messages with several contacts, and texts in other charsets, through the real program.
 
 use serde_json::Value;
 
@@ -36,7 +36,7 @@ fn lines(home: &Home) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_contact_of_a_message_is_known_delivered_and_erased_for_itself() {
+async fn each_contact_of_a_message_is_stored_delivered_and_erased_separately() {
     let home = Home::new(&mautic(r#"each = '"mautic.lead_post_save_update"'"#));
     let dry = home.run_with(
         &["send", "--source", "forms", "--dry-run", "-"],
@@ -58,7 +58,7 @@ async fn each_contact_of_a_message_is_known_delivered_and_erased_for_itself() {
     );
     assert!(home.ok(&["trace", "1"]).contains("2 records: messages 2 to 3"));
     assert!(home.ok(&["trace", "2"]).contains("because of message 1"));
-    // The same once more is a repeat.
+    // The same message again is a duplicate.
     hub.post(TOKEN, "application/json", MAUTIC.as_bytes()).await;
     home.settled(4).await;
     let books = home.json(&["audit", "--json"]);

@@ -1,4 +1,4 @@
-//! The sync action between real programs: addresses that were minted for it, and what a hub knows afterwards.
+//! The sync action between real programs: created URLs, and the contact afterwards.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use crate::running::{Home, Running};
 
-/// What stands behind the last slash of the first line that has one: the token of a minted address.
+/// The token of a created URL: the text after the last slash of the first line with one.
 fn token(said: &str) -> String {
     let line = said.lines().next().expect("a line");
     assert!(line.starts_with("https://hub.example.org/in/"), "{said}");
     line.rsplit('/').next().expect("a token").to_owned()
 }
 
-/// Waits until posts to the address are answered so.
+/// Waits until a post to the URL gets this status.
 async fn answered(hub: &Running, token: &str, status: &str) {
     let form = "application/x-www-form-urlencoded";
     let wanted = format!("HTTP/1.1 {status}");
@@ -26,7 +26,7 @@ async fn answered(hub: &Running, token: &str, status: &str) {
 }
 
 #[tokio::test]
-async fn an_address_is_minted_exchanged_and_revoked_while_the_hub_runs() {
+async fn a_url_is_created_rotated_and_revoked_while_the_hub_runs() {
     let home = Home::new(
         "public_url = \"https://hub.example.org/\"\n[source.platform]\nkind = \"listener\"\npreset = \"sync-to-third-party\"\n",
     );
@@ -62,7 +62,7 @@ async fn an_address_is_minted_exchanged_and_revoked_while_the_hub_runs() {
     assert_eq!(home.run(&["source", "revoke", "platform", "newsletter"]).code, 2);
     assert_eq!(home.run(&["source", "url", "no-such-source"]).code, 2);
     assert_eq!(home.run(&["source", "url", "platform", "--label", "a b"]).code, 2);
-    // Whoever reads the list, the log or the database file has no address.
+    // Neither the list nor the log nor the database file contains the URL.
     let database = std::fs::read(home.path("causeway-data/causeway.db")).expect("the database");
     let log = hub.stop();
     for token in [&first, &second, &third] {
@@ -72,12 +72,12 @@ async fn an_address_is_minted_exchanged_and_revoked_while_the_hub_runs() {
     }
 }
 
-/// What a hub knows of a person in a workspace, without its own times and numbers.
+/// The contact in a workspace, without the hub's own times and numbers.
 pub fn known(home: &Home, workspace: &str, email: &str) -> Value {
     without_own_marks(&home.json(&["contact", "export", email, "--workspace", workspace])[0])
 }
 
-/// Of an export what the sender said of the person: a hub's own times and numbers are left out.
+/// The parts of an export that the sender sent, without the hub's own times and numbers.
 pub fn without_own_marks(person: &Value) -> Value {
     let values: serde_json::Map<String, Value> = person["contact"]["fields"]
         .as_object()
@@ -87,7 +87,7 @@ pub fn without_own_marks(person: &Value) -> Value {
         .collect();
     let mut engagements = person["engagements"].clone();
     if let Some(rows) = engagements.as_array_mut() {
-        // A form has no difference between no name and an empty one; of dates it has minutes.
+        // A form cannot distinguish a missing name from an empty one, and its dates have minutes only.
         rows.sort_by_key(|row| format!("{}{}{}", row["kind"], row["at"], row["key"]));
     }
     json!({ "fields": values, "identities": person["identities"], "engagements": engagements })

@@ -1,4 +1,4 @@
-//! What the pages about shortcodes and about the sync action say is so.
+//! Checks the pages about shortcodes and about the sync action.
 
 use std::{path::Path, sync::Arc};
 
@@ -48,7 +48,7 @@ fn with_fields(mut record: Record, fields: &Value) -> Record {
     record
 }
 
-/// The rows of the tables whose first column is a shortcode: it, and what it gives.
+/// The rows of tables with a shortcode in the first column: the shortcode and its value.
 fn examples(text: &str) -> Vec<(&str, &str)> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `[#"));
     rows.map(|row| {
@@ -60,7 +60,7 @@ fn examples(text: &str) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn every_shortcode_of_the_page_gives_what_stands_beside_it() {
+fn every_shortcode_of_the_page_has_the_documented_value() {
     let contact = with_fields(
         delivery(1).record,
         &json!({
@@ -148,7 +148,7 @@ fn context() -> Context {
 }
 
 #[tokio::test]
-async fn the_listener_of_the_page_sees_and_answers_what_the_page_says() {
+async fn the_listener_of_the_page_receives_and_responds_as_documented() {
     let page = page("payload.md");
     let script = blocks(&page, "php").first().expect("a listener").to_string();
     let php = blocking(move || php::serve(&script)).await;

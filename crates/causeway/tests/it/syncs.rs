@@ -1,4 +1,4 @@
-//! What it means that a platform sends a contact: the program as it is run, and files that say what destinations received.
+//! The effect of a contact that a platform sends, with the real program and files as destinations.
 
 use serde_json::{Value, json};
 
@@ -45,14 +45,14 @@ then = [{ deliver = 'carts' }, { deliver = 'carts', delay = '1 s' }]
 fn lines(home: &Home, file: &str) -> Vec<Value> {
     let read = |line: &str| {
         let mut line: Value = serde_json::from_str(line).expect("JSON");
-        // Another one each time.
+        // Different each time.
         line.as_object_mut().expect("an object").remove("delivery");
         line
     };
     home.read(file).lines().map(read).collect()
 }
 
-/// Sends a contact, and gives what each file has then that was not there before.
+/// Sends a contact, and returns the new lines of each file.
 async fn sync(home: &Home, hub: &Running, number: u64, body: &str) -> [Vec<Value>; 2] {
     let files = ["all.jsonl", "changes.jsonl"];
     let before = files.map(|file| lines(home, file).len());
@@ -69,7 +69,7 @@ async fn sync(home: &Home, hub: &Running, number: u64, body: &str) -> [Vec<Value
 }
 
 #[tokio::test]
-async fn each_contact_of_a_platform_reaches_who_takes_all_and_the_news_who_takes_changes() {
+async fn takes_all_receives_each_contact_and_takes_changes_only_new_information() {
     let home = Home::new(CONFIG);
     let hub = home.serve();
     let body = |transaction: u32, id: u32, phone: &str| {
@@ -126,13 +126,13 @@ async fn each_contact_of_a_platform_reaches_who_takes_all_and_the_news_who_takes
     assert_eq!(
         lines(&home, "all.jsonl").len(),
         sent,
-        "a row that says nothing new"
+        "a row without new information"
     );
     hub.stop();
 }
 
 #[tokio::test]
-async fn an_automation_hears_of_the_same_row_each_time_and_later_knows_the_id_it_came_with() {
+async fn an_automation_runs_for_a_repeated_row_and_later_reads_its_id() {
     let home = Home::new(&format!(
         "{CONFIG}[source.site]\nkind = 'events'\nnamespace = 'platform'\ntokens = ['{SITE}']\n"
     ));
@@ -141,7 +141,7 @@ async fn an_automation_hears_of_the_same_row_each_time_and_later_knows_the_id_it
         |transaction: u32, id: u32, rows: &str| format!("transactionid={transaction}&contact[id]={id}{rows}");
     sync(&home, &hub, 1, &body(1, 9, "")).await;
     sync(&home, &hub, 2, &body(2, 8, "")).await;
-    // Both are one person, who has one reference.
+    // Both messages name the same person, who has one reference.
     let same = json!([
         { "type": "contact", "contact": { "id": "9", "contactRef": "r" } },
         { "type": "contact", "contact": { "id": "8", "contactRef": "r" } },
@@ -180,7 +180,7 @@ async fn an_automation_hears_of_the_same_row_each_time_and_later_knows_the_id_it
 }
 
 #[test]
-fn the_configuration_says_what_cannot_be_meant() {
+fn contradictory_settings_are_reported() {
     let check = |more: &str| {
         let home = Home::new(&format!("{CONFIG}{more}"));
         let said = home.run(&["config", "check"]);
@@ -190,7 +190,10 @@ fn the_configuration_says_what_cannot_be_meant() {
         |on: &str| format!("[[automation]]\nname = 'it'\non = {on}\nthen = [{{ add_tag = 'x' }}]\n");
     for (more, says) in [
         (automation("{ synced = 'goals' }"), "\"goals\" is not a group"),
-        (automation("{ synced = 'transactionid' }"), "differs each time"),
+        (
+            automation("{ synced = 'transactionid' }"),
+            "is different in each message",
+        ),
         (automation("{ synced = { row = '7' } }"), "group is not a text"),
         (
             automation("{ synced = { group = 'fields', id = '7' } }"),
@@ -228,13 +231,13 @@ fn the_configuration_says_what_cannot_be_meant() {
         (
             "'platform'",
             score,
-            "the points of \"Visit\" are kept, and count nowhere",
+            "the points of \"Visit\" are stored, but count nowhere",
         ),
-        ("'hub'", "", "no [[score]] there gives points"),
+        ("'hub'", "", "no [[score]] gives points there"),
         (
             "{ shop = 'hub' }",
             "",
-            "names the workspace \"shop\", which nothing else names",
+            "names the workspace \"shop\", which no other section names",
         ),
     ] {
         let said = owner(value, more);

@@ -1,4 +1,4 @@
-//! Trying things out: `causeway test`, `causeway preview`, `causeway config diff`. None of them sends or changes anything.
+//! `causeway test`, `causeway preview` and `causeway config diff`. None of them sends or changes anything.
 
 mod diff;
 mod preview;
@@ -43,7 +43,7 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
         .collect()
 }
 
-/// A hub that has processed what people did. Its destinations are refused connections, so that all deliveries wait.
+/// A hub that has processed messages. Its destinations refuse connections, so all deliveries wait.
 async fn hub_with(people: &[(&str, Option<bool>)], config: &str) -> Home {
     let home = Home::new(config)
         .with("NO_SUCH_SECRET_URL", "amqp://u:p@127.0.0.1:1/v")
@@ -66,7 +66,7 @@ async fn hub_with(people: &[(&str, Option<bool>)], config: &str) -> Home {
     home
 }
 
-/// Who signs and ticks the box has agreed.
+/// A signature with an opt-in.
 fn single() -> String {
     setting(REMOTE)
         .replace("consent = 'double_opt_in'", "consent = 'single'")

@@ -1,4 +1,4 @@
-//! Two organisations on one hub, with the same people: each sees exactly what it would see on a hub of its own.
+//! Two organisations on one hub with the same people: each gets exactly the data that it would get on a separate hub.
 
 use causeway_testkit::fake_api::FakeApi;
 use serde_json::Value;
@@ -11,7 +11,7 @@ fn token(side: &str) -> String {
     format!("token-of-24-characters-of-{side}")
 }
 
-/// A hub for these organisations, each with its source and its destinations.
+/// A hub for these organisations, each with its own source and destinations.
 fn home(api: &FakeApi, run: &str, sides: &[&str]) -> Home {
     let section = |side: &&str| {
         format!(
@@ -33,7 +33,7 @@ enum Step {
 }
 use Step::{Becomes, Signs};
 
-/// What happens, at which organisation. The same people, and even the same ids of actions, as two Procas would have.
+/// Steps and their organisations. Both have the same people, and even the same ids of actions, as two Proca servers would.
 const STORY: [(&str, Step); 10] = [
     ("bees", Signs(1, "ann", Some(true))),
     ("rivers", Signs(1, "ann", Some(false))),
@@ -47,7 +47,7 @@ const STORY: [(&str, Step); 10] = [
     ("bees", Becomes(2, "bob", "double_opt_in")),
 ];
 
-async fn tell(hub: &Running, home: &Home, sides: &[&str]) {
+async fn play(hub: &Running, home: &Home, sides: &[&str]) {
     let steps = STORY.iter().filter(|(side, _)| sides.contains(side));
     for (number, (side, step)) in (1..).zip(steps) {
         let body = match step {
@@ -55,13 +55,13 @@ async fn tell(hub: &Running, home: &Home, sides: &[&str]) {
             Becomes(id, name, what) => status(*id, name, what),
         };
         hub.post_json(&token(side), &body).await;
-        // One after the other, so that what is sent does not depend on who was faster.
+        // One after the other, so that the requests do not depend on timing.
         home.settled(number).await;
     }
 }
 
-/// What a destination was told, without the numbers that rows have.
-fn told(api: &FakeApi, path: &str) -> Vec<Value> {
+/// The records that a destination received, without message numbers.
+fn received(api: &FakeApi, path: &str) -> Vec<Value> {
     let requests = api.requests().into_iter().filter(|request| request.path == path);
     requests
         .map(|request| {
@@ -72,12 +72,12 @@ fn told(api: &FakeApi, path: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The campaign has the same name in both workspaces, and the name of one in its own.
+/// Hides the name of the campaign, which differs.
 fn without_campaign(shown: &str) -> String {
     shown.replace("clean_rivers", "the campaign")
 }
 
-/// One organisation is asked to forget her; the other is not, and it has to be said which.
+/// Only one of the organisations is asked to erase her, so the command must name it.
 async fn forget_in_one(home: &Home, api: &FakeApi) {
     let unsure = home.run(&["contact", "erase", "ann@example.org", "--yes"]);
     assert_eq!(unsure.code, 2, "{unsure:?}");
@@ -116,7 +116,7 @@ async fn forget_in_one(home: &Home, api: &FakeApi) {
         ("rivers/all", 0),
         ("rivers/mail", 0),
     ] {
-        let removals = told(api, &format!("/together/{path}"));
+        let removals = received(api, &format!("/together/{path}"));
         let removals: Vec<_> = removals
             .iter()
             .filter(|record| record["change"] == "remove")
@@ -136,16 +136,16 @@ async fn two_workspaces_with_the_same_people_never_touch() {
     for side in SIDES {
         let home = home(&api, "alone", &[side]);
         let hub = home.serve();
-        tell(&hub, &home, &[side]).await;
+        play(&hub, &home, &[side]).await;
         hub.stop();
     }
     let home = home(&api, "together", &SIDES);
     let hub = home.serve();
-    tell(&hub, &home, &SIDES).await;
+    play(&hub, &home, &SIDES).await;
     for side in SIDES {
         for destination in ["all", "mail"] {
-            let alone = told(&api, &format!("/alone/{side}/{destination}"));
-            let together = told(&api, &format!("/together/{side}/{destination}"));
+            let alone = received(&api, &format!("/alone/{side}/{destination}"));
+            let together = received(&api, &format!("/together/{side}/{destination}"));
             assert!(!alone.is_empty(), "{side} {destination}");
             assert_eq!(together, alone, "{side} {destination}");
             assert!(together.iter().all(|record| record["workspace"] == side));
@@ -172,8 +172,8 @@ async fn two_workspaces_with_the_same_people_never_touch() {
     assert_eq!(left.as_array().map(Vec::len), Some(1), "{left}");
     assert_eq!(left[0]["workspace"], "rivers");
     let before = (
-        told(&api, "/together/bees/all").len(),
-        told(&api, "/together/rivers/all").len(),
+        received(&api, "/together/bees/all").len(),
+        received(&api, "/together/rivers/all").len(),
     );
     for (side, received) in [("bees", 12), ("rivers", 13)] {
         hub.post_json(&token(side), &signature(12, 9, "ann", Some(true)))
@@ -181,8 +181,8 @@ async fn two_workspaces_with_the_same_people_never_touch() {
         home.settled(received).await;
     }
     let after = (
-        told(&api, "/together/bees/all").len(),
-        told(&api, "/together/rivers/all").len(),
+        received(&api, "/together/bees/all").len(),
+        received(&api, "/together/rivers/all").len(),
     );
     assert_eq!(
         after,
@@ -195,7 +195,7 @@ async fn two_workspaces_with_the_same_people_never_touch() {
     hub.stop();
 }
 
-/// Who agreed to be mailed by one organisation did not agree to be mailed by another one.
+/// An opt-in to one organisation is not an opt-in to another.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_organisation_has_the_answer_that_was_given_to_it() {
     let api = FakeApi::start().await;

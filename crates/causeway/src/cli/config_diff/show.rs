@@ -1,10 +1,10 @@
-//! Counts and samples of a comparison, for people and as JSON. Nothing of a person is shown unless asked for.
+//! Prints the counts and samples of a comparison, as text and as JSON. Personal data is masked unless you ask for it.
 
 use causeway_core::clock::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::context::say,
+    cli::context::print_line,
     trial::{
         body::Body,
         changes::{Change, Counts, Sample, Side},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(super) fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
-    say(&format!(
+    print_line(&format!(
         "{} messages from {} to {} compared, after {} earlier ones",
         counts.records,
         seconds(from),
@@ -22,43 +22,43 @@ pub(super) fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
         counts.earlier
     ));
     if counts.not_available > 0 {
-        say(&format!(
+        print_line(&format!(
             "{} more are no longer available (deleted by retention, or erased)",
             counts.not_available
         ));
     }
     if counts.repeats > 0 {
-        say(&format!("{} duplicates change nothing", counts.repeats));
+        print_line(&format!("{} duplicates change nothing", counts.repeats));
     }
     if counts.own > 0 {
-        say(&format!(
+        print_line(&format!(
             "{} were made by the hub and are left out: timers and scheduled runs of automations (both configurations \
              run their own) and responses of destinations",
             counts.own
         ));
     }
     for (how, records) in &counts.read_otherwise {
-        say(&format!("{records} would be read differently: {how}"));
+        print_line(&format!("{records} would be read differently: {how}"));
     }
-    say(&format!(
+    print_line(&format!(
         "{} messages and {} people would be affected",
         counts.records_changed, counts.people_changed
     ));
     if !counts.destinations.is_empty() {
-        say(&format!(
+        print_line(&format!(
             "\n{:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
             "destination", "old", "new", "added", "removed", "changed"
         ));
     }
     for (name, of) in &counts.destinations {
-        say(&format!(
+        print_line(&format!(
             "{name:<24} {:>9} {:>9} {:>9} {:>9} {:>9}",
             of.old, of.new, of.added, of.removed, of.changed
         ));
     }
     for (name, of) in &counts.destinations {
         for (reason, skipped) in &of.skipped {
-            say(&format!(
+            print_line(&format!(
                 "{name} skips {} now, then {}: {reason}",
                 skipped.old, skipped.new
             ));
@@ -72,7 +72,7 @@ fn seconds(at: Timestamp) -> String {
 
 pub(super) fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
     let destination = sample.destination.as_deref().unwrap_or("the message");
-    say(&format!(
+    print_line(&format!(
         "\n{destination} · {} · {} · {}",
         word(sample.change),
         match sample.record {
@@ -83,7 +83,7 @@ pub(super) fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
     ));
     for (when, side) in [("now", &sample.old), ("then", &sample.new)] {
         if let Some(why) = &side.why {
-            say(&format!("  {when}: {why}"));
+            print_line(&format!("  {when}: {why}"));
         }
     }
     let shown = |side: &Side| {
@@ -93,10 +93,10 @@ pub(super) fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
     };
     let (old, new) = (shown(&sample.old), shown(&sample.new));
     if old == new && sample.old.request != sample.new.request {
-        say("  the requests differ only in what is masked; --show-personal shows it");
+        print_line("  the requests differ only in what is masked; --show-personal shows it");
     }
     for line in render(&old, &new, colour).lines() {
-        say(&format!("  {line}"));
+        print_line(&format!("  {line}"));
     }
 }
 
@@ -126,8 +126,8 @@ pub(super) fn sample_json(sample: &Sample, personal: bool) -> Value {
     })
 }
 
-/// A request for a person to compare: its body one member a line, and unless `personal` without anything of the person. The
-/// names are those of a mapping, so that none of them can be trusted to be harmless.
+/// A request in a form that people can compare: its body with one member per line. Personal data is masked unless
+/// `personal` is set. Field names come from a mapping and do not show which values are harmless, so all are masked.
 fn text(request: &str, personal: bool) -> String {
     let body = Body::of(request);
     let head = head(request, personal);
@@ -146,8 +146,8 @@ fn text(request: &str, personal: bool) -> String {
     }
 }
 
-/// Method, address and headers of what goes by HTTP. Address and headers may hold values of the person, so that only
-/// method and host are shown without `personal`.
+/// Method, URL and headers of an HTTP request. URL and headers may contain personal data, so only method and host are
+/// shown unless `personal` is set.
 fn head(request: &str, personal: bool) -> Option<String> {
     let head = request.split("\n\n").next().unwrap_or(request);
     let (method, rest) = head.lines().next()?.split_once(' ')?;
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_of_a_person_is_shown_unless_asked_for() {
+    fn personal_data_is_masked_unless_asked_for() {
         for request in [
             "GET https://h.example.org/s/Ada?mail=ada%40example.org\nx-name: Ada",
             "POST https://h.example.org/Ada\nx-name: Ada\n\n{\"status\":\"Ada\",\"n\":{\"id\":\"ada@example.org\"}}",

@@ -1,4 +1,4 @@
-//! `causeway contact consent`: what each destination may be sent of a person, and the ledger with what each line of it did.
+//! `causeway contact consent`: prints whether each destination may be sent the person, and the ledger of consent.
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::super::{
     Failure,
-    context::{say, say_json},
+    context::{print_json, print_line},
 };
 
 /// Everything about one person's consent.
@@ -66,7 +66,7 @@ pub(super) async fn consent(
         accounts.push(account(store, rules, view, reader).await?);
     }
     if json {
-        return say_json(&accounts);
+        return print_json(&accounts);
     }
     accounts.iter().for_each(show);
     Ok(())
@@ -112,22 +112,22 @@ fn effect(delivery: &DeliveryRow) -> Effect {
 }
 
 fn show(account: &Account) {
-    say(&format!(
+    print_line(&format!(
         "contact {} (workspace {})",
         account.contact, account.workspace
     ));
     for permission in &account.destinations {
-        say(&format!("  {}", permission.sentence));
+        print_line(&format!("  {}", permission.sentence));
     }
     if account.destinations.is_empty() {
-        say("  the configuration has no destination in this workspace");
+        print_line("  the configuration has no destination in this workspace");
     }
-    say("");
+    print_line("");
     if account.standing.is_empty() {
-        say("  there is no fact about consent");
+        print_line("  there is no fact about consent");
     }
     for (purpose, standing) in &account.standing {
-        say(&super::standing_line(purpose, *standing));
+        print_line(&super::standing_line(purpose, *standing));
     }
     for line in &account.ledger {
         show_line(line);
@@ -136,7 +136,7 @@ fn show(account: &Account) {
 
 fn show_line(line: &Line) {
     let evidence = &line.evidence;
-    say(&format!(
+    print_line(&format!(
         "  on {}: {}",
         day_and_time(evidence.at),
         permission::fact(&evidence.what, &evidence.purpose)
@@ -147,21 +147,21 @@ fn show_line(line: &Line) {
             id_in_place(place).map_or_else(|| place.to_owned(), |id| format!("not named (id {id})"))
         }
     };
-    say(&format!("      purpose {}, address {address}", evidence.purpose));
+    print_line(&format!("      purpose {}, address {address}", evidence.purpose));
     match (&evidence.source, evidence.received_at) {
-        (Some(source), Some(received_at)) => say(&format!(
+        (Some(source), Some(received_at)) => print_line(&format!(
             "      message {} from source {source}, received on {}",
             evidence.message,
             day_and_time(received_at)
         )),
-        _ => say(&format!("      message {} (pruned)", evidence.message)),
+        _ => print_line(&format!("      message {} (pruned)", evidence.message)),
     }
     if let Some(about) = permission::about(evidence) {
-        say(&format!("      {about}"));
+        print_line(&format!("      {about}"));
     }
-    say(&format!("      basis {}", evidence.basis));
+    print_line(&format!("      basis {}", evidence.basis));
     if let Some(why) = &evidence.no_effect {
-        say(&format!("      does not count: {why}"));
+        print_line(&format!("      does not count: {why}"));
     }
     for effect in &line.deliveries {
         let reason = effect
@@ -169,7 +169,7 @@ fn show_line(line: &Line) {
             .as_deref()
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
-        say(&format!(
+        print_line(&format!(
             "      → {}: {} ({}){reason}",
             effect.destination, effect.state, effect.kind
         ));

@@ -10,9 +10,9 @@ use causeway_store::SqliteStore;
 use super::{
     super::{
         Failure,
-        context::{say, say_json},
+        context::{print_json, print_line},
     },
-    remains::{self, Asked},
+    remains::{self, RemovalRequest},
 };
 use crate::{clock::SystemClock, config::Config};
 
@@ -23,7 +23,7 @@ pub(super) struct How {
     pub now: bool,
 }
 
-/// Somebody else may have the same address in another workspace's business: they are not taken along.
+/// Refuses contacts of several workspaces: in another workspace the address may belong to another person.
 pub(super) fn in_one_workspace(views: &[ContactView]) -> Result<(), Vec<&str>> {
     let mut workspaces: Vec<&str> = views
         .iter()
@@ -46,7 +46,7 @@ pub(super) async fn erase(
 ) -> Result<(), Failure> {
     if !how.yes {
         let text = format!(
-            "this removes {} contact(s) for ever; add --yes to do it",
+            "this erases {} contact(s) for ever: add --yes to do it",
             views.len()
         );
         return Err(Failure::Usage(text));
@@ -64,7 +64,7 @@ pub(super) async fn erase(
     Ok(())
 }
 
-/// Has the destinations asked first.
+/// Plans the removals at the destinations; the contact is erased when they are delivered.
 async fn begin(
     config: &Config,
     store: &SqliteStore,
@@ -77,23 +77,23 @@ async fn begin(
         .unwrap_or(Timestamp::MAX);
     let parting = store.begin_erasure(view.id, at_latest, now).await?;
     for (destination, change) in &parting.asked {
-        remains::destination(config, view, destination, &Asked::To(*change));
+        remains::destination(config, view, destination, &RemovalRequest::Sent(*change));
     }
     for (destination, reason) in &parting.not_asked {
-        remains::destination(config, view, destination, &Asked::Not(reason));
+        remains::destination(config, view, destination, &RemovalRequest::NotSent(reason));
     }
     if parting.asked.is_empty() {
         return at_once(config, store, view, now).await;
     }
     remains::unread(&parting.unread);
-    say(&format!(
-        "contact {}: nothing else about the person is sent. They are erased when these deliveries have arrived, by {at_latest} \
+    print_line(&format!(
+        "contact {}: nothing else about the person is sent. They are erased when these deliveries have ended, by {at_latest} \
          at the latest (`causeway contact leaving`)",
         view.id
     ));
     if !causeway_store::is_served(&config.store_path()) {
-        say(
-            "No hub is running on this store: start it, or nobody is asked and nothing is erased. `--now` erases without asking.",
+        print_line(
+            "No hub is running on this store: start it, or no destination is asked and nothing is erased. `--now` erases without asking.",
         );
     }
     Ok(())
@@ -106,20 +106,21 @@ async fn at_once(
     now: Timestamp,
 ) -> Result<(), Failure> {
     let erased = store.erase(view.id, now).await?;
-    say(&format!(
+    print_line(&format!(
         "contact {} erased, with {} actions, {} facts about consent, {} deliveries and {} messages",
         view.id, erased.actions, erased.consent, erased.deliveries, erased.envelopes
     ));
     for destination in &erased.unsent {
-        say(&format!(
-            "contact {}: {destination} had not been sent the person's opt-out or removal, and is not sent it any more: \
+        print_line(&format!(
+            "contact {}: {destination} was never sent the person's opt-out or removal, and now it cannot be sent any more: \
              unsubscribe or delete the person there by hand",
             view.id
         ));
     }
     for destination in &erased.given {
-        let reason = "it was not waited for; what it was given stays, so delete that there by hand";
-        remains::destination(config, view, destination, &Asked::Not(reason));
+        let reason =
+            "the erasure did not wait for it. It keeps what it was sent, so delete that there by hand";
+        remains::destination(config, view, destination, &RemovalRequest::NotSent(reason));
     }
     remains::unread(&erased.unread);
     Ok(())
@@ -130,13 +131,13 @@ pub(super) async fn leaving(store: &SqliteStore, workspace: Option<&str>, json: 
     let mut all = store.erasures().await?;
     all.retain(|leaving| workspace.is_none_or(|workspace| &*leaving.workspace == workspace));
     if json {
-        return say_json(&all);
+        return print_json(&all);
     }
     if all.is_empty() {
-        say("No erasure is pending.");
+        print_line("No erasure is pending.");
     }
     for leaving in all {
-        say(&format!(
+        print_line(&format!(
             "contact {} (workspace {}): asked {}, {} deliveries open, erased by {} at the latest; causeway trace {}",
             leaving.contact,
             leaving.workspace,

@@ -1,4 +1,4 @@
-//! `causeway contact`: what we know of a person, and forgetting it.
+//! `causeway contact`: shows, exports, erases and splits contacts.
 
 mod consent;
 mod erase;
@@ -20,7 +20,7 @@ use clap::Subcommand;
 
 use super::{
     Failure,
-    context::{Context, say, say_json},
+    context::{Context, print_json, print_line},
     trace::{find_people, find_person},
 };
 
@@ -61,7 +61,7 @@ enum Verb {
         json: bool,
     },
     /// Prints everything about one person as JSON, including the messages as they came. By an address, it prints the
-    /// person of each workspace that knows it.
+    /// person of each workspace that has a contact with it.
     #[command(
         after_help = "Example: causeway contact export jane@example.org > jane.json\n         causeway contact export platform:8812 --workspace default"
     )]
@@ -70,7 +70,7 @@ enum Verb {
         who: String,
     },
     /// Erases the person and everything about them, after the destinations that have them were asked to remove them.
-    /// Prints what it does not reach: files, databases that keep their rows, messages that cannot be searched, backups.
+    /// Prints what the erasure does not reach: files, databases that keep their rows, messages that cannot be searched, backups.
     /// Later messages about the person are turned away if they are dated before the erasure; if they are dated after
     /// it, they make a new contact (`after_erasure`).
     #[command(
@@ -85,7 +85,7 @@ enum Verb {
         /// Erase at once and ask no destination.
         #[arg(long)]
         now: bool,
-        /// In every workspace that knows the person.
+        /// Erase the person in every workspace that has a contact for them.
         #[arg(long, conflicts_with = "workspace")]
         all_workspaces: bool,
         /// Erase everybody who uses the address, if several people do.
@@ -138,24 +138,24 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         Verb::Conflicts { json } => conflicts(&store, workspace, json).await,
         Verb::Show { who } => {
             let views = find_users(&store, &who, workspace).await?;
-            say_several(&views);
+            print_several(&views);
             views.iter().for_each(show);
             Ok(())
         }
         Verb::Consent { who, json } => {
             let views = find_users(&store, &who, workspace).await?;
             if !json {
-                say_several(&views);
+                print_several(&views);
             }
             consent::consent(&store, &config.rules(), &views, &who, json).await
         }
         Verb::Export { who } => {
             let views = find(&store, &who, workspace).await?;
-            // An address is the same person's everywhere; an id may be that of somebody else in each.
+            // An address names the same person in all workspaces; an id may name another person in each.
             if normal_email(&who).is_none() {
                 erase::in_one_workspace(&views).map_err(|all| several_workspaces(&all, ""))?;
             }
-            say_json(&views)
+            print_json(&views)
         }
         Verb::Erase {
             who,
@@ -164,7 +164,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             all_workspaces,
             all_users,
         } => {
-            // With what they did to try things out.
+            // The sandbox workspaces too: they hold the person's test actions.
             let is_meant = |name: &str| workspace.is_none_or(|meant| without_sandbox(name) == meant);
             let ids = if all_users {
                 find_people(&store, &who, workspace, is_meant).await?
@@ -182,13 +182,13 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
 }
 
-/// The person in each workspace, or in one.
+/// Finds the person in one workspace, or in each.
 async fn find(store: &SqliteStore, who: &str, workspace: Option<&str>) -> Result<Vec<ContactView>, Failure> {
     let is_meant = |name: &str| workspace.is_none_or(|workspace| workspace == name);
     view_all(store, find_person(store, who, workspace, is_meant).await?).await
 }
 
-/// The same with everybody who uses the address.
+/// Like [`find`], and finds every contact that uses the address.
 async fn find_users(
     store: &SqliteStore,
     who: &str,
@@ -206,22 +206,22 @@ async fn view_all(store: &SqliteStore, ids: Vec<ContactId>) -> Result<Vec<Contac
     Ok(views)
 }
 
-/// Says that what follows is about more than one person.
-fn say_several(views: &[ContactView]) {
+/// Prints that several people use the address: the output then shows several contacts.
+fn print_several(views: &[ContactView]) {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for view in views {
         *counts.entry(&view.workspace).or_default() += 1;
     }
     for (workspace, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
-        say(&format!(
-            "{count} people use this address in the workspace {workspace}: each is shown. Consent to mail is common to them, \
+        print_line(&format!(
+            "{count} people use this address in the workspace {workspace}: each is shown. They share the consent to mail, \
              everything else is each person's own."
         ));
-        say("");
+        print_line("");
     }
 }
 
-/// Several people use the address: says how all of them are erased.
+/// The error for an address that several people use, with the option that erases all of them.
 fn or_all_users(failure: Failure, who: &str) -> Failure {
     match failure {
         Failure::Usage(text) if normal_email(who).is_some() => {
@@ -231,15 +231,15 @@ fn or_all_users(failure: Failure, who: &str) -> Failure {
     }
 }
 
-/// They may be different people.
+/// The error for a person that several workspaces have: each may be another person.
 fn several_workspaces(workspaces: &[&str], or: &str) -> Failure {
     Failure::Usage(format!(
-        "that is known in several workspaces: {}; name one with --workspace{or}",
+        "the person is in several workspaces: {}; name one with --workspace{or}",
         workspaces.join(", ")
     ))
 }
 
-/// Where somebody stands for one purpose.
+/// The line with the consent state for one purpose.
 fn standing_line(purpose: &str, standing: ConsentState) -> String {
     let since = standing
         .since()
@@ -252,7 +252,7 @@ fn standing_line(purpose: &str, standing: ConsentState) -> String {
     format!("  consent      {purpose}: {}{why}{since}", standing.as_str())
 }
 
-/// When a field was cleared, and which message did it.
+/// The time at which a field was cleared, and the message that cleared it.
 fn cleared(view: &ContactView, field: &Field) -> String {
     let message = view.messages.iter().find(|message| message.id.0 == field.arrival);
     let by = match message {
@@ -264,9 +264,9 @@ fn cleared(view: &ContactView, field: &Field) -> String {
 }
 
 fn show(view: &ContactView) {
-    say(&format!("contact {} (workspace {})", view.id, view.workspace));
+    print_line(&format!("contact {} (workspace {})", view.id, view.workspace));
     for identity in &view.identities {
-        say(&format!(
+        print_line(&format!(
             "  {:<12} {} {}",
             identity.kind(),
             identity.value(),
@@ -275,17 +275,17 @@ fn show(view: &ContactView) {
     }
     for (name, field) in &view.contact.fields {
         if field.value.is_null() {
-            say(&format!("  {name:<12} ({})", cleared(view, field)));
+            print_line(&format!("  {name:<12} ({})", cleared(view, field)));
             continue;
         }
         let text = field
             .value
             .as_str()
             .map_or_else(|| field.value.to_string(), str::to_owned);
-        say(&format!("  {name:<12} {text}  (as of {})", field.at));
+        print_line(&format!("  {name:<12} {text}  (as of {})", field.at));
     }
     for (purpose, standing) in &view.consent_state {
-        say(&standing_line(purpose, *standing));
+        print_line(&standing_line(purpose, *standing));
     }
     for row in &view.ledger {
         let evidence = Evidence::new(view, row);
@@ -306,7 +306,7 @@ fn show(view: &ContactView) {
                 .as_ref()
                 .map(|why| format!("does not count: {why}")),
         );
-        say(&format!(
+        print_line(&format!(
             "    on {}: {} ({})",
             day_and_time(evidence.at),
             fact(&evidence.what, &evidence.purpose),
@@ -314,13 +314,13 @@ fn show(view: &ContactView) {
         ));
     }
     for action in &view.actions {
-        say(&format!(
+        print_line(&format!(
             "  action       {} {} at {}",
             action.action_type, action.external_id, action.created_at
         ));
     }
     for delivery in &view.deliveries {
-        say(&format!(
+        print_line(&format!(
             "  delivery     {} → {}: {} {}",
             delivery.id,
             delivery.destination,
@@ -334,13 +334,13 @@ async fn conflicts(store: &SqliteStore, workspace: Option<&str>, json: bool) -> 
     let mut all = store.conflicts().await?;
     all.retain(|conflict| workspace.is_none_or(|workspace| &*conflict.workspace == workspace));
     if json {
-        return say_json(&all);
+        return print_json(&all);
     }
     if all.is_empty() {
-        say("No id came with more than two addresses.");
+        print_line("No id came with three or more addresses.");
     }
     for conflict in all {
-        say(&format!(
+        print_line(&format!(
             "{}:{} is contact {} (workspace {}): not used in {} messages from {} to {}; the last is causeway trace {}",
             conflict.namespace,
             conflict.id,

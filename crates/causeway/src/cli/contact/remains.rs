@@ -1,4 +1,4 @@
-//! What an erasure does not reach, and how to deal with it: what destinations have, messages that cannot be searched, backups.
+//! Prints which data an erasure does not reach, and how to delete it: at destinations, in unreadable messages, in backups.
 
 use std::sync::Arc;
 
@@ -11,39 +11,39 @@ use causeway_core::{
     store::{ContactView, Unread},
 };
 
-use super::super::context::say;
+use super::super::context::print_line;
 use crate::{clock::SystemClock, config::Config};
 
-/// Numbers of messages that are listed; more are counted.
+/// Maximum number of messages listed by number; the others are only counted.
 const LISTED: usize = 10;
 
-/// How a destination that has the person hears that they are erased.
-pub(super) enum Asked<'a> {
-    To(Change),
-    /// It cannot be, for this reason.
-    Not(&'a str),
+/// Whether a destination that has the person is asked to remove them.
+pub(super) enum RemovalRequest<'a> {
+    Sent(Change),
+    /// The destination is not asked, for this reason.
+    NotSent(&'a str),
 }
 
-/// A line for the destination, and one for each place where the person still stands in what it was given.
-pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, asked: &Asked<'_>) {
+/// Prints a line for the destination, and one for each place where it keeps the person's data.
+pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, request: &RemovalRequest<'_>) {
     let contact = view.id;
-    match asked {
-        Asked::To(Change::Remove) => {
-            say(&format!(
+    match request {
+        RemovalRequest::Sent(Change::Remove) => {
+            print_line(&format!(
                 "contact {contact}: {name} is asked to remove the person"
             ));
         }
-        Asked::To(change) => say(&format!(
-            "contact {contact}: {name} cannot remove anybody. It is sent `{}`; what it was sent before stays, so \
+        RemovalRequest::Sent(change) => print_line(&format!(
+            "contact {contact}: {name} cannot remove a person. It is sent `{}`. It keeps what it was sent before, so \
              delete that there by hand",
             change.as_str()
         )),
-        Asked::Not(reason) => say(&format!(
+        RemovalRequest::NotSent(reason) => print_line(&format!(
             "contact {contact}: {name} is NOT asked to remove the person: {reason}"
         )),
     }
     for place in places(config, view, name) {
-        say(&format!("  {place}"));
+        print_line(&format!("  {place}"));
     }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn former_destinations(config: &Config, view: &ContactView) {
     names.sort_unstable();
     names.dedup();
     for name in names {
-        say(&format!(
+        print_line(&format!(
             "contact {}: {name} was sent the person and is no longer in the configuration: delete the person there by \
              hand",
             view.id
@@ -90,33 +90,33 @@ pub(super) fn former_destinations(config: &Config, view: &ContactView) {
     }
 }
 
-/// What looking into messages that nobody could read gave.
+/// Prints the result of searching messages that could not be decoded.
 pub(super) fn unread(unread: &Unread) {
     if unread.searched == 0 {
         return;
     }
-    say(&format!(
+    print_line(&format!(
         "Searched {} messages that became no event (dead, skipped, duplicates): {} name the person.",
         unread.searched,
         unread.named.len()
     ));
     if !unread.sealed.is_empty() {
-        say(&format!(
-            "{} are encrypted and could not be searched ({}): add the key, then `causeway replay --code key_missing`; what \
-             names the person is turned away then. Or discard them: `causeway replay NUMBER --discard REASON`.",
+        print_line(&format!(
+            "{} are encrypted and could not be searched ({}): add the key, then `causeway replay --code key_missing`; messages that \
+             name the person are turned away then. Or discard them: `causeway replay NUMBER --discard REASON`.",
             unread.sealed.len(),
             listed(&unread.sealed)
         ));
     }
     if !unread.binary.is_empty() {
-        say(&format!(
+        print_line(&format!(
             "{} are compressed or not text and could not be searched ({}): `causeway trace NUMBER --body` shows one, \
              `causeway replay NUMBER --discard REASON` discards it.",
             unread.binary.len(),
             listed(&unread.binary)
         ));
     }
-    say(&format!(
+    print_line(&format!(
         "A message that names the person only by a name, a telephone number or an id of fewer than {SHORTEST_ID} characters \
          is not found."
     ));
@@ -132,5 +132,5 @@ fn listed(messages: &[InboxId]) -> String {
 }
 
 pub(super) fn backups() {
-    say("Backups that were made before hold the person: erase again after a restore.");
+    print_line("Earlier backups still contain the person: erase again after a restore.");
 }

@@ -12,7 +12,7 @@ use causeway_core::{
 use causeway_store::SqliteStore;
 
 use crate::{
-    cli::{Failure, context::say},
+    cli::{Failure, context::print_line},
     clock::SystemClock,
     config::Config,
     engine::decode_one,
@@ -28,28 +28,28 @@ pub(super) async fn split(
 ) -> Result<(), Failure> {
     let [view] = views else {
         return Err(failed(format!(
-            "{} contacts are meant: name one by NAMESPACE:ID, or its workspace with --workspace",
+            "{} contacts match: name one by NAMESPACE:ID, or its workspace with --workspace",
             views.len()
         )));
     };
     let taken = identities(view, take)?;
     if taken.len() == view.identities.len() {
         return Err(failed(
-            "all identities of the contact would go: leave at least one with it".to_owned(),
+            "--take names all identities of the contact: leave it at least one".to_owned(),
         ));
     }
     if !yes {
-        say(&format!("contact {} would keep:", view.id));
+        print_line(&format!("contact {} would keep:", view.id));
         for identity in view
             .identities
             .iter()
             .filter(|identity| !taken.contains(identity))
         {
-            say(&format!("  {}", name(identity)));
+            print_line(&format!("  {}", name(identity)));
         }
-        say("and a new contact would get:");
+        print_line("and a new contact would get:");
         for identity in &taken {
-            say(&format!("  {}", name(identity)));
+            print_line(&format!("  {}", name(identity)));
         }
         return Err(failed("nothing was changed: add --yes to do it".to_owned()));
     }
@@ -57,12 +57,11 @@ pub(super) async fn split(
     let now = SystemClock.now();
     let Some(split) = store.split(view.id, taken, read, now).await? else {
         return Err(failed(
-            "the contact changed meanwhile; nothing was done: look again and run the command again"
-                .to_owned(),
+            "the contact changed meanwhile, so nothing was done: run the command again".to_owned(),
         ));
     };
-    say(&format!(
-        "contact {} is now two: {} keeps what is its own, {} got {} messages. What destinations are sent to put it right: causeway trace {}",
+    print_line(&format!(
+        "contact {} is now two: {} keeps its own identities and messages, {} got {} messages. The deliveries that correct the destinations: causeway trace {}",
         view.id, split.kept, split.new, split.messages, split.record
     ));
     Ok(())
@@ -72,7 +71,7 @@ fn failed(text: String) -> Failure {
     Failure::Failed(anyhow::Error::msg(text))
 }
 
-/// As `--take` expects it.
+/// The identity in the form that `--take` expects.
 fn name(identity: &Identity) -> String {
     match identity {
         Identity::Email { address } => address.clone(),
@@ -93,7 +92,7 @@ fn identities(view: &ContactView, take: &[String]) -> Result<BTreeSet<Identity>,
         let Some(identity) = view.identities.iter().find(is_meant) else {
             let known: Vec<String> = view.identities.iter().map(name).collect();
             return Err(failed(format!(
-                "{text:?} is no identity of contact {}; it has: {}",
+                "{text:?} is not an identity of contact {}; it has: {}",
                 view.id,
                 known.join(", ")
             )));
@@ -103,7 +102,7 @@ fn identities(view: &ContactView, take: &[String]) -> Result<BTreeSet<Identity>,
     Ok(taken)
 }
 
-/// The contact's messages, as far as they are kept and can be decoded.
+/// Those messages of the contact that are still stored and can be decoded.
 async fn read(
     config: &Config,
     store: &SqliteStore,

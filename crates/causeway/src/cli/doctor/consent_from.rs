@@ -1,5 +1,5 @@
-//! What the rules of `consent_from` find in the messages that are kept: a rule whose field is misspelt never says anything, and
-//! nothing else would show it.
+//! Runs the rules of `consent_from` over stored messages. A rule with a misspelt field never finds anything, and only
+//! this check shows it.
 
 use causeway_core::{
     decode::consent_from::RuleReport,
@@ -10,10 +10,10 @@ use causeway_core::{
 
 use crate::engine::decode_one;
 
-/// The newest messages of a source that are looked at.
+/// Number of a source's newest messages to read.
 const MESSAGES: u32 = 200;
 
-/// What one rule found in all of them.
+/// What one rule found in these messages.
 struct Found {
     field: String,
     purpose: String,

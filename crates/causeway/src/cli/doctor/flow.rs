@@ -1,18 +1,18 @@
-//! What stands in the way of messages and deliveries, by the store's counts.
+//! Reports halted and paused destinations, and dead or failing messages and deliveries, by the store's counts.
 
 use causeway_core::store::Overview;
 
-use super::{bad, counted, say};
+use super::{bad, counted, print_line};
 
-/// Prints a line for each; `false` if a destination is halted. What is dead or being retried is a warning: the program works.
-/// What waits for a destination that is not in the configuration is reported elsewhere.
+/// Prints a line for each problem; `false` if a destination is halted. Dead messages and retries are only warnings, because
+/// the program itself works. Deliveries to a destination that is not in the configuration are reported by `orphans`.
 pub(super) fn check(overview: &Overview, is_configured: &dyn Fn(&str) -> bool) -> bool {
     let mut well = true;
     for (is_bad, label, text) in lines(overview, is_configured) {
         if is_bad {
             well = bad(&label, &text);
         } else {
-            say(&format!("WARN  {label}: {text}"));
+            print_line(&format!("WARN  {label}: {text}"));
         }
     }
     well
@@ -23,7 +23,7 @@ fn lines(overview: &Overview, is_configured: &dyn Fn(&str) -> bool) -> Vec<(bool
     for (name, counts) in &overview.sources {
         if counts.dead > 0 {
             let text = format!(
-                "{} for a person; the console lists them under Records, `causeway trace NUMBER` says why, `causeway replay` tries again",
+                "{} for a person; the console lists them under Records, `causeway trace NUMBER` shows why, `causeway replay` processes them again",
                 counted(counts.dead, "dead message waits", "dead messages wait")
             );
             lines.push((false, format!("source {name}"), text));
@@ -36,13 +36,13 @@ fn lines(overview: &Overview, is_configured: &dyn Fn(&str) -> bool) -> Vec<(bool
         let label = format!("destination {name}");
         if let Some(reason) = &counts.lane.halted {
             let text = format!(
-                "halted, {} waiting: {reason}; put that right, then `causeway delivery resume {name}`",
+                "halted, {} waiting: {reason}; fix that, then `causeway delivery resume {name}`",
                 counted(counts.waiting, "delivery", "deliveries")
             );
             lines.push((true, label.clone(), text));
         } else if counts.lane.paused {
             let text = format!(
-                "paused, {} waiting; `causeway delivery resume {name}` lets them go",
+                "paused, {} waiting; `causeway delivery resume {name}` sends them",
                 counted(counts.waiting, "delivery", "deliveries")
             );
             lines.push((false, label.clone(), text));
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_halted_is_bad_and_what_is_dead_a_warning() {
+    fn a_halted_destination_is_bad_and_a_dead_message_is_a_warning() {
         let mut overview = Overview::default();
         let dead = SourceCounts {
             dead: 1,

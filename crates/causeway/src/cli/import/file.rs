@@ -1,4 +1,4 @@
-//! A file that is read twice: to know what is in it, and to take it in.
+//! A file that is read twice: first to summarise it, then to import it.
 
 use std::{
     fs::File,
@@ -41,7 +41,7 @@ impl Source {
         })
     }
 
-    /// Names the content, whatever the file is called.
+    /// The digest of the content; it does not depend on the file's name.
     pub(super) fn content(&mut self) -> anyhow::Result<MessageKey> {
         let mut hash = Sha256::new();
         let mut input = self.rewound()?;
@@ -57,7 +57,7 @@ impl Source {
         }
     }
 
-    /// The text of the file, behind a byte order mark.
+    /// Opens the text of the file, after a byte order mark.
     pub(super) fn text(&mut self, bar: &ProgressBar) -> anyhow::Result<Input> {
         let input = self.rewound()?;
         let mut input = BufReader::new(bar.wrap_read(Box::new(input) as Box<dyn Read>));
@@ -69,7 +69,7 @@ impl Source {
         Ok(input)
     }
 
-    /// Whether the file is the one that was looked at.
+    /// Fails if the file changed since it was opened.
     pub(super) fn check_unchanged(&self) -> anyhow::Result<()> {
         let now = self.file.metadata()?;
         if now.len() != self.bytes || now.modified().ok() != self.modified {
@@ -87,7 +87,7 @@ impl Source {
     }
 }
 
-/// How many bytes stand before the text. Refuses what is no UTF-8 text at all.
+/// The number of bytes before the text (a byte order mark). Refuses other formats, with the way to convert them.
 fn text_start(start: &[u8]) -> anyhow::Result<usize> {
     let utf_16 =
         "is UTF-16, as Excel's \"Unicode Text\" is: `iconv -f UTF-16 -t UTF-8 FILE > NEW` converts it";
@@ -101,7 +101,7 @@ fn text_start(start: &[u8]) -> anyhow::Result<usize> {
         _ => {}
     }
     let looked_at = start.get(..start.len().min(512)).unwrap_or_default();
-    // Every other byte of Latin letters in UTF-16.
+    // In UTF-16, every other byte of Latin text is zero.
     let nothing = memchr::memchr_iter(0, looked_at).count();
     if nothing * 4 > looked_at.len() {
         bail!(utf_16);
@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_utf_8_text_is_refused_with_the_way_out() {
+    fn a_file_in_another_format_is_refused_with_the_way_to_convert_it() {
         assert_eq!(text_start(b"\xef\xbb\xbfemail").unwrap(), 3);
         assert_eq!(text_start(b"email").unwrap(), 0);
         assert_eq!(text_start(b"").unwrap(), 0);

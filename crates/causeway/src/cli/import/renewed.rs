@@ -1,4 +1,4 @@
-//! Opt-ins of a file for contacts that opted out: the file may be older than what they said since.
+//! Counts opt-ins of a file for contacts that opted out: the file may be older than the opt-out.
 
 use causeway_core::{
     consent::{ConsentFact, ConsentState},
@@ -11,7 +11,7 @@ use causeway_store::SqliteStore;
 
 use crate::cli::Failure;
 
-/// How many opt-ins of the event end an opt-out of the contact that they are about.
+/// The number of the event's opt-ins that would end an opt-out of the contact.
 pub(super) async fn ended_opt_outs(
     store: &SqliteStore,
     workspace: &Name,

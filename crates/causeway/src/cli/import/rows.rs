@@ -13,7 +13,7 @@ use super::{
     sheet::{Row, Sheet},
 };
 
-/// Longest line or row, in bytes: more than any broker would carry for us.
+/// Longest line or row, in bytes: RabbitMQ's default limit for a message.
 pub(super) const LONGEST: u64 = 16 << 20;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,7 +40,7 @@ pub(super) fn mapping(text: &str) -> Result<(String, String), String> {
         Some((column, name)) if !column.is_empty() && !name.is_empty() => {
             Ok((column.to_owned(), name.to_owned()))
         }
-        _ => Err("write it as COLUMN=NAME".to_owned()),
+        _ => Err("no `=` between column and name: write it as COLUMN=NAME".to_owned()),
     }
 }
 
@@ -49,7 +49,7 @@ pub(super) fn separator(text: &str) -> Result<u8, String> {
     match text.as_bytes() {
         b"tab" | b"\\t" => Ok(b'\t'),
         [one] if one.is_ascii() && !one.is_ascii_alphanumeric() && !b"\"\r\n".contains(one) => Ok(*one),
-        _ => Err("write one character, as ';', or tab".to_owned()),
+        _ => Err("not one character: write it as ';', or as the word tab".to_owned()),
     }
 }
 
@@ -90,7 +90,7 @@ impl Rows {
     }
 }
 
-/// The next line that is not empty, without its end. Counts the lines.
+/// The next line that is not empty, without its line end. Increases `number` by each line read.
 fn next_line(input: &mut Input, number: &mut u64) -> anyhow::Result<Option<Vec<u8>>> {
     loop {
         let mut line = Vec::new();

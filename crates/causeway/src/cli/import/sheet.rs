@@ -1,4 +1,4 @@
-//! Reads a CSV file. A row is taken whole and for sure, or refused with its line.
+//! Reads a CSV file. A row is either read completely and without doubt, or refused with its line number.
 
 use std::io::{self, BufRead, Read};
 
@@ -12,13 +12,13 @@ use super::{
     twice::is_converted_twice,
 };
 
-/// Behind the end of the file, as a row of its own: within another row it shows that a quotation mark is not closed there.
+/// A row added behind the end of the file. If it turns up inside another row, a quotation mark is not closed there.
 const END: &[u8] = b"\0end of the file\0";
 const LAST_LINE: &[u8] = b"\n\0end of the file\0\n";
 
 /// For files that are not UTF-8.
 const CONVERT: &str =
-    "is not UTF-8; `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` converts what spreadsheets write";
+    "is not UTF-8; `iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW` converts a spreadsheet's export";
 
 /// For files that were UTF-8 before they were converted.
 const TWICE: &str = "text that was converted to UTF-8 twice (`Ã«` for `ë`): export the file again as UTF-8, or \
@@ -27,16 +27,16 @@ const TWICE: &str = "text that was converted to UTF-8 twice (`Ã«` for `ë`): e
 pub(super) enum Row {
     /// A JSON object, and the line where it begins.
     Body { line: u64, body: Vec<u8> },
-    /// What is wrong with it, and the line where it begins.
+    /// Why the row is refused, and the line where it begins.
     Refused { line: u64, why: String },
 }
 
 pub(super) struct Sheet<R> {
     reader: csv::Reader<Fence<io::Chain<R, &'static [u8]>>>,
     names: Vec<String>,
-    /// Lines above those that the reader sees.
+    /// The number of lines before those that the reader sees.
     above: u64,
-    /// A row that was looked at with the header, and the line where it begins.
+    /// The first row, which was read to check the header, and the line where it begins.
     first: Option<(u64, ByteRecord)>,
 }
 
@@ -165,7 +165,7 @@ fn put(object: &mut Map<String, Value>, name: &str, cell: &str) {
     }
 }
 
-/// Takes a first line `sep=;`, as spreadsheets write and read it. Gives what it names.
+/// Reads a first line `sep=;`, which spreadsheets write, and returns its separator.
 fn separator_line(input: &mut impl BufRead) -> anyhow::Result<Option<u8>> {
     let start = input.fill_buf().context("reading the first line")?;
     let Some(end) = start.iter().take(32).position(|byte| *byte == b'\n') else {
@@ -186,7 +186,7 @@ fn separator_line(input: &mut impl BufRead) -> anyhow::Result<Option<u8>> {
     Ok(Some(named))
 }
 
-/// What the columns are called; refuses a first line that is no header.
+/// The names of the columns. Refuses a first line that is not a header.
 fn header_names(
     header: &ByteRecord,
     first: Option<&ByteRecord>,
@@ -209,7 +209,7 @@ fn header_names(
     if let Some((column, what)) = (1..).zip(values).find_map(|(column, what)| Some((column, what?))) {
         bail!(
             "the first line looks like a row and not like a header: its cell {column} is {what}. \
-             Put a line with the names of the columns above it, as `email,firstName`"
+             Put a line with the names of the columns above it, such as `email,firstName`"
         );
     }
     let filled = |record: &ByteRecord| record.iter().filter(|cell| !cell.trim_ascii().is_empty()).count();
@@ -253,7 +253,7 @@ fn header_names(
     Ok(called)
 }
 
-/// What a cell of the first line is, if no column is called so.
+/// What kind of value a cell of the first line is, if it cannot be the name of a column.
 fn value_in_header(cell: &str) -> Option<&'static str> {
     if normal_email(cell).is_some() {
         return Some("an address");
@@ -276,7 +276,7 @@ fn ends_the_file(record: &ByteRecord) -> bool {
         .is_some_and(|cell| cell.trim_ascii_end().ends_with(END))
 }
 
-/// Lets no more through than one row may have.
+/// Fails when one row exceeds the limit, so that a missing quotation mark does not read the whole file into memory.
 struct Fence<R> {
     input: R,
     left: u64,
@@ -303,7 +303,7 @@ mod tests {
         separator: None,
     };
 
-    /// What each row became: its JSON, or why it was refused.
+    /// The rows as text: the JSON, or why the row was refused.
     fn rows(text: &[u8], table: Table<'_>) -> anyhow::Result<Vec<String>> {
         let mut sheet = Sheet::new(text, table)?;
         let mut all = Vec::new();
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_are_named_as_in_a_form_are_the_contacts() {
+    fn a_column_named_like_a_form_field_is_a_field_of_the_contact() {
         let text = b"contact[email],contact[id],city,contact[]\nann@example.org,7,Bern,x\n";
         assert_eq!(
             rows(text, PLAIN).unwrap(),
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_another_code_refuse_their_row_only() {
+    fn a_row_in_another_encoding_is_refused_alone() {
         let all = rows(b"email,name\na@example.org,Zo\xeb\nb@example.org,Bo\n", PLAIN).unwrap();
         assert!(
             all[0].starts_with("line 2: is not UTF-8") && all[0].contains("iconv"),
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quotation_mark_that_is_not_closed_is_told_with_the_line_where_it_began() {
+    fn an_unclosed_quotation_mark_is_reported_with_its_line() {
         let all = rows(
             b"email,name\na@example.org,Ann\nb@example.org,\"Bo\nc@example.org,Cem\n",
             PLAIN,
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn another_separator_is_asked_for_and_taken() {
+    fn another_separator_is_suggested_and_works() {
         for (text, option, separator) in [
             (&b"email;name\na@example.org;Ann\n"[..], "--separator ';'", b';'),
             (b"email\tname\na@example.org\tAnn\n", "--separator tab", b'\t'),
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_names_the_separator_is_taken() {
+    fn a_line_that_names_the_separator_is_used() {
         let expected = [
             r#"{"email":"a@example.org","name":"Ann"}"#,
             "line 4: 1 cells, and the header has 2",
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_first_line_that_is_no_header_is_refused_with_the_way_out() {
+    fn a_first_line_that_is_no_header_is_refused_with_the_fix() {
         for (text, part) in [
             (
                 "Members of March\nemail,name\na@example.org,Ann\n",
@@ -473,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_was_converted_twice_refuses_its_row_only() {
+    fn a_row_that_was_converted_twice_is_refused_alone() {
         let text =
             "email,name,\na@example.org,Zo\u{c3}\u{ab},\nb@example.org,Zo\u{eb},\nc@example.org,Cem,x\n,,\n";
         let all = rows(text.as_bytes(), PLAIN).unwrap();
@@ -483,6 +483,6 @@ mod tests {
         );
         assert_eq!(all[1], "{\"email\":\"b@example.org\",\"name\":\"Zo\u{eb}\"}");
         assert_eq!(all[2], "line 4: column 3 has a value and no name in the header");
-        assert_eq!(all.len(), 3, "a blank row is none");
+        assert_eq!(all.len(), 3, "a blank row is not a row");
     }
 }

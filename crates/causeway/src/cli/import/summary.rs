@@ -1,4 +1,4 @@
-//! What is in a file, as its source reads it: printed before anything of it is stored.
+//! The summary of a file as its source decodes it. It is printed before anything is stored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,48 +8,48 @@ use causeway_core::{
 };
 use serde_json::Value;
 
-/// Lines that are named for one problem.
+/// Maximum number of lines listed for one problem.
 const NAMED_LINES: usize = 10;
-/// Different values that are named for one field.
+/// Maximum number of different values listed for one field.
 const NAMED_VALUES: usize = 10;
-/// Different problems of one sort that are printed.
+/// Maximum number of different problems printed per sort.
 const NAMED_PROBLEMS: usize = 20;
-/// Rows that a dry run shows as they are understood.
+/// Number of decoded rows that a dry run shows.
 const SHOWN_ROWS: usize = 3;
-/// A value that is longer is cut where it is shown, in characters.
+/// Longest value shown, in characters; longer ones are cut.
 const SHOWN_CHARACTERS: usize = 60;
 
 #[derive(Default)]
 pub(super) struct Summary {
     pub rows: u64,
-    /// Stored before, by an earlier part of this run or by another way.
+    /// Rows stored before, by an interrupted run or as messages from elsewhere.
     pub known: u64,
-    /// New rows that say something, also what is left alone by the rules.
+    /// New rows that could be decoded, including those that the rules skip.
     pub understood: u64,
     left_alone: Problems,
     dead: Problems,
     refused: Problems,
     notes: Problems,
-    /// Field of a consent rule → how many of its values have no date that counts.
+    /// Field of a consent rule → number of its values without a valid date.
     undated: BTreeMap<String, u64>,
     /// Field of a consent rule → value that the rule does not list → how often.
     unlisted: BTreeMap<String, BTreeMap<String, u64>>,
-    /// Rows that would opt somebody in, for whatever purpose.
+    /// Rows that would opt somebody in, for any purpose.
     opt_in: u64,
     /// Rows that would opt somebody out, or say that they declined.
     opt_out: u64,
-    /// Rows that are about somebody and say nothing of consent.
-    silent: u64,
+    /// Rows without a statement about consent.
+    without_consent: u64,
     /// Rows with an opt-in that is newer than an opt-out of the contact.
     renewed: Lines,
-    /// (Purpose, what is said) → how often.
+    /// (Purpose, statement) → number of rows.
     consent: BTreeMap<(String, &'static str), u64>,
-    /// (Field of a consent rule, purpose) → how many rows have it.
+    /// (Field of a consent rule, purpose) → number of rows that have the field.
     met: BTreeMap<(String, String), u64>,
     shown: Vec<String>,
 }
 
-/// Text → where it applies.
+/// Problem → lines that have it.
 #[derive(Default)]
 struct Problems(BTreeMap<String, Lines>);
 
@@ -104,19 +104,19 @@ impl Lines {
 }
 
 impl Summary {
-    /// A row that cannot be read as the file's format.
+    /// Counts a row that is not valid in the file's format.
     pub(super) fn refuse(&mut self, line: u64, why: &str) {
         self.rows += 1;
         self.refused.add(why, line);
     }
 
-    /// A row that was stored before: nothing of it counts again.
+    /// Counts a row that was stored before.
     pub(super) fn skip_known(&mut self) {
         self.rows += 1;
         self.known += 1;
     }
 
-    /// A row as its source reads it.
+    /// Counts a row as its source decoded it.
     pub(super) fn add(&mut self, line: u64, body: &[u8], decoded: &Decoded) {
         self.rows += 1;
         self.add_read(line, body, decoded);
@@ -156,7 +156,7 @@ impl Summary {
         };
         self.opt_in += u64::from(says(true));
         self.opt_out += u64::from(says(false));
-        self.silent += u64::from(event.consent.is_empty());
+        self.without_consent += u64::from(event.consent.is_empty());
         for note in &event.notes {
             self.notes.add(note, line);
         }
@@ -176,7 +176,7 @@ impl Summary {
         }
     }
 
-    /// A row that was added ends an opt-out.
+    /// Counts an added row that ends an opt-out.
     pub(super) fn renew(&mut self, line: u64) {
         self.renewed.add(line);
     }
@@ -189,7 +189,7 @@ impl Summary {
         self.dead.count()
     }
 
-    /// Consent that could not be read: values that are not listed, and dates.
+    /// The number of consent values that are not listed or have an invalid date.
     pub(super) fn unread(&self) -> u64 {
         let values = self.unlisted.values().flat_map(BTreeMap::values);
         values.chain(self.undated.values()).sum()
@@ -215,7 +215,7 @@ impl Summary {
                 &mut text,
                 &format!(
                     "rows that opt somebody in: {}; that opt somebody out or decline: {}; without consent: {}",
-                    self.opt_in, self.opt_out, self.silent
+                    self.opt_in, self.opt_out, self.without_consent
                 ),
             );
         }
@@ -223,7 +223,7 @@ impl Summary {
             push(
                 &mut text,
                 &format!(
-                    "warning: rows that opt somebody in who has opted out: {} ({}). Their opt-ins count as newer. If the file is older                      than the opt-outs, do not import it so: name the column with the date of the opt-in by `at_field` of `consent_from`",
+                    "warning: rows that opt in a person who has opted out: {} ({}). These opt-ins count as newer. If the file is older than the opt-outs, do not import it yet: set `at_field` of `consent_from` to the column with the date of the opt-in",
                     self.renewed.count,
                     self.renewed.in_words()
                 ),
@@ -266,19 +266,19 @@ impl Summary {
             push(
                 &mut text,
                 &format!(
-                    "values of {field} whose date is missing, in the future or cannot be read for certain: {count}"
+                    "values of {field} whose date is missing, ambiguous, invalid or in the future: {count}"
                 ),
             );
         }
         self.left_alone.print("skipped by the rules", &mut text);
         self.notes.print("notes", &mut text);
         self.dead
-            .print("not understood (kept as dead, to be replayed)", &mut text);
+            .print("not understood (stored as dead; you can replay them)", &mut text);
         self.refused.print("refused (not stored)", &mut text);
         text
     }
 
-    /// The first rows as they are understood, with personal data.
+    /// The first rows as they are decoded, with personal data.
     pub(super) fn first_rows(&self) -> String {
         self.shown.join("\n")
     }
@@ -296,7 +296,7 @@ fn cut(text: &str) -> String {
     }
 }
 
-/// The value of a field of the row, as it stands there.
+/// The unchanged value of a field of the row.
 fn value_of(body: &[u8], field: &str) -> String {
     let row: Option<Value> = serde_json::from_slice(body).ok();
     let value = row.as_ref().and_then(Value::as_object).and_then(|row| {
@@ -312,7 +312,7 @@ fn value_of(body: &[u8], field: &str) -> String {
     )
 }
 
-/// Whom a row is about and what it says, in one line.
+/// One line with the identities and the consent of a row.
 fn understood(event: &Event) -> String {
     let who: Vec<&str> = event.identities.iter().map(Identity::value).collect();
     let fields = event.fields.iter().map(|(name, value)| {

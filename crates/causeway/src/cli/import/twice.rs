@@ -1,7 +1,7 @@
 //! Finds text that was converted to UTF-8 twice: `ZoÃ«` for `Zoë`.
 
-/// Whether the whole text is UTF-8 that somebody read as Windows-1252 (or ISO 8859-1) and wrote as UTF-8 again. Real text
-/// with such letters does not come out as UTF-8 when it is taken back.
+/// Whether the whole text is UTF-8 that was read as Windows-1252 (or ISO 8859-1) and written as UTF-8 again. Undoing that
+/// conversion on genuine text with such letters does not give valid UTF-8.
 pub(super) fn is_converted_twice(text: &str) -> bool {
     if text.is_ascii() {
         return false;

@@ -27,7 +27,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ("name = 'a'\nmesage = 'x'", "did you mean `message`?"),
         (
             "name = ' '\nmessage = 'x'\nexpect_none = true",
-            "give the test a name that says what it shows",
+            "the name is empty: say what the test shows",
         ),
         (
             "name = 'a'\nmessage = {}\nexpect_none = true",
@@ -71,7 +71,7 @@ fn a_test_that_cannot_be_meant_is_refused_with_its_line() {
         ),
         (
             "name = 'a'\nbefore = ['y']\nmessage = { text = 'x', after = '-2h' }\nexpect_none = true",
-            "is before the message before it",
+            "is negative",
         ),
         (
             "name = 'a'\nbefore = ['y', { text = 'z', after = '1h', at = 2026-01-02T03:04:05Z }]\nmessage = 'x'\nexpect_none = true",

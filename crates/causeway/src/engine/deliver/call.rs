@@ -1,4 +1,4 @@
-//! One call of a destination, with its time-out: what it says of each delivery becomes an attempt.
+//! One call of a destination, with its time-out. The result for each delivery becomes an attempt.
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(super) struct Call {
     pub attempts: mpsc::Sender<Attempt>,
 }
 
-/// What a finished call reports to its lane.
+/// The report of a finished call to its lane.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub retryable: usize,
@@ -39,7 +39,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// For a call that panicked before it returned an outcome.
+    /// The report of a call that panicked.
     pub(super) fn of_failure() -> Self {
         Self {
             retryable: 1,
@@ -65,13 +65,13 @@ impl Call {
         let started_at = self.engine.clock.now();
         let mut endings = self.deliver(&self.batch, started_at).await.into_iter();
         let now = self.engine.clock.now();
-        // The system's clock may have been set back meanwhile.
+        // The system clock may have been set back during the call.
         let took_ms = now.duration_since(started_at).as_millis().max(0);
         let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
         self.engine.metrics.called(&self.name, took_ms);
         let mut report = Report::default();
         for delivery in &self.batch {
-            // A destination that answers for fewer than it was given has lost count: send the rest again.
+            // If a destination returns fewer results than deliveries, the remaining deliveries are retried.
             let ending = endings
                 .next()
                 .unwrap_or_else(|| retry("the destination reported nothing about this delivery"));
@@ -83,15 +83,15 @@ impl Call {
             if self.attempts.send(attempt).await.is_err() {
                 tracing::error!(
                     delivery.id = delivery.id.0,
-                    "the recorder is gone; the delivery's lease will bring it back"
+                    "the recorder has stopped; the delivery is sent again when its lease ends"
                 );
             }
         }
         report
     }
 
-    /// Gives back what consent may have changed for since it was claimed: it is claimed anew, and the gate asked again. Looks
-    /// again after it gave something back, because that takes its time, too.
+    /// Gives back deliveries whose contact's consent may have changed since the claim: the next claim checks the gate again.
+    /// Repeats the check after giving deliveries back, because that takes time, too.
     async fn give_back_stale(&mut self) {
         let engine = &self.engine;
         let longest = later(engine.clock.now(), LONGEST_WAIT);
@@ -111,7 +111,7 @@ impl Call {
             }
             engine.answers.given_back(&stale);
             if let Err(error) = engine.store.release(stale, engine.clock.now()).await {
-                tracing::error!(destination = %self.name, %error, "could not give deliveries back; their leases will");
+                tracing::error!(destination = %self.name, %error, "could not give deliveries back; they are claimed again when their leases end");
             }
             engine.wake.lane(&self.name);
         }
@@ -121,8 +121,8 @@ impl Call {
         let all = |reason: &str| batch.iter().map(|_| retry(reason)).collect();
         tokio::select! {
             endings = AssertUnwindSafe(self.destination.deliver(batch)).catch_unwind() => {
-                // Costs an attempt, or a record that is too much for its destination would come back for ever.
-                endings.unwrap_or_else(|_| all("the destination failed on it: please report this as a bug"))
+                // A panic costs an attempt. Otherwise a record that makes its destination panic would be retried for ever.
+                endings.unwrap_or_else(|_| all("the destination's code panicked: please report this as a bug"))
             }
             () = self.engine.clock.sleep_until(later(started_at, self.pace.timeout)) => {
                 all(&format!("no answer within {} s", self.pace.timeout.as_secs_f64()))
@@ -157,23 +157,18 @@ fn log(delivery: &Delivery, ending: &AttemptResult) {
             status,
             outcome,
             reason,
-            "did not go through"
+            "failed and will be retried"
         ),
-        Outcome::Reject { reason } => tracing::warn!(
-            delivery.id = id,
-            attempt,
-            status,
-            outcome,
-            reason,
-            "was refused for good"
-        ),
+        Outcome::Reject { reason } => {
+            tracing::warn!(delivery.id = id, attempt, status, outcome, reason, "was rejected");
+        }
         Outcome::Halt { reason } => tracing::warn!(
             delivery.id = id,
             attempt,
             status,
             outcome,
             reason,
-            "the destination takes nothing"
+            "the destination accepts no deliveries"
         ),
     }
 }
@@ -206,10 +201,10 @@ fn attempt(
     }
 }
 
-/// In 0..1, to spread retries; need not be unpredictable.
+/// A number in 0..1 to spread retries. It need not be unpredictable.
 fn random() -> f64 {
     let mut bytes = [0_u8; 4];
-    // Without a random source the middle is as good: retries are then merely not spread.
+    // Without a random source the middle is used, so that retries are not spread.
     if getrandom::fill(&mut bytes).is_err() {
         return 0.5;
     }

@@ -1,4 +1,4 @@
-//! The circuit breaker: stops calling a destination that only fails, and tries one delivery now and then.
+//! The circuit breaker: stops calling a failing destination, and tries one delivery after each rest.
 
 use causeway_core::clock::Timestamp;
 
@@ -7,7 +7,7 @@ use crate::engine::Circuit;
 pub(super) struct Breaker {
     circuit: Circuit,
     failures_in_a_row: u32,
-    /// Set while the circuit is open: when one delivery may be tried.
+    /// While the circuit is open, the time at which one delivery may be tried.
     retry_at: Option<Timestamp>,
     rest: std::time::Duration,
 }
@@ -15,9 +15,9 @@ pub(super) struct Breaker {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Allows {
     All,
-    /// One delivery, to see whether the destination lives again.
+    /// One delivery, to test whether the destination works again.
     One,
-    /// It rests; the time is ahead.
+    /// None until this time: the destination rests.
     NoneUntil(Timestamp),
 }
 
@@ -36,14 +36,14 @@ impl Breaker {
         match self.retry_at {
             None => Allows::All,
             Some(at) if now >= at => Allows::One,
-            // No rest is that long: the clock was set back.
+            // A rest is never that long, so the clock was set back.
             Some(at) if at.duration_since(now).unsigned_abs() > self.circuit.rest_max => Allows::One,
             Some(at) => Allows::NoneUntil(at),
         }
     }
 
-    /// Takes in how a call ended. Any answer but "not now" closes the circuit: the destination lives.
-    pub(super) fn heard(&mut self, answered: usize, retryable: usize, now: Timestamp) {
+    /// Updates the circuit after a call. Any result except a retryable failure closes it.
+    pub(super) fn record(&mut self, answered: usize, retryable: usize, now: Timestamp) {
         if answered > 0 {
             self.failures_in_a_row = 0;
             self.retry_at = None;
@@ -87,25 +87,25 @@ mod tests {
     #[test]
     fn opens_after_failures_in_a_row_and_lets_one_try_after_the_rest() {
         let mut breaker = breaker();
-        breaker.heard(0, 1, at(0));
-        breaker.heard(0, 1, at(0));
+        breaker.record(0, 1, at(0));
+        breaker.record(0, 1, at(0));
         assert_eq!(breaker.allows(at(0)), Allows::All);
-        breaker.heard(0, 1, at(0));
+        breaker.record(0, 1, at(0));
         assert_eq!(breaker.allows(at(4)), Allows::NoneUntil(at(5)));
         assert_eq!(breaker.allows(at(5)), Allows::One);
     }
 
     #[test]
-    fn rests_longer_each_time_up_to_the_limit_and_closes_on_an_answer() {
+    fn rests_grow_up_to_the_limit_and_a_response_closes_the_circuit() {
         let mut breaker = breaker();
         for _ in 0..3 {
-            breaker.heard(0, 1, at(0));
+            breaker.record(0, 1, at(0));
         }
         for (tried_at, next) in [(5, 15), (15, 30), (30, 45)] {
-            breaker.heard(0, 1, at(tried_at));
+            breaker.record(0, 1, at(tried_at));
             assert_eq!(breaker.retry_at, Some(at(next)), "after the try at {tried_at}");
         }
-        breaker.heard(1, 0, at(45));
+        breaker.record(1, 0, at(45));
         assert_eq!(breaker.allows(at(45)), Allows::All);
     }
 
@@ -113,19 +113,19 @@ mod tests {
     fn a_clock_that_is_set_back_does_not_prolong_the_rest() {
         let mut breaker = breaker();
         for _ in 0..3 {
-            breaker.heard(0, 1, at(86_400));
+            breaker.record(0, 1, at(86_400));
         }
         assert_eq!(breaker.allows(at(86_400)), Allows::NoneUntil(at(86_405)));
         assert_eq!(breaker.allows(at(0)), Allows::One);
     }
 
     #[test]
-    fn a_refused_record_is_an_answer() {
+    fn a_rejected_record_counts_as_a_response() {
         let mut breaker = breaker();
         for _ in 0..10 {
-            breaker.heard(0, 1, at(0));
-            breaker.heard(0, 1, at(0));
-            breaker.heard(1, 0, at(0));
+            breaker.record(0, 1, at(0));
+            breaker.record(0, 1, at(0));
+            breaker.record(1, 0, at(0));
         }
         assert!(!breaker.is_open());
     }
@@ -134,7 +134,7 @@ mod tests {
     fn calls_that_were_in_flight_when_it_opened_do_not_prolong_the_rest() {
         let mut breaker = breaker();
         for _ in 0..20 {
-            breaker.heard(0, 1, at(1));
+            breaker.record(0, 1, at(1));
         }
         assert_eq!(breaker.retry_at, Some(at(6)));
     }

@@ -1,7 +1,7 @@
-//! Deliver: one lane per destination. Claims what can start now, sends, decides by `next_state`, records.
+//! Deliver: one lane per destination. It claims deliveries that can start, sends them, asks `next_state`, and records.
 //!
-//! A lane owns all the waiting: leases, concurrency, rate, time-out, retry, circuit, pause. The destination only
-//! translates. Lanes share nothing but the store, so that a slow one delays nobody.
+//! A lane handles leases, concurrency, rate, time-out, retry, circuit and pause. The destination only translates.
+//! Invariant: lanes share only the store, so a slow lane delays no other.
 
 mod call;
 mod circuit;
@@ -31,12 +31,12 @@ use self::{
 };
 use super::{Engine, Lane, currency::Mark};
 
-/// How often a lane looks without being woken.
+/// How often a lane checks for due deliveries without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
-/// How long it waits for calls in flight when it stops; then they are dropped, and their leases bring the deliveries
-/// back.
+/// How long a stopping lane waits for calls in flight. After that they are dropped, and their deliveries are claimed again
+/// when the leases end.
 const GRACE: Duration = Duration::from_secs(8);
-/// How much longer for what these have yet to write.
+/// How much longer it waits until their attempts are recorded.
 const RECORD_GRACE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
@@ -60,7 +60,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         let now = running.engine.clock.now();
         running.forget_what_is_ahead(now);
         running.ask_state(now).await;
-        running.say_whether_it_moves(now);
+        running.report_whether_idle(now);
         match running.can_start(now) {
             May::Start(limit) if running.claim_at <= now => running.claim(limit, now).await,
             May::Start(_) => running.wait(now, running.claim_at, &stop).await,
@@ -80,23 +80,23 @@ struct Running {
     bucket: Option<Bucket>,
     calls: JoinSet<Report>,
     state: LaneState,
-    /// When to read `state` again: another process may have written it.
+    /// When to read `state` again, because another process may have changed it.
     ask_state_at: Timestamp,
-    /// Before that nothing is due, as far as is known.
+    /// No delivery is known to be due before this time.
     claim_at: Timestamp,
-    /// What was last said to senders that wait.
+    /// The state last reported to waiting senders.
     is_paused_or_halted: bool,
 }
 
 enum May {
-    /// So many deliveries.
+    /// Start up to this number of deliveries.
     Start(u32),
-    /// Nothing, until then or until something happens.
+    /// Wait until this time or until a wake-up.
     Wait(Timestamp),
 }
 
 impl Running {
-    /// Nothing is delayed by more than [`POLL`]: a time further ahead is from before the clock was set back.
+    /// Limits waiting times to [`POLL`]: a time further ahead was set before the clock was set back.
     fn forget_what_is_ahead(&mut self, now: Timestamp) {
         let latest = later(now, POLL);
         self.claim_at = self.claim_at.min(latest);
@@ -105,7 +105,7 @@ impl Running {
 
     fn can_start(&mut self, now: Timestamp) -> May {
         let something_happens = May::Wait(later(now, POLL));
-        // While attempts cannot be written nothing new starts: it could not be written either.
+        // While attempts cannot be recorded nothing new starts, because its attempt could not be recorded either.
         if self.state.paused || self.state.halted.is_some() || self.recorder.is_behind() {
             return something_happens;
         }
@@ -131,8 +131,8 @@ impl Running {
         }
     }
 
-    /// No sender waits for what will not be sent soon.
-    fn say_whether_it_moves(&mut self, now: Timestamp) {
+    /// Reports to waiting senders whether the lane is idle, so that none waits for a delivery that will not be sent soon.
+    fn report_whether_idle(&mut self, now: Timestamp) {
         let rests = matches!(self.breaker.allows(now), Allows::NoneUntil(_));
         let is_paused_or_halted = self.state.paused || self.state.halted.is_some() || rests;
         if is_paused_or_halted != self.is_paused_or_halted {
@@ -158,7 +158,7 @@ impl Running {
                 let goes_on = is_asked && !claimed.deliveries.is_empty();
                 self.start(claimed, limit, now, mark);
                 if goes_on {
-                    // Perhaps only what senders wait for was handed out.
+                    // The claim may have returned only the deliveries that senders wait for.
                     self.claim_at = now;
                 }
             }
@@ -177,7 +177,7 @@ impl Running {
             bucket.take(claimed.deliveries.len());
         }
         let is_full = claimed.deliveries.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        // There may be more; otherwise not before something wakes us, so that idle lanes leave the store alone.
+        // There may be more now. Otherwise the lane waits for a wake-up, so that idle lanes do not query the store.
         self.claim_at = if is_full || ended > 0 {
             now
         } else {
@@ -202,7 +202,7 @@ impl Running {
         }
     }
 
-    /// Until something may have changed: a call ended, the lane was woken, `until` came, or stop.
+    /// Waits until a call ends, the lane is woken, `until` comes, or the engine stops.
     async fn wait(&mut self, now: Timestamp, until: Timestamp, stop: &Stop) {
         let until = until.min(later(now, POLL));
         tokio::select! {
@@ -228,12 +228,12 @@ impl Running {
         let report = match ended {
             Ok(report) => report,
             Err(error) => {
-                tracing::error!(destination = %self.lane.name, %error, "a call ended unexpectedly; its lease will bring the delivery back");
+                tracing::error!(destination = %self.lane.name, %error, "a call ended unexpectedly; the delivery is claimed again when its lease ends");
                 Report::of_failure()
             }
         };
         self.breaker
-            .heard(report.answered, report.retryable, self.engine.clock.now());
+            .record(report.answered, report.retryable, self.engine.clock.now());
         self.engine
             .metrics
             .circuit(&self.lane.name, self.breaker.is_open());
@@ -242,7 +242,7 @@ impl Running {
         }
     }
 
-    /// The lane is halted until a person acts.
+    /// Halts the lane until a person resumes it.
     async fn halt(&mut self, reason: String) {
         if self.state.halted.is_some() {
             return;
@@ -252,7 +252,7 @@ impl Running {
             destination = %name, reason,
             "destination {name} is halted: fix the cause, then run `causeway delivery resume {name}`"
         );
-        // As it is now, or a pause of a moment ago would be lost.
+        // The state is read again first, or a pause of a moment ago would be lost.
         if let Ok(mut lanes) = self.engine.views.lanes().await {
             self.state = lanes.remove(name).unwrap_or_default();
         }
@@ -263,7 +263,7 @@ impl Running {
         }
     }
 
-    /// Learns of pause and resume, which another process may have written.
+    /// Reads pause and resume, which another process may have written.
     async fn ask_state(&mut self, now: Timestamp) {
         if now < self.ask_state_at {
             return;
@@ -284,8 +284,8 @@ impl Running {
         }
     }
 
-    /// Lets calls in flight end and records them. What is cut off keeps its lease, which ends by itself or at the
-    /// next start.
+    /// Waits for calls in flight and records them. A call that is cut off keeps its lease, which ends by itself or at the next
+    /// start.
     async fn finish(mut self) {
         let clock = Arc::clone(&self.engine.clock);
         let deadline = later(clock.now(), GRACE);

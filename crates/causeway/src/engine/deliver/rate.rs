@@ -1,4 +1,4 @@
-//! The rate limit: a bucket that holds one second's worth.
+//! The rate limit: a token bucket with the capacity of one second.
 
 use causeway_core::clock::Timestamp;
 
@@ -11,7 +11,7 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// Starts with one delivery's worth, so that a restart does not send a burst.
+    /// Starts with the tokens of one delivery, so that a restart does not send a burst.
     pub(super) fn new(per_second: f64, now: Timestamp) -> Self {
         Self {
             per_second,
@@ -20,7 +20,7 @@ impl Bucket {
         }
     }
 
-    /// Whole deliveries that may start now.
+    /// The number of deliveries that may start now.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -35,7 +35,7 @@ impl Bucket {
             self.tokens = (self.tokens + passed * self.per_second).min(self.per_second.max(1.0));
             self.filled_at = now;
         }
-        // The small excess keeps rounding from costing a whole delivery.
+        // The small addition prevents rounding from losing a whole delivery.
         (self.tokens + 1e-9).floor() as u32
     }
 
@@ -43,7 +43,7 @@ impl Bucket {
         self.tokens -= u32::try_from(deliveries).map_or(f64::MAX, f64::from);
     }
 
-    /// When the next one may start: after `now`, however little is missing, so that nobody waits in circles.
+    /// When the next delivery may start. Always after `now`, even if very little is missing, so that the caller does not spin.
     pub(super) fn next_at(&self, now: Timestamp) -> Timestamp {
         let missing = (1.0 - self.tokens).max(0.0) / self.per_second;
         std::time::Duration::try_from_secs_f64(missing)
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn holds_no_more_than_a_second_and_tells_when_the_next_may_start() {
+    fn the_bucket_holds_one_second_and_names_the_next_start() {
         let mut bucket = Bucket::new(2.0, at(0));
         assert_eq!(bucket.available(at(3_600_000)), 2);
         bucket.take(2);
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_for_a_crumb_waits_a_while_all_the_same() {
+    fn even_a_tiny_wait_is_longer_than_zero() {
         let mut bucket = Bucket::new(1e12, at(0));
         bucket.take(1);
         assert_eq!(bucket.next_at(at(0)), at(1));

@@ -1,4 +1,4 @@
-//! Writes what became of attempts: as they come, many in one transaction.
+//! Records attempts as they end, many in one transaction.
 
 use std::sync::{
     Arc,
@@ -18,11 +18,11 @@ use tokio::{
 use super::{POLL, later};
 use crate::engine::Engine;
 
-/// Attempts that wait to be recorded. A full queue holds the calls back.
+/// Maximum number of attempts waiting to be recorded. A full queue blocks the calls.
 const UNRECORDED: usize = 1_024;
 
-/// One lane's. Never gives an attempt up while the store is away: it happened, and unless that is written the record
-/// goes out again. Memory stays bounded, as the lane starts nothing while the recorder [is behind](Self::is_behind).
+/// The recorder of one lane. It never drops an attempt while the store is unavailable, because an unrecorded attempt would
+/// be sent again. Memory stays bounded: the lane starts nothing while the recorder [is behind](Self::is_behind).
 pub(super) struct Recorder {
     engine: Arc<Engine>,
     attempts: mpsc::Sender<Attempt>,
@@ -61,12 +61,12 @@ impl Recorder {
         self.attempts.clone()
     }
 
-    /// Whether the store takes nothing at the moment.
+    /// Whether the store accepts no writes at the moment.
     pub(super) fn is_behind(&self) -> bool {
         self.behind.load(Ordering::Relaxed)
     }
 
-    /// Returns when all is written, or at `deadline`. The calls have ended.
+    /// Returns when all attempts are written, or at `deadline`. Called after all calls have ended.
     pub(super) async fn finish(self, deadline: Timestamp) {
         drop(self.attempts);
         let mut writing = self.writing;
@@ -76,7 +76,7 @@ impl Recorder {
             },
             () = self.engine.clock.sleep_until(deadline) => {
                 writing.abort();
-                tracing::error!(destination = %self.name, "attempts could not be written; their deliveries go out again, under the same key");
+                tracing::error!(destination = %self.name, "attempts could not be recorded; their deliveries are sent again with the same idempotency key");
             }
         }
     }
@@ -90,7 +90,7 @@ struct Writer {
 
 impl Writer {
     async fn write(&self, attempts: Vec<Attempt>) {
-        // What is yet to be written, the first of it last.
+        // A stack of the parts still to be written; the first part is on top.
         let mut parts = vec![attempts];
         while let Some(mut part) = parts.pop() {
             let answers = part.iter().any(|attempt| !attempt.writes.is_empty());
@@ -108,14 +108,14 @@ impl Writer {
                     let clock = &self.engine.clock;
                     clock.sleep_until(later(clock.now(), POLL)).await;
                 }
-                // One that cannot be written must not take the others with it.
+                // One attempt that cannot be written must not prevent the others.
                 Err(StoreError::Failed(_)) if part.len() > 1 => {
                     parts.push(part.split_off(part.len() / 2));
                     parts.push(part);
                 }
                 Err(error @ StoreError::Failed(_)) => {
                     let id = part.first().map(|attempt| attempt.delivery.0);
-                    tracing::error!(destination = %self.name, delivery.id = id, %error, "an attempt cannot be recorded; its lease will bring the delivery back");
+                    tracing::error!(destination = %self.name, delivery.id = id, %error, "an attempt cannot be recorded; the delivery is claimed again when its lease ends");
                 }
             }
         }

@@ -1,10 +1,10 @@
-//! Process: reads new inbox rows, decodes them, and has the store write what follows from each. What may be an opt-out
-//! goes first ([`super::currency`]).
+//! Process: reads new inbox rows, decodes them, and has the store write the results. Messages that may be an opt-out go first
+//! ([`super::currency`]).
 //!
-//! Decoding the next batch runs beside the commit of the one before. Nothing is leased: rows that were not
-//! committed are still `new` and are read again.
+//! The next batch is decoded while the batch before is committed. Rows need no lease: a row that was not committed is still
+//! `new` and is read again.
 
-mod mend;
+mod one_by_one;
 
 use std::{
     borrow::Cow,
@@ -30,29 +30,29 @@ use super::{Engine, pressure::is_behind};
 
 /// Rows per transaction: large enough that the sync does not count, small enough to plan in some 10 ms.
 const BATCH: u32 = 200;
-/// The same while intake is crowded: senders that wait for their commit wait behind at most this number of rows.
+/// Rows per transaction while intake is crowded: a sender's commit waits for at most this number of rows.
 const SMALL_BATCH: u32 = 50;
-/// How often it looks without being woken: only what `causeway import` writes beside the hub waits so long.
+/// How often the loop polls without a wake-up. Only messages of other processes (`causeway import`) wait that long.
 const POLL: Duration = Duration::from_millis(100);
-/// After this number of full batches it starts over at the oldest row, so that replayed ones need not wait for the
-/// backlog to end.
+/// After this number of full batches the loop begins again at the oldest row, so that replayed rows do not wait for the end
+/// of the backlog.
 const RESTART_AFTER: u32 = 50;
 
-/// Urgent batches in a row: then the oldest rows get their turn, or they would wait for as long as opt-outs keep coming.
+/// Maximum number of consecutive urgent batches. Then the oldest rows follow; otherwise a stream of opt-outs would block them.
 const URGENT_RUN: u32 = 4;
 
-/// Why the opt-ins of a row do not count.
+/// The reason why the opt-ins of a repeated import do not count.
 const IMPORTED_BEFORE: &str = "the same file was imported before: its opt-ins are not counted again, because people may have \
      opted out since; `causeway import --again` counts them";
 
-const LATE: &str = "it was signed long before or after it came, and replayed: its opt-ins do not count, because the person may have \
+const LATE: &str = "it was signed long before or after it arrived, and replayed: its opt-ins do not count, because the person may have \
      opted out in between";
 
 type Commit = JoinHandle<Result<Vec<Processed>, StoreError>>;
 
 #[expect(
     clippy::too_many_lines,
-    reason = "one loop, whose steps share what is in flight"
+    reason = "one loop whose steps share the batch in flight"
 )]
 pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut after = InboxId(0);
@@ -77,7 +77,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         let is_urgent = !urgent.is_empty();
         urgent_run = if is_urgent { urgent_run + 1 } else { 0 };
         if urgent_in_flight && !is_urgent {
-            // The inbox is read from its start below, and would show once more what is being committed.
+            // The inbox is read from its start below, and would return the rows that are being committed again.
             urgent_in_flight = false;
             after = match finish(&engine, commit.take()).await {
                 Finished::Committed => after,
@@ -85,7 +85,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                     wait(&engine, &stop).await;
                     InboxId(0)
                 }
-                Finished::Failed => mend::oldest(&engine, &stop).await,
+                Finished::Failed => one_by_one::oldest(&engine, &stop).await,
             };
         }
         let fetched = if is_urgent {
@@ -116,18 +116,18 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         let decoded = decode(&engine, rows).await;
         match finish(&engine, commit.take()).await {
             Finished::Committed => {}
-            // What we just read may come after what was not committed: start over, in order.
+            // The rows just read may follow rows that were not committed: begin again, in order.
             Finished::Unavailable => {
                 after = InboxId(0);
                 wait(&engine, &stop).await;
                 continue;
             }
             Finished::Failed => {
-                after = mend::oldest(&engine, &stop).await;
+                after = one_by_one::oldest(&engine, &stop).await;
                 continue;
             }
         }
-        // Processed or set aside before they were read; only now is it known whose consent that changed.
+        // These rows were processed or dead before they were read. Only now the contacts of the last commit are known.
         engine.answers.look_again(&gone);
         engine.currency.processed(gone.into_iter(), [].into_iter());
         let Some(last) = last else {
@@ -158,7 +158,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
                     wait(&engine, &stop).await;
                     InboxId(0)
                 }
-                Finished::Failed => mend::oldest(&engine, &stop).await,
+                Finished::Failed => one_by_one::oldest(&engine, &stop).await,
             };
         }
     }
@@ -167,9 +167,9 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
 
 enum Finished {
     Committed,
-    /// Nothing was changed; the same may go well later.
+    /// Nothing was changed; a retry may succeed.
     Unavailable,
-    /// Nothing was changed, and trying the same again will not help.
+    /// Nothing was changed, and a retry would fail again.
     Failed,
 }
 
@@ -193,7 +193,7 @@ async fn finish(engine: &Engine, commit: Option<Commit>) -> Finished {
             Finished::Unavailable
         }
         Err(error @ StoreError::Failed(_)) => {
-            tracing::error!(%error, "could not commit processed rows; looking for the one that is to blame");
+            tracing::error!(%error, "could not commit processed rows; searching for the row that fails");
             engine.currency.give_back_urgent();
             Finished::Failed
         }
@@ -214,11 +214,11 @@ async fn write(
     let contacts = processed.iter().flat_map(|row| row.contacts.iter().copied());
     engine.currency.processed(ids.into_iter(), contacts);
     engine.answers.processed(&processed);
-    tell(&engine, &processed, &origins, &happened);
+    count_and_warn(&engine, &processed, &origins, &happened);
     Ok(processed)
 }
 
-/// The lanes that got something to do.
+/// Wakes the lanes that have new deliveries.
 fn wake(engine: &Engine, processed: &[Processed]) {
     let planned: BTreeSet<&Name> = processed.iter().flat_map(|row| &row.planned).collect();
     for destination in planned {
@@ -242,7 +242,7 @@ fn happened(decoded: &[(InboxId, Decoded)]) -> HashMap<InboxId, Timestamp> {
         .collect()
 }
 
-fn tell(
+fn count_and_warn(
     engine: &Engine,
     processed: &[Processed],
     origins: &HashMap<InboxId, Name>,
@@ -270,7 +270,8 @@ fn tell(
     }
 }
 
-/// Somebody may have signed again and is not taken in: once for each source and batch, since a backlog may hold thousands.
+/// Warns of messages that name erased people, because somebody may have signed again. One warning per source and batch: a
+/// backlog may hold thousands.
 fn warn_of_turned_away(processed: &[Processed], origins: &HashMap<InboxId, Name>) {
     let mut last: BTreeMap<&Name, (u64, InboxId)> = BTreeMap::new();
     for row in processed.iter().filter(|row| row.turned_away) {
@@ -312,7 +313,7 @@ async fn decode(engine: &Engine, rows: Vec<(InboxId, Envelope)>) -> Vec<(InboxId
     })
 }
 
-/// Reads one message. A decoder that panics is that message's trouble alone.
+/// Decodes one message. Invariant: a decoder that panics affects only its message.
 pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
     let Some(decoder) = decoders.get(&envelope.source) else {
         let reason = format!(
@@ -332,7 +333,7 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
     read.map_or_else(
         |_| Decoded::Dead {
             code: DeadCode::Internal,
-            reason: "the decoder failed on it: please report this as a bug".to_owned(),
+            reason: "the decoder panicked: please report this as a bug".to_owned(),
         },
         |decoded| {
             let event = decoded.come_through(&envelope.meta.via);
@@ -351,7 +352,8 @@ pub(crate) fn decode_one(decoders: &Decoders, envelope: &Envelope) -> Decoded {
     )
 }
 
-/// What was signed long before it came dates from then, if it has no date of its own: it does not outweigh what was said since.
+/// Dates a message that was signed long before it arrived to its signature, unless it has a date of its own, so that it does
+/// not override facts since then.
 fn as_of_signing(envelope: &Envelope, late: Late) -> Envelope {
     let mut envelope = envelope.clone();
     let by = SignedDuration::from_secs(late.by_s.max(0));
@@ -376,7 +378,7 @@ fn late_in_words(by_s: i64, any_opt_outs: bool) -> String {
         ("it had no effect", "it")
     };
     format!(
-        "the signature is genuine, and was made {length} {side} the message came, which `tolerance_s` does not allow: {counts}; \
+        "the signature is valid but was made {length} {side} the message arrived, which `tolerance_s` does not allow: {counts}; \
          `causeway replay` processes {rest} without its opt-ins"
     )
 }

@@ -1,4 +1,4 @@
-//! The destination, with what its keys say of fields and settings.
+//! Writes the destination with its fields and settings.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ const FIELD_MAPS: [&str; 4] = [
     "CONTACT_PROPERTIES",
     "CUSTOM_FIELDS",
 ];
-/// Keys with a list, group or form number or name, and what we call the setting.
+/// Keys with the number or name of a list, group or form, and the name of the setting.
 const SETTINGS: [(&str, &str); 12] = [
     ("LIST", "list"),
     ("LIST_ID", "list"),
@@ -80,7 +80,7 @@ impl Work<'_> {
         }
         writeln!(
             out,
-            "consent = {:<26} # who is sent: all, with_consent, opt_in, double_opt_in",
+            "consent = {:<26} # the people that are sent: all, with_consent, opt_in, double_opt_in",
             quoted(crm_type.of_destination())
         )
         .ok();
@@ -113,7 +113,7 @@ impl Work<'_> {
             }
         }
         if !settings.is_empty() {
-            out.push_str("\n# For mappings: settings.NAME. A campaign's own `component.sync` goes before these.\n[destination.crm.settings]\n");
+            out.push_str("\n# For mappings: settings.NAME. A campaign's own `component.sync` overrides these.\n[destination.crm.settings]\n");
             for (_, name, value) in settings {
                 writeln!(out, "{name} = {}", quoted(&value)).ok();
             }
@@ -135,7 +135,7 @@ impl Work<'_> {
             .filter(|_| closest == Closest::Csv);
         match path {
             Some(_) => self.fate("CSV_PATH", "path of [destination.crm]"),
-            None => self.by_hand("CSV_PATH", "cannot be used as a path here: put one in by hand"),
+            None => self.by_hand("CSV_PATH", "not a valid path: enter one by hand"),
         }
         writeln!(
             out,
@@ -149,34 +149,33 @@ impl Work<'_> {
     fn sql(&mut self, out: &mut String) {
         self.export(
             "CRM_DATABASE_URL",
-            "postgres://USER:PASSWORD@HOST:5432/DATABASE: the database itself, not its web address",
+            "postgres://USER:PASSWORD@HOST:5432/DATABASE: the database itself, not the URL of its API",
         );
         out.push_str(
             "kind = \"sql\"\nurl = { env = \"CRM_DATABASE_URL\" }\ncontacts.table = \"contacts\"\nactions.table = \"actions\"\n",
         );
-        self.to_do.push(
-            "look at the tables: `causeway destination create crm` makes those that are missing".to_owned(),
-        );
+        self.to_do
+            .push("check the tables: `causeway destination create crm` creates the missing ones".to_owned());
     }
 
     fn webhook(&mut self, closest: Closest, out: &mut String) {
         let address = match closest {
-            Closest::Webhook => "the address that proca-sync posted to",
-            _ => "an address of yours that takes JSON and speaks to the CRM",
+            Closest::Webhook => "the URL that proca-sync posted to",
+            _ => "the URL of your bridge, which accepts JSON and writes to the CRM",
         };
-        // One that proca-sync had is taken as it is: its value stays out of this file.
+        // A variable of proca-sync is used by its name, so that its value stays out of the file.
         let known = ["CRM_URL", "GPDEDATAHUB_URL", "DATAHUB_URL"];
         let key = known
             .into_iter()
             .find(|key| closest == Closest::Webhook && self.get(key).is_some());
         let name = key.unwrap_or("CRM_WEBHOOK_URL");
-        self.fate(name, "url of [destination.crm], as it is");
+        self.fate(name, "url of [destination.crm], unchanged");
         self.export(name, address);
         writeln!(out, "kind = \"webhook\"\nurl = {{ env = {} }}", quoted(name)).ok();
         out.push_str("# auth = { bearer = { env = \"CRM_WEBHOOK_TOKEN\" } }   # or basic = { user = \"…\", password = { env = \"…\" } }\n");
         if closest == Closest::Bridge {
             self.to_do.push(
-                "there is no connector for this CRM yet: records go as JSON to CRM_WEBHOOK_URL, where something of yours writes them"
+                "there is no connector for this CRM yet: records go as JSON to CRM_WEBHOOK_URL, where your bridge writes them"
                     .to_owned(),
             );
         }
@@ -189,38 +188,35 @@ impl Work<'_> {
         };
         let is_file = matches!(closest, Closest::Csv | Closest::Jsonl);
         match text.parse::<u32>() {
-            Ok(_) if is_file => self.fate("concurrency", "left out: a file is written by one"),
+            Ok(_) if is_file => self.fate("concurrency", "left out: a file has one writer"),
             Ok(number @ 1..=10_000) => {
                 self.fate("concurrency", "concurrency of [destination.crm]");
                 writeln!(out, "concurrency = {number}").ok();
             }
-            _ => self.fate(
-                "concurrency",
-                "not a number from 1 to 10000: the default is taken",
-            ),
+            _ => self.fate("concurrency", "not a number from 1 to 10000: the default is used"),
         }
     }
 
-    /// Reads no such key itself where it has an effect: that is `CRM_TYPE`.
+    /// Explains `DOUBLE_OPT_IN`. It had no effect in proca-sync; `CRM_TYPE` decided.
     fn double_opt_in(&mut self, crm_type: CrmType) {
         if crm_type == CrmType::DoubleOptIn {
             self.fate("DOUBLE_OPT_IN", "as `consent` of [destination.crm]");
         } else {
             self.by_hand(
                 "DOUBLE_OPT_IN",
-                "had no effect there: everybody who opted in was sent. If only those are meant who confirmed by mail, set consent = \
+                "had no effect in proca-sync: everybody who opted in was sent. To send only people who confirmed by mail, set consent = \
                  \"double_opt_in\" in both tables by hand",
             );
         }
     }
 
-    /// The columns that the file has, and those that the campaigns' settings filled.
+    /// The fixed columns of the file, and those that campaigns' settings filled.
     fn csv_columns(&mut self) -> Vec<(String, String)> {
         let columns = CSV_COLUMNS.iter();
         let mut columns: Vec<(String, String)> = columns
             .map(|(name, path)| ((*name).to_owned(), (*path).to_owned()))
             .collect();
-        // There the names on the left are the columns, and `component.sync` of the campaign has their values.
+        // In proca-sync, the names on the left are the columns, and the campaign's `component.sync` has their values.
         let Some(extra) = self.get("MERGE_FIELDS") else {
             return columns;
         };
@@ -235,7 +231,7 @@ impl Work<'_> {
         } else {
             self.by_hand(
                 "MERGE_FIELDS",
-                "has a name that cannot be a column here: put it into `fields` by hand",
+                "has an invalid name for a column: add it to `fields` by hand",
             );
         }
         for name in good.into_iter().filter(|name| !name.is_empty()) {
@@ -257,14 +253,14 @@ impl Work<'_> {
             let Some(map) = field_map::read(text) else {
                 self.by_hand(
                     key,
-                    "not a map of names as {\"FNAME\": \"firstName\"}: put it into `fields` by hand",
+                    "not a map of names such as {\"FNAME\": \"firstName\"}: add its fields to `fields` by hand",
                 );
                 continue;
             };
-            let mut told = format!("{} name(s) in the fields of [destination.crm]", map.fields.len());
+            let mut note = format!("{} name(s) in the fields of [destination.crm]", map.fields.len());
             if !map.unknown.is_empty() {
                 write!(
-                    told,
+                    note,
                     "; {} more could not be matched with a field of Proca's",
                     map.unknown.len()
                 )
@@ -276,14 +272,16 @@ impl Work<'_> {
                         if field_map::is_name(name) {
                             name.as_str()
                         } else {
-                            "one that cannot be a name"
+                            "an invalid name"
                         }
                     })
                     .collect();
-                self.to_do
-                    .push(format!("{key}: say by hand what goes into {}", names.join(", ")));
+                self.to_do.push(format!(
+                    "{key}: set the values of these fields by hand: {}",
+                    names.join(", ")
+                ));
             }
-            self.fate(key, told);
+            self.fate(key, note);
             for field in map.fields {
                 put(fields, field);
             }
@@ -294,7 +292,7 @@ impl Work<'_> {
                     self.fate(key, "a name in the fields of [destination.crm]");
                     put(fields, (name.to_owned(), path.to_owned()));
                 }
-                Some(_) => self.by_hand(key, "not a name: put it into `fields` by hand"),
+                Some(_) => self.by_hand(key, "not a name: add it to `fields` by hand"),
                 None => self.fate(key, "empty"),
             }
         }
@@ -306,9 +304,8 @@ impl Work<'_> {
             let is_column = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
             let is_good = is_column && (name != "email" || path == "contact.email");
             if !is_good {
-                self.to_do.push(format!(
-                    "{name:?} is no column that can be used: choose one for {path}"
-                ));
+                self.to_do
+                    .push(format!("{name:?} is not a valid column: choose one for {path}"));
             }
             is_good
         });
@@ -317,7 +314,7 @@ impl Work<'_> {
         }
     }
 
-    /// Key there, name and value here.
+    /// (Key of proca-sync, name of the setting, value)
     fn settings(&mut self) -> Vec<(&'static str, &'static str, String)> {
         let mut settings: Vec<(&'static str, &'static str, String)> = Vec::new();
         for (key, name) in SETTINGS {
@@ -330,9 +327,7 @@ impl Work<'_> {
                 }
                 Some(_) => self.by_hand(
                     key,
-                    &format!(
-                        "put it into settings.{name} of [destination.crm] by hand, and that into `fields`"
-                    ),
+                    &format!("set settings.{name} of [destination.crm] by hand, and add it to `fields`"),
                 ),
                 None => self.fate(key, "empty"),
             }
@@ -349,27 +344,26 @@ impl Work<'_> {
     ) {
         let is_mapped = !fields.is_empty();
         for (key, name, _) in settings {
-            let told = format!("settings.{name} of [destination.crm]");
+            let note = format!("settings.{name} of [destination.crm]");
             if closest == Closest::Sql {
                 // A column that the table lacks would stop every delivery.
-                let how =
-                    format!("{told}; it is written nowhere: choose a column for settings.{name} by hand");
+                let how = format!("{note}; no column has it: choose a column for settings.{name} by hand");
                 self.by_hand(key, &how);
             } else if is_mapped {
                 let field = free(name, fields);
-                self.fate(key, format!("{told}, and sent as {field}"));
+                self.fate(key, format!("{note}, and sent as {field}"));
                 fields.push((field, format!("settings.{name}")));
             } else {
                 // With `fields` the record is no longer sent whole.
                 let how = format!(
-                    "{told}; the record as it is sent does not hold it: add {name} = \"settings.{name}\" to `fields` by hand, with all else that is to be sent"
+                    "{note}; the record that is sent does not contain it: add {name} = \"settings.{name}\" to `fields` by hand, and all other fields to send"
                 );
                 self.by_hand(key, &how);
             }
         }
     }
 
-    /// Said in both places: few read the list of all keys.
+    /// Adds the note to the list of all keys and to the list of things to do: few people read the first list.
     fn by_hand(&mut self, key: &str, what: &str) {
         if self.get(key).is_some() {
             self.to_do.push(format!("{key}: {what}"));
@@ -378,7 +372,7 @@ impl Work<'_> {
     }
 }
 
-/// With the address, and with consent: without it an opt-out would look like an opt-in.
+/// Adds the address, and the consent: without it an opt-out would look like an opt-in.
 fn complete(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     let mut all = Vec::new();
     for (name, path, root) in [
@@ -394,12 +388,12 @@ fn complete(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     all
 }
 
-/// `7,9`: the connector took several tags.
+/// Whether the text is a list of numbers such as `7,9`: the connector accepted several tags.
 fn is_numbers(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || c == ',' || c == ' ')
 }
 
-/// A name that no field has yet.
+/// A name that no other field has.
 fn free(name: &str, fields: &[(String, String)]) -> String {
     let mut free = name.to_owned();
     while fields.iter().any(|(taken, _)| *taken == free) {

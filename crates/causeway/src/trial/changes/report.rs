@@ -1,4 +1,4 @@
-//! What comes out of a comparison.
+//! The result of a comparison.
 
 use std::collections::BTreeMap;
 
@@ -10,27 +10,27 @@ use serde::Serialize;
 
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Counts {
-    /// Compared.
+    /// Messages that were compared.
     pub records: u64,
-    /// Earlier ones that were only run, so that both know the contacts.
+    /// Earlier messages, which were run so that both configurations know the contacts.
     pub earlier: u64,
-    /// Pruned or erased.
+    /// Messages that were pruned or erased.
     pub not_available: u64,
-    /// Came more than once.
+    /// Messages that arrived more than once.
     pub repeats: u64,
-    /// Rows that the hub made itself: turns of automations, which both take anew, and what destinations answered.
+    /// Messages of the hub's own: scheduled runs, which both configurations repeat, and responses of destinations.
     pub own: u64,
-    /// Records that would be read in another way: "dead → done" = how many.
+    /// Messages with another resulting state: "dead → done" = number of messages.
     pub read_otherwise: BTreeMap<String, u64>,
-    /// Records for which anything would change.
+    /// Messages with any change.
     pub records_changed: u64,
-    /// People for whom a delivery would change.
+    /// People with a changed delivery.
     pub people_changed: u64,
     pub destinations: BTreeMap<Name, Deliveries>,
 }
 
 impl Counts {
-    /// Whether anything would change.
+    /// Whether there is any change.
     pub fn changes(&self) -> bool {
         let of_any = |of: &Deliveries| of.added + of.removed + of.changed > 0;
         self.records_changed > 0 || self.destinations.values().any(of_any)
@@ -44,7 +44,7 @@ pub struct Deliveries {
     pub added: u64,
     pub removed: u64,
     pub changed: u64,
-    /// Reason = how many are skipped for it, by the old and by the new.
+    /// Reason = number of deliveries skipped for it, by the old and by the new configuration.
     pub skipped: BTreeMap<String, OldNew>,
 }
 
@@ -60,14 +60,14 @@ pub enum Change {
     Added,
     Removed,
     Changed,
-    /// The message itself is read in another way.
+    /// The message itself has another resulting state.
     ReadOtherwise,
 }
 
-/// One change. Holds personal data.
+/// One change. It holds personal data.
 #[derive(Debug, Clone)]
 pub struct Sample {
-    /// `None` for the turn of an automation, which follows from an earlier one.
+    /// `None` for a scheduled run of an automation.
     pub record: Option<InboxId>,
     pub received_at: Timestamp,
     pub source: Name,
@@ -79,10 +79,10 @@ pub struct Sample {
     pub new: Side,
 }
 
-/// What one of the two would do.
+/// The result in one of the configurations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Side {
     pub request: Option<String>,
-    /// Why there is no request, or what is to be said about it.
+    /// Why there is no request, or a note about it.
     pub why: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What needs a person: decided from one moment's figures. Pure.
+//! Decides from one sample of the figures what needs a person. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,20 +8,20 @@ use serde::Serialize;
 use super::{ConsoleConfig, format, live::Moment, pages::link};
 use crate::hub::left_behind_in_words;
 
-/// One thing to look at. The worst come first.
+/// A problem that a person should look at. The worst come first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Attention {
-    /// `bad`: something has stopped or cannot be seen; `warn`: it continues by itself, or was intended.
+    /// `bad`: something has stopped or is unknown; `warn`: it continues by itself, or was intended.
     pub level: &'static str,
     pub title: String,
     pub detail: String,
-    /// What to type.
+    /// The command to type.
     pub command: Option<String>,
-    /// Where to look.
+    /// The page with details.
     pub href: Option<String>,
 }
 
-/// Counts of dead rows by what they are about, of the newest ones that were looked at.
+/// Counts of the newest dead rows by source or destination and reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct DeadRows {
     /// (source, code) → rows
@@ -30,16 +30,16 @@ pub(crate) struct DeadRows {
     pub deliveries: BTreeMap<Name, BTreeMap<String, u64>>,
 }
 
-/// What only a person can put right, besides dead rows.
+/// Problems besides dead rows that only a person can fix.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct ByHand {
     /// Foreign ids that came with a third address.
     pub conflicts: u64,
     /// Destination → withdrawals that it cannot receive.
     pub withdrawals: BTreeMap<Name, u64>,
-    /// Destination → withdrawals that were given up.
+    /// Destination → dead withdrawals.
     pub dead_withdrawals: BTreeMap<Name, u64>,
-    /// Destination that the configuration has not → people whose opt-outs cannot get there.
+    /// Destination that is not in the configuration → number of its people, whose opt-outs cannot reach it.
     pub left_behind: BTreeMap<Name, u64>,
 }
 
@@ -49,7 +49,7 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
         found.push(Attention {
             level: "bad",
             title: "The store does not answer".to_owned(),
-            detail: "The numbers are the last that were read. Nothing is acknowledged that is not stored."
+            detail: "The numbers are the last known ones. Nothing is lost: messages are acknowledged only after they are stored."
                 .to_owned(),
             command: Some("causeway doctor".to_owned()),
             href: None,
@@ -58,7 +58,7 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
     if let Some(alarm) = &moment.overview.clock_alarm {
         found.push(Attention {
             level: "bad",
-            title: "The system clock is not to be trusted".to_owned(),
+            title: "The system clock may be wrong".to_owned(),
             detail: format!("{alarm}."),
             command: Some("causeway store acknowledge-clock".to_owned()),
             href: None,
@@ -71,7 +71,7 @@ pub(crate) fn attention(moment: &Moment, config: &ConsoleConfig) -> Vec<Attentio
     dead_withdrawals(moment, config, &mut found);
     dead_deliveries(moment, config, &mut found);
     by_hand(moment, config, &mut found);
-    // Stable: within a level the order above stays.
+    // The sort is stable, so the order above stays within a level.
     found.sort_by_key(|item| item.level != "bad");
     found
 }
@@ -114,13 +114,13 @@ fn lanes(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     }
 }
 
-/// Deliveries of a destination that was renamed or taken out.
+/// Deliveries of a destination that was renamed or removed.
 fn gone(name: &Name, waiting: u64) -> Attention {
     Attention {
         level: "bad",
         title: format!("{name} is not in the configuration"),
         detail: format!(
-            "{} for it, and will for ever. Give the destination its name back, or discard them.",
+            "{} for it, and will wait for ever. Give the destination its name back, or discard them.",
             if waiting == 1 {
                 "1 delivery waits".to_owned()
             } else {
@@ -147,7 +147,9 @@ fn sources(moment: &Moment, found: &mut Vec<Attention>) {
             SourceState::Halted { reason } => (
                 "bad",
                 format!("{name} is halted"),
-                format!("{reason}. It waits for a change of the configuration or the account."),
+                format!(
+                    "{reason}. Change the configuration or the account; until then it is not tried again."
+                ),
             ),
         };
         found.push(Attention {
@@ -182,7 +184,7 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
             .map(|((_, code), rows)| (code_in_words(code), *rows))
             .collect();
         codes.sort_by_key(|(_, rows)| std::cmp::Reverse(*rows));
-        // Only the newest rows were read: numbers are shown only if those are all.
+        // Only the newest rows were read. Numbers are shown only if these are all dead rows.
         let are_all = codes.iter().map(|(_, rows)| rows).sum::<u64>() == counts.dead;
         let codes: Vec<String> = codes
             .iter()
@@ -195,13 +197,13 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
             })
             .collect();
         let detail = match codes.as_slice() {
-            [] => "They are stored as they came, and can be processed again.".to_owned(),
+            [] => "They are stored unchanged and can be processed again.".to_owned(),
             codes if are_all => format!(
-                "{}. They are stored as they came, and can be processed again.",
+                "{}. They are stored unchanged and can be processed again.",
                 codes.join(", ")
             ),
             codes => format!(
-                "Mostly {}. They are stored as they came, and can be processed again.",
+                "Mostly {}. They are stored unchanged and can be processed again.",
                 codes.join(", then ")
             ),
         };
@@ -218,7 +220,8 @@ fn dead_messages(moment: &Moment, found: &mut Vec<Attention>) {
     }
 }
 
-/// Whoever signs again with a wrong date, or under `refuse`, is not taken in, and nobody else would notice.
+/// Messages turned away after an erasure: a person who signs again with a wrong date, or under `refuse`, is not stored, and
+/// nobody else would notice.
 fn turned_away(moment: &Moment, found: &mut Vec<Attention>) {
     for (name, counts) in &moment.overview.sources {
         let lately = counts.turned_away_lately;
@@ -229,7 +232,7 @@ fn turned_away(moment: &Moment, found: &mut Vec<Attention>) {
             level: "warn",
             title: format!("{} turned away after an erasure from {name}", plural(lately, "message")),
             detail: format!(
-                "In the last seven days; {} in all. They name people who were erased, and are dated before that or `after_erasure` is \"refuse\". The sender may still hold these people.",
+                "In the last seven days; {} in all. They name erased people, and are dated before the erasure, or `after_erasure` is \"refuse\". The sender may still have these people.",
                 format::count(counts.turned_away)
             ),
             command: None,
@@ -241,7 +244,7 @@ fn turned_away(moment: &Moment, found: &mut Vec<Attention>) {
     }
 }
 
-/// The dead deliveries whose destination still has people's data.
+/// Dead withdrawals: their destinations still have people's data.
 fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) {
     for (name, number) in &moment.by_hand.dead_withdrawals {
         let (todo, command) = if is_configured(config, name) {
@@ -263,7 +266,7 @@ fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Att
         found.push(Attention {
             level: "bad",
             title: format!("{name} did not receive {}", plural(*number, "withdrawal")),
-            detail: format!("{who} {are} given up, and the destination has these people. {todo}"),
+            detail: format!("{who} {are} not delivered, and the destination still has these people. {todo}"),
             command: Some(command),
             href: Some(link(
                 "/deliveries",
@@ -282,7 +285,7 @@ fn dead_deliveries(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Atte
         let most = reasons.and_then(|reasons| reasons.iter().max_by_key(|(_, rows)| **rows));
         let detail = match most {
             Some((reason, _)) => format!("Mostly: {reason}"),
-            None => "Given up after the last attempt, or rejected.".to_owned(),
+            None => "Their last attempt failed, or they were rejected.".to_owned(),
         };
         found.push(Attention {
             level: "bad",
@@ -309,7 +312,7 @@ fn by_hand(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) 
         found.push(Attention {
             level: "bad",
             title: format!("{name} cannot receive {}", plural(*number, "withdrawal")),
-            detail: "These people opted out and the destination has them. Update it by hand, then discard the entry: \
+            detail: "These people opted out, but the destination still has them. Update it by hand, then discard the entry: \
                      causeway delivery discard 17 --why 'done by hand'."
                 .to_owned(),
             command: Some(format!("causeway delivery list --state skipped --destination {name}")),
@@ -339,8 +342,8 @@ fn by_hand(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Attention>) 
                 plural(moment.by_hand.conflicts, "id")
             ),
             detail:
-                "One id of a platform came with several addresses: is it a member of staff's, or a form's? \
-                     Messages with a further address count for that address alone."
+                "One id of a platform came with several addresses. It may belong to a member of staff or a form. \
+                     Messages with a further address count only for that address."
                     .to_owned(),
             command: Some("causeway contact conflicts".to_owned()),
             href: None,
@@ -360,20 +363,20 @@ fn plural_of(number: u64, one: &str, many: &str) -> String {
     )
 }
 
-/// What a message's code means, for a sentence.
+/// A message's code in words, as a part of a sentence.
 pub(crate) fn code_in_words(code: &str) -> &str {
     match code {
         "after_erasure" => return "turned away after an erasure",
-        "erasing" => return "waits for the end of an erasure",
+        "erasing" => return "waiting for the end of an erasure",
         _ => {}
     }
     let known = [
         (DeadCode::Malformed, "malformed"),
         (DeadCode::Unknown, "that are not understood"),
         (DeadCode::KeyMissing, "for a key that is not in the keystore"),
-        (DeadCode::Undecryptable, "that do not decrypt"),
+        (DeadCode::Undecryptable, "that cannot be decrypted"),
         (DeadCode::Automation, "that an automation failed on"),
-        (DeadCode::Late, "signed too long before or after they came"),
+        (DeadCode::Late, "signed too long before or after they arrived"),
         (DeadCode::Internal, "that a rule failed on (please report)"),
     ];
     known
@@ -387,7 +390,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn withdrawals_that_were_given_up_are_named_as_such() {
+    fn dead_withdrawals_are_reported() {
         let mut moment = Moment::default();
         moment.by_hand.dead_withdrawals = [("crm".into(), 2)].into();
         let found = attention(&moment, &ConsoleConfig::default());
@@ -399,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_said_to_be_of_an_unknown_kind() {
+    fn an_unknown_code_is_not_called_an_unknown_kind() {
         assert_eq!(code_in_words("unknown"), "that are not understood");
     }
 }

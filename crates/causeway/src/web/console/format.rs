@@ -1,5 +1,4 @@
-//! Numbers, times and sizes as people read them. Everything on the pages that is a figure is written here, once, also
-//! for the live updates.
+//! Formats numbers, times and sizes for people. All figures of the pages and of the live updates are formatted here.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -19,7 +18,7 @@ pub(crate) fn count(number: u64) -> String {
     out
 }
 
-/// A rate in events a second: one decimal below ten.
+/// A rate in events per second: one decimal below ten.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -47,7 +46,7 @@ pub(crate) fn age(age: SignedDuration) -> String {
     format!("{number}{THIN}{unit}")
 }
 
-/// How long something took.
+/// A duration in milliseconds.
 pub(crate) fn took(ms: u32) -> String {
     if ms < 1_000 {
         format!("{ms}{THIN}ms")
@@ -129,15 +128,15 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_is_told_from_now() {
+    fn a_time_is_shown_relative_to_now() {
         let now = Timestamp::from_second(1_767_225_600).unwrap();
-        let told = |s: i64| {
+        let relative = |s: i64| {
             When::new(Timestamp::from_second(1_767_225_600 + s).unwrap(), now)
                 .relative
                 .replace(THIN, " ")
         };
-        assert_eq!(told(0), "now");
-        assert_eq!(told(-61), "1 min ago");
-        assert_eq!(told(30), "in 30 s");
+        assert_eq!(relative(0), "now");
+        assert_eq!(relative(-61), "1 min ago");
+        assert_eq!(relative(30), "in 30 s");
     }
 }

@@ -1,4 +1,4 @@
-//! What every answer carries, and which callers get one.
+//! The headers of every response, and the host names that the console accepts.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -11,7 +11,7 @@ use axum::{
 
 use super::Console;
 
-/// Everything comes from here, nothing from inside a page: text that slipped through unescaped could still not run.
+/// Scripts and styles come only from own assets, never from inside a page, so that unescaped text could still not run.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
      img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -35,14 +35,15 @@ pub(super) async fn headers(mut response: Response) -> Response {
     for (name, value) in HEADERS {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    // Pages are about people; only what is the same for everybody (assets) says otherwise.
+    // Pages are about people and must not be cached. Only assets, which are the same for everybody, set their own header.
     headers
         .entry(header::CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("no-store"));
     response
 }
 
-/// Refuses callers that come under a name which is not ours: a browser that was lured to a console on loopback.
+/// Refuses requests with an unknown host name: they may come from a browser that a web page sent to a console on loopback
+/// (DNS rebinding).
 pub(super) async fn hosts(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
     let host = request
         .headers()
@@ -51,7 +52,7 @@ pub(super) async fn hosts(State(console): State<Arc<Console>>, request: Request,
     if host.is_some_and(|host| is_ours(host, &console.hosts)) {
         return next.run(request).await;
     }
-    let hint = "The console is not known by this host name. Add the name to its configuration, or call it by address.\n";
+    let hint = "Unknown host name. Add it to `console_hosts` in section [http] of the configuration, or use the IP address.\n";
     (StatusCode::MISDIRECTED_REQUEST, hint).into_response()
 }
 

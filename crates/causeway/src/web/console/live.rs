@@ -1,4 +1,4 @@
-//! The overview as it changes: one task samples the store once a second for all who watch; `/live` streams the samples.
+//! Live updates of the overview: one task samples the store once a second for all viewers; `/live` streams the samples.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -37,33 +37,33 @@ use super::{
 use crate::telemetry::{Metrics, Sources};
 
 const EVERY: Duration = Duration::from_secs(1);
-/// How many may watch at once: each holds a connection.
+/// Maximum number of viewers, because each holds a connection.
 const VIEWERS: usize = 64;
 /// The number of dead rows whose reasons are counted.
 const DEAD_ROWS: u32 = 500;
-/// How many samples old the reasons of dead rows may be.
+/// Maximum age of the reasons of dead rows, in samples.
 const DEAD_ROWS_AGE: u32 = 5;
 
-/// One look at everything.
+/// A sample of all figures.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Moment {
     pub at: Timestamp,
     pub overview: Overview,
     pub states: BTreeMap<Name, SourceState>,
-    /// What a person should look at although the source works.
+    /// Warnings of sources that work.
     pub warnings: Vec<(Name, String)>,
     /// Destinations whose circuit is open.
     pub resting: BTreeSet<Name>,
     pub dead: DeadRows,
     pub by_hand: ByHand,
-    /// The store did not answer: the overview is an earlier one.
+    /// The store did not answer, so the overview is from an earlier sample.
     pub is_stale: bool,
 }
 
-/// A moment made ready to be shown.
+/// A sample prepared for display.
 pub(crate) struct Frame {
     pub picture: Picture,
-    /// What is streamed, as JSON.
+    /// The streamed sample, as JSON.
     sample: String,
 }
 
@@ -78,7 +78,7 @@ struct Sample<'a> {
     attention: String,
 }
 
-/// What is looked at, and how it is shown.
+/// The sampled parts, and the renderer.
 pub(super) struct Watched {
     pub views: Arc<dyn Views>,
     pub clock: Arc<dyn Clock>,
@@ -89,7 +89,7 @@ pub(super) struct Watched {
     pub stop: Stop,
 }
 
-/// The newest frame, and the task that makes it: that ends when this is dropped.
+/// The newest frame, and the task that makes it. Dropping this ends the task.
 pub(super) struct Live {
     newest: watch::Receiver<Option<Arc<Frame>>>,
     viewers: Arc<Semaphore>,
@@ -110,7 +110,7 @@ impl Live {
         }
     }
 
-    /// The newest frame; waits for the first. `None` while the program stops.
+    /// The newest frame; waits for the first one. `None` while the program stops.
     pub(super) async fn frame(&self) -> Option<Arc<Frame>> {
         let mut newest = self.newest.clone();
         let frame = newest.wait_for(Option::is_some).await.ok()?;
@@ -145,16 +145,16 @@ struct Sampler {
     watched: Watched,
     /// The last minute, oldest first.
     ring: VecDeque<Arc<Moment>>,
-    /// How many rows were dead when their reasons were counted.
+    /// The number of dead rows when their reasons were counted.
     dead_seen: u64,
-    /// Samples since then.
+    /// The number of samples since then.
     dead_age: u32,
     by_hand_age: u32,
 }
 
 impl Sampler {
     async fn sample(&mut self) -> Frame {
-        let moment = self.look().await;
+        let moment = self.moment().await;
         if self.ring.len() == RING {
             self.ring.pop_front();
         }
@@ -178,13 +178,13 @@ impl Sampler {
         Frame { picture, sample }
     }
 
-    async fn look(&mut self) -> Moment {
+    async fn moment(&mut self) -> Moment {
         let at = self.watched.clock.now();
         let before = self.ring.back();
         let (overview, is_stale) = match self.watched.views.overview(at).await {
             Ok(overview) => (overview, false),
             Err(error) => {
-                // Once, not every second.
+                // Logged once, not every second.
                 if before.is_none_or(|before| !before.is_stale) {
                     log_store_error(&error);
                 }
@@ -230,7 +230,7 @@ impl Sampler {
         }
     }
 
-    /// Why rows are dead: asked again when their number changed, but not every second.
+    /// The reasons of dead rows. They are read again when the number of dead rows changed, but not every second.
     async fn dead(&mut self, overview: &Overview, known: DeadRows) -> DeadRows {
         let total = overview.sources.values().map(|counts| counts.dead).sum::<u64>()
             + overview
@@ -289,7 +289,11 @@ async fn count_dead(views: &dyn Views) -> Result<DeadRows, StoreError> {
 pub(super) async fn stream(State(console): State<Arc<Console>>) -> Response {
     let live = &console.live;
     let Ok(slot) = Arc::clone(&live.viewers).try_acquire_owned() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "Too many watch already.\n").into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many viewers. Close another overview page.\n",
+        )
+            .into_response();
     };
     let mut newest = live.newest.clone();
     newest.mark_changed();

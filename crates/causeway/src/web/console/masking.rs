@@ -1,16 +1,16 @@
-//! Hides what is about a person, keeps what shows how a message is built: keys, structure, technical fields.
+//! Masks personal data, and keeps the parts that show how a message is built: keys, structure, technical fields.
 //!
-//! Whatever is not known to be harmless is hidden: a new field of a source is hidden until it is listed here.
+//! Invariant: every value is masked unless its field is listed here as harmless, so new fields of a source are masked.
 
 use serde_json::{Map, Value};
 
 use super::vocabulary;
 
 const DOTS: &str = "•••";
-/// Longer technical values are not ids, names of kinds or dates.
+/// Longer values are masked even in technical fields: they are not ids, names of kinds or dates.
 const LONGEST_PLAIN: usize = 80;
 
-/// Fields that say how a message is built, what it is about, when and with which consent. Compared without case, `-` and `_`.
+/// Fields with the format of a message, its subject, its time and its consent. Compared without case, `-` and `_`.
 const PLAIN: &str = "schema schemaversion version id externalid actionid actionpage actionpageid actiontype type \
      eventtype event kind stage status emailstatus processingstatus supporterstatus outcome campaignid \
      campaignname contactschema orgid org organisationid pageid createdat updatedat insertedat changedat \
@@ -19,12 +19,12 @@ const PLAIN: &str = "schema schemaversion version id externalid actionid actionp
      testing test sandbox duperank routingkey queue count score leadscore leadstatus total nonce \
      workspace";
 
-/// Objects about things: their names and titles are nobody's.
+/// Objects about things. Their names and titles are not personal data.
 const THINGS: [&str; 6] = ["campaign", "org", "organisation", "actionpage", "page", "widget"];
 const THING_WORDS: [&str; 5] = ["name", "title", "url", "config", "theme"];
 
-/// An e-mail address keeps its first letter and its ending, other text its first letter, what starts with a digit
-/// nothing: `j•••@e•••.org`, `J•••`, `•••`.
+/// Masks a text. An e-mail address keeps its first letters and its top-level domain, other text its first letter, and text
+/// that starts with a digit nothing: `j•••@e•••.org`, `J•••`, `•••`.
 pub(crate) fn text(text: &str) -> String {
     let text = text.trim();
     if text.is_empty() {
@@ -36,7 +36,7 @@ pub(crate) fn text(text: &str) -> String {
         let ending = domain
             .rsplit_once('.')
             .map_or(String::new(), |(_, ending)| format!(".{ending}"));
-        // An ending is public only when it looks like one.
+        // Only an ending that looks like a top-level domain is shown.
         let is_ending =
             (3..=7).contains(&ending.len()) && ending.chars().skip(1).all(|c| c.is_ascii_alphabetic());
         let ending = if is_ending { ending } else { String::new() };
@@ -52,7 +52,7 @@ fn word(text: &str) -> String {
     }
 }
 
-/// An opaque reference: enough of it to compare two by eye.
+/// Masks an opaque reference, but shows enough to compare two by eye.
 pub(crate) fn reference(reference: &str) -> String {
     if reference.contains('@') {
         return text(reference);
@@ -65,7 +65,7 @@ pub(crate) fn reference(reference: &str) -> String {
     }
 }
 
-/// Every leaf hidden but booleans, nulls and technical fields; keys stay, unless they are addresses themselves.
+/// Masks every leaf except booleans, nulls and technical fields. Keys are shown unless they are addresses.
 pub(crate) fn json(value: &Value) -> Value {
     leaf_or_inside(value, "", "")
 }
@@ -128,7 +128,7 @@ pub(crate) fn key_name(key: &str) -> String {
     }
 }
 
-/// The pairs of a query string or form body, one a line, in their order.
+/// The masked pairs of a query string or form body, one per line, in their order.
 pub(crate) fn form(body: &[u8]) -> String {
     let mut lines = Vec::new();
     for (key, value) in url::form_urlencoded::parse(body) {
@@ -148,7 +148,7 @@ pub(crate) fn form(body: &[u8]) -> String {
     lines.join("\n")
 }
 
-/// A body, as readable as it may be.
+/// A masked body in its most readable form.
 pub(crate) fn body(body: &[u8], content_type: Option<&str>) -> String {
     if let Ok(value) = serde_json::from_slice::<Value>(body)
         && (value.is_object() || value.is_array())
@@ -163,7 +163,7 @@ pub(crate) fn body(body: &[u8], content_type: Option<&str>) -> String {
     shape(&start.chars().take(2_000).collect::<String>())
 }
 
-/// Neither JSON nor a form: every letter and digit is hidden, so that what is broken can still be seen.
+/// Masks every letter and digit of a text that is neither JSON nor a form, so that only its punctuation is visible.
 fn shape(text: &str) -> String {
     let hidden = |c: char| if c.is_alphanumeric() { '•' } else { c };
     text.chars().map(hidden).collect()
@@ -173,7 +173,7 @@ pub(crate) fn pretty(value: &Value) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
 }
 
-/// What a destination answered: words of the trade stay, everything else is hidden.
+/// Masks a destination's response. Only known technical words stay.
 pub(crate) fn answer(text: &str) -> String {
     match serde_json::from_str::<Value>(text) {
         Ok(value) if value.is_object() || value.is_array() => pretty(&answer_leaf(&value)),
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_to_be_harmless_is_hidden() {
+    fn values_of_unlisted_fields_are_masked() {
         let shown = json(&j!({
             "schema": "proca:action:2", "actionId": 887, "orgId": 7, "testing": false,
             "contact": {"firstName": "Jana", "email": "jana@example.org", "phone": 491_701_234_567_u64, "birthDate": "1990-01-02",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_is_no_json_shows_its_shape_only() {
+    fn a_body_that_is_not_json_shows_only_its_shape() {
         assert_eq!(body(b"{\"email\": \"jana\"", None), "{\"•••••\": \"••••\"");
         assert_eq!(body(b"", None), "");
         assert_eq!(
@@ -263,12 +263,12 @@ mod tests {
             ),
             "email = j•••"
         );
-        // A bare JSON text is somebody's word as well.
+        // A bare JSON text may be personal data, too.
         assert_eq!(body(b"\"jana\"", None), "\"••••\"");
     }
 
     #[test]
-    fn an_answer_shows_words_of_the_trade() {
+    fn a_response_shows_technical_words() {
         assert_eq!(
             answer("<h1>503 Service Unavailable</h1>"),
             "<h1>503 Service Unavailable</h1>"

@@ -1,5 +1,5 @@
-//! The console: read-only pages over [`Views`], rendered here, kept current by one stream of samples. It changes nothing:
-//! what a person may do about something is shown as a command.
+//! The console: read-only pages over [`Views`], kept current by one stream of samples. It changes nothing: it shows the
+//! commands that fix a problem.
 //!
 //! Invariant: no page, sample or URL holds personal data that is not masked (see [`masking`]).
 
@@ -36,31 +36,31 @@ use crate::telemetry::{Metrics, Sources};
 use live::Live;
 use render::Renderer;
 
-/// What the console is made of.
+/// The parts that the console uses.
 pub struct ConsoleState {
     pub views: Arc<dyn Views>,
     pub clock: Arc<dyn Clock>,
-    /// How the sources are.
+    /// The state of the sources.
     pub sources: Arc<Sources>,
-    /// Whether a lane rests.
+    /// Knows which lanes rest.
     pub metrics: Arc<Metrics>,
     pub config: ConsoleConfig,
-    /// Ends the streams, which would otherwise hold up a graceful stop.
+    /// Ends the streams, which would otherwise delay a graceful stop.
     pub stop: Stop,
-    /// Host names under which the console may be called, besides `localhost` and IP addresses. Any other is refused, so
-    /// that no web page can reach a console on loopback through a name that it makes point there.
+    /// Host names under which the console may be called, besides `localhost` and IP addresses. Other names are refused, so that
+    /// no web page can reach a console on loopback by a name that it resolves to loopback.
     pub hosts: BTreeSet<String>,
-    /// Takes templates and assets from this crate folder instead of those built in, afresh for each page. See
+    /// Reads templates and assets from this crate folder for each page, instead of using the built-in ones. See
     /// [`templates_from_env`].
     pub development: Option<PathBuf>,
 }
 
-/// What the configuration says, as far as the pages show it. In the order in which they are shown.
+/// The parts of the configuration that the pages show, in display order.
 #[derive(Debug, Clone, Default)]
 pub struct ConsoleConfig {
     pub sources: Vec<Connector>,
     pub destinations: Vec<Connector>,
-    /// What decides whether a destination may be sent a person.
+    /// The rules that decide whether a destination may be sent a person.
     pub rules: Arc<Rules>,
 }
 
@@ -73,12 +73,12 @@ pub struct Connector {
     pub workspace: Name,
 }
 
-/// Where `CAUSEWAY_TEMPLATES` says that the templates are: for those who change them. Read once, at start.
+/// The folder in `CAUSEWAY_TEMPLATES`, for developers of templates. Read once, at start.
 pub fn templates_from_env() -> Option<PathBuf> {
     std::env::var_os("CAUSEWAY_TEMPLATES").map(PathBuf::from)
 }
 
-/// What the pages share.
+/// The state that the pages share.
 struct Console {
     views: Arc<dyn Views>,
     clock: Arc<dyn Clock>,
@@ -93,7 +93,7 @@ struct Console {
 ///
 /// # Errors
 ///
-/// When a template is broken: only possible with `development`.
+/// When a template is invalid, which is only possible with `development`.
 pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
     let renderer = Arc::new(Renderer::new(state.development.as_deref())?);
     let rules = Arc::clone(&state.config.rules);
@@ -128,7 +128,7 @@ pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
         .with_state(console))
 }
 
-/// Logs why a page could not be made; the reader gets a page without the chain.
+/// Logs why a page could not be made, with the chain of errors; the page does not show the chain.
 fn log_store_error(error: &StoreError) {
     tracing::warn!(%error, "The console could not read the store.");
 }

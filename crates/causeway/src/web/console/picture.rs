@@ -1,6 +1,6 @@
-//! The overview as figures: what the page shows at one moment, worked out from the last minute's samples. Pure.
+//! Computes the figures of the overview from the samples of the last minute. Pure.
 //!
-//! Each figure has a key; the page and the stream of samples take it from the same map, so that they cannot differ.
+//! Each figure has a key. The page and the stream read it from the same map, so they cannot differ.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use super::{
     pages::link,
 };
 
-/// One sample a second.
+/// Number of samples kept, one per second.
 pub(crate) const RING: usize = 61;
-/// Over how many seconds a shown rate is taken.
+/// The number of seconds over which a rate is averaged.
 const RATE_WINDOW_S: usize = 5;
 
 #[derive(Debug, Clone, Default, Serialize)]
@@ -34,15 +34,15 @@ pub(crate) struct Picture {
     pub destinations: Vec<Card>,
     /// Key → text. Keys: `s/NAME/…` of a source, `d/NAME/…` of a destination, `t/…` of all.
     pub figures: BTreeMap<String, String>,
-    /// Key → a word that the style sheet knows.
+    /// Key → class of the style sheet.
     pub marks: BTreeMap<String, &'static str>,
     pub sparks: BTreeMap<String, Spark>,
     pub attention: Vec<Attention>,
-    /// Changes when a card comes or goes: then the page has to be loaded again.
+    /// Changes when a card appears or disappears, so that the browser loads the page again.
     pub shape: String,
 }
 
-/// A source or destination in the picture of the flow.
+/// A source or destination in the flow chart.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Card {
     /// `s/NAME` or `d/NAME`
@@ -50,13 +50,13 @@ pub(crate) struct Card {
     pub name: Name,
     pub kind: String,
     pub workspace: Name,
-    /// Its deliveries or records.
+    /// The link to its deliveries or messages.
     pub href: String,
-    /// Its line to or from the middle.
+    /// The curve to or from the middle.
     pub curve: String,
 }
 
-/// Works the picture out; `ring` holds the last minute, oldest first.
+/// Computes the picture. `ring` has the samples of the last minute, oldest first.
 pub(crate) fn picture(ring: &VecDeque<Arc<Moment>>, config: &ConsoleConfig) -> Picture {
     let Some(now) = ring.back() else {
         return Picture::default();
@@ -94,14 +94,14 @@ pub(crate) fn picture(ring: &VecDeque<Arc<Moment>>, config: &ConsoleConfig) -> P
     out
 }
 
-/// Those of the configuration first, then what only the store still knows.
+/// The configured ones first, then those that only the store has.
 fn connectors<'a>(configured: &[Connector], seen: impl Iterator<Item = &'a Name>) -> Vec<Connector> {
     let mut all = configured.to_vec();
     for name in seen {
         if !all.iter().any(|connector| connector.name == *name) {
             let kind = match &**name {
-                ANSWERS => "what destinations answered",
-                AUTOMATIONS => "automations whose time came",
+                ANSWERS => "responses of destinations",
+                AUTOMATIONS => "timers and scheduled automations",
                 _ => "not configured",
             };
             all.push(Connector {
@@ -134,14 +134,14 @@ impl Picture {
         self.figures.insert(format!("{key}/{name}"), text.into());
     }
 
-    /// A number that is marked when it is not zero.
+    /// Adds a number that is highlighted unless it is zero.
     fn number(&mut self, key: &str, name: &str, number: u64) {
         self.figure(key, name, format::count(number));
         self.marks
             .insert(format!("{key}/{name}"), if number == 0 { "none" } else { "some" });
     }
 
-    /// A rate, with how fast the picture shows it to flow, and its last minute.
+    /// Adds a rate with the speed of its animation, and its chart of the last minute.
     fn rate(&mut self, key: &str, ring: &VecDeque<Arc<Moment>>, total: impl Fn(&Moment) -> u64) {
         let now = rate(ring, RATE_WINDOW_S, &total);
         self.figure(key, "rate", format::rate(now));
@@ -301,7 +301,7 @@ fn totals(out: &mut Picture, ring: &VecDeque<Arc<Moment>>, now: &Moment) {
     verdict(out, now);
 }
 
-/// How it stands, all in all.
+/// Adds the summary of the hub's state.
 fn verdict(out: &mut Picture, now: &Moment) {
     let is_off = now
         .overview
@@ -336,7 +336,7 @@ fn verdict(out: &mut Picture, now: &Moment) {
     );
 }
 
-/// What the sum of the states lacks; 0 when nothing was lost.
+/// The difference between the messages received and the sum of their states; 0 if nothing was lost.
 fn source_difference(counts: &SourceCounts) -> i128 {
     i128::from(counts.received)
         - [
@@ -377,7 +377,7 @@ fn slots() -> u32 {
     u32::try_from(RING).unwrap_or(u32::MAX)
 }
 
-/// Events a second over the last `seconds` samples.
+/// Events per second over the last `seconds` samples.
 fn rate(ring: &VecDeque<Arc<Moment>>, seconds: usize, total: &impl Fn(&Moment) -> u64) -> f64 {
     let from = ring.len().saturating_sub(seconds + 1);
     match (ring.get(from), ring.back()) {
@@ -397,11 +397,11 @@ fn between(first: &Moment, last: &Moment, total: &impl Fn(&Moment) -> u64) -> f6
     if s <= 0.0 {
         return 0.0;
     }
-    // Saturating: rows that were dead and are replayed leave the count.
+    // Saturating, because a replayed dead row decreases the count.
     total(last).saturating_sub(total(first)) as f64 / s
 }
 
-/// How a flow is drawn: by the magnitude of its rate.
+/// The class for the speed of a flow, by the magnitude of its rate.
 fn speed(per_s: f64) -> &'static str {
     match per_s {
         r if r < 0.05 => "still",

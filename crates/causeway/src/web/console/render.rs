@@ -1,4 +1,4 @@
-//! Turns pages into HTML, and hands out the assets.
+//! Renders pages as HTML, and serves the assets.
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Console, attention::Attention};
 
-/// What one template needs. The samples are rendered in a test: a page that names what is not there does not get built.
+/// A page with its template. A test renders the samples, so a template that uses a missing value fails the test.
 pub(super) trait Page: Serialize {
     const TEMPLATE: &'static str;
     #[cfg(test)]
@@ -22,14 +22,14 @@ pub(super) trait Page: Serialize {
         Self: Sized;
 }
 
-/// What every page has around it.
+/// The frame around every page.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Frame {
-    /// Which entry of the navigation is this page's: `overview`, `deliveries`, `records`, or none.
+    /// The page's entry in the navigation: `overview`, `deliveries`, `records`, or none.
     pub here: &'static str,
-    /// `light` or `dark` where the URL asks for it.
+    /// `light` or `dark` if the URL sets it.
     pub theme: Option<&'static str>,
-    /// How many things need a person.
+    /// The number of problems that need attention.
     pub attention: usize,
 }
 
@@ -46,10 +46,10 @@ const TEMPLATES: [(&str, &str); 9] = built_in!("templates":
 const ASSETS: [(&str, &str); 4] = built_in!("assets": "style.css", "live.js", "theme.js", "icon.svg");
 
 pub(super) struct Renderer {
-    /// The crate folder to take templates and assets from instead.
+    /// The crate folder to read templates and assets from, instead of the built-in ones.
     development: Option<PathBuf>,
     built_in: Environment<'static>,
-    /// Changes with the assets, so that browsers may keep them for ever.
+    /// A version that changes with the assets, so that browsers may cache them for ever.
     version: String,
 }
 
@@ -92,7 +92,7 @@ impl Renderer {
         self.render(P::TEMPLATE, context! { frame, page, version => &self.version })
     }
 
-    /// The list of what needs a person, as a piece of a page.
+    /// The list of problems that need attention, as a part of a page.
     pub(super) fn attention(&self, items: &[Attention]) -> String {
         let items = Value::from(Serde(items));
         self.render("attention.html", context! { items })
@@ -110,12 +110,12 @@ fn environment() -> Environment<'static> {
 }
 
 fn log_render_error(template: &str, error: &minijinja::Error) {
-    // Not the debug information: it holds the values.
+    // The debug information is left out, because it contains values.
     let (file, line) = (error.name(), error.line());
     tracing::error!(template, file, line, kind = %error.kind(), "A console page could not be rendered.");
 }
 
-/// Answers with a page.
+/// The response with a page.
 pub(super) fn html<P: Page>(console: &Console, status: StatusCode, frame: &Frame, page: &P) -> Response {
     match console.renderer.page(frame, page) {
         Ok(text) => (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response(),
@@ -123,7 +123,7 @@ pub(super) fn html<P: Page>(console: &Console, status: StatusCode, frame: &Frame
             log_render_error(P::TEMPLATE, &error);
             (
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "This page could not be made; the log says why.\n",
+                "This page could not be rendered; see the log.\n",
             )
                 .into_response()
         }

@@ -1,4 +1,4 @@
-//! Every page renders, strictly and escaped; and what the samples of the pages are made from.
+//! Tests that every page renders strictly and escaped, and makes the data for the samples of the pages.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -70,7 +70,7 @@ pub(crate) fn inbox(state: InboxState, text: &str) -> InboxRow {
     }
 }
 
-/// Nothing at all; and a record in each state, with hostile text wherever text can be.
+/// An empty trace, and a message in each state with hostile text in every text field.
 pub(crate) fn traces() -> Vec<(Trace, Option<ContactView>)> {
     let bare = Trace {
         inbox: inbox(InboxState::New, "petitions"),
@@ -307,7 +307,7 @@ fn moment(second: i64, name: &str) -> Arc<Moment> {
     Arc::new(moment)
 }
 
-/// Nothing; one look; a minute of a troubled hub.
+/// No sample; one sample; a minute of a hub with problems.
 pub(crate) fn pictures() -> Vec<Picture> {
     let config = ConsoleConfig {
         sources: vec![Connector {
@@ -329,7 +329,7 @@ pub(crate) fn pictures() -> Vec<Picture> {
 }
 
 #[test]
-fn what_waits_for_a_destination_that_is_gone_needs_a_person() {
+fn deliveries_of_a_removed_destination_need_a_person() {
     let ring = VecDeque::from([moment(0, "crm")]);
     let commands = |config: &ConsoleConfig| -> Vec<String> {
         let all = picture(&ring, config).attention.into_iter();
@@ -362,7 +362,7 @@ fn what_waits_for_a_destination_that_is_gone_needs_a_person() {
 }
 
 #[test]
-fn what_was_turned_away_after_an_erasure_needs_a_person_for_a_week() {
+fn messages_turned_away_after_an_erasure_need_a_person_for_a_week() {
     let titles = |lately: u64| -> Vec<String> {
         let mut moment = (*moment(0, "crm")).clone();
         for counts in moment.overview.sources.values_mut() {
@@ -397,7 +397,7 @@ fn check<P: Page>(renderer: &Renderer) {
             "{}: hostile text is not escaped:\n{html}",
             P::TEMPLATE
         );
-        // The policy forbids these, so a page with them would only look broken.
+        // The content security policy blocks these, so a page with them would look broken.
         for inline in [" style=", " onclick=", "<style", "javascript:"] {
             assert!(!html.contains(inline), "{}: {inline}", P::TEMPLATE);
         }
@@ -437,7 +437,7 @@ fn books_that_do_not_balance_are_said_so() {
 }
 
 #[test]
-fn what_needs_a_person_is_listed_worst_first() {
+fn problems_are_listed_worst_first() {
     let all = pictures();
     assert!(all[0].attention.is_empty());
     let minute: VecDeque<_> = (0..61).map(|second| moment(second, HOSTILE)).collect();

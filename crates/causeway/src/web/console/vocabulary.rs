@@ -1,4 +1,4 @@
-//! The words that servers use when they answer. They are nobody's data; every other word of an answer might be.
+//! Technical words in responses of servers. They are not personal data; every other word of a response might be.
 
 /// In alphabetical order, lower case. No word that is also a given or family name.
 const WORDS: &str = "a accepted access account action address allowed already an and api are argument as at \
@@ -15,7 +15,7 @@ const WORDS: &str = "a accepted access account action address allowed already an
      type ul unauthorized unavailable unexpected unknown unprocessable unsubscribed unsupported up update \
      updated upstream url user utf valid validation value values version was were while with wrong you";
 
-/// Keeps known words, punctuation and HTTP statuses; every other word becomes dots. A token with an `@` inside is one word.
+/// Keeps known words, punctuation and HTTP statuses. Every other word becomes dots. A token with an `@` inside is one word.
 pub(crate) fn keep_known(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut token = String::new();
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_are_not_of_the_trade_are_hidden() {
+    fn unknown_words_are_hidden() {
         for (given, shown) in [
             (
                 "Too many requests, retry later.",

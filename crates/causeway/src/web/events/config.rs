@@ -22,29 +22,29 @@ pub const SAMPLE: &str = include_str!("../../../../../samples/sources/events.tom
 /// One line for lists of kinds.
 pub const SUMMARY: &str = "receives visits, opens, clicks, tags, scores and consent from POST /v1/events";
 
-/// Fewer could be guessed.
+/// Shorter tokens could be guessed.
 const MIN_TOKEN_CHARS: usize = 22;
 
-/// An events source's own keys: all but those that every source has (`kind`, `workspace`).
+/// The own keys of an events source, without those of every source (`kind`, `workspace`).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Senders send one of them: `Authorization: Bearer TOKEN`. One or several that are valid at once; at least 22
-    /// characters each, of letters, digits and `-._~`. No other source has the same.
+    /// Senders send one of these tokens: `Authorization: Bearer TOKEN`. Several may be valid at once. Each has at least 22
+    /// characters: letters, digits and `-._~`. No other source may have the same token.
     pub tokens: Secrets,
-    /// The sender's ids of contacts and visitors are unique within it. Default: the source's name.
+    /// The namespace in which the sender's ids of contacts and visitors are unique. Default: the source's name.
     #[serde(default)]
     pub namespace: Option<String>,
     /// The Proca instance that `contactRef` is from.
     #[serde(default = "proca")]
     pub proca: String,
-    /// Ids of people and browsers that name nobody, besides those that never do (0, null, …).
+    /// Placeholders for ids of people and browsers, besides the usual ones (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// Values that stand for an empty field in `fields`. Default: NULL, N/A and the like.
+    /// Values that count as an empty field in `fields`. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
-    /// How long, in seconds, an event without an id and a time is a duplicate when it comes again and no other message
+    /// How long, in seconds, an event without an id and a time is recognised as a duplicate, if no other message
     /// about the contact arrived.
     #[serde(default = "one_minute")]
     pub dedup_window_s: u32,
@@ -105,7 +105,7 @@ impl Config {
         Ok(config)
     }
 
-    /// What the rules ask about the source called `name`.
+    /// The rules' values of the source called `name`.
     pub fn ours(&self, name: &str) -> Ours {
         Ours {
             namespace: self.namespace.as_deref().unwrap_or(name).into(),
@@ -115,7 +115,7 @@ impl Config {
         }
     }
 
-    /// Makes what reads the envelopes of the source called `context.name`.
+    /// The decoder of the source called `context.name`.
     pub fn decoder(&self, context: &Context) -> Arc<dyn Decode> {
         Arc::new(self.reading(&context.name))
     }
@@ -149,7 +149,7 @@ impl Sender {
             if !token.bytes().all(is_plain) {
                 return Err(ConfigError::new(
                     "tokens",
-                    "a token has other characters than letters, digits and -._~",
+                    "a token may only have letters, digits and -._~",
                 ));
             }
             if token.len() < MIN_TOKEN_CHARS {

@@ -1,9 +1,8 @@
-//! `POST /v1/events`: what somebody did with a mail or a page, a tag, a score, a consent, reported by the sender's own
-//! program.
+//! `POST /v1/events`: programs report mails opened, pages visited, tags, scores and consent.
 //!
-//! Each item becomes an envelope of its own. All of a request are committed together, and only then it is answered: for
-//! each item, in its order, with its message number. An item that cannot be understood is stored, too (as dead, by the
-//! same decoder), and the response says what is wrong with it.
+//! Each item becomes its own envelope. All items of a request are committed together before the response, which has the
+//! message number of each item in order. An invalid item is stored, too (as dead, by the same decoder), and the response
+//! says what is wrong with it.
 
 mod config;
 mod openapi;
@@ -51,7 +50,7 @@ type ByToken = HashMap<Fingerprint, Arc<Sender>>;
 
 /// All sources of kind `events`.
 pub struct Events {
-    // By the token's digest: how long looking up takes says nothing about a token.
+    // Looked up by the token's digest, so that the time of a lookup shows nothing about a token.
     senders: ArcSwap<ByToken>,
     accept: Arc<dyn Accept>,
     clock: Arc<dyn Clock>,
@@ -84,7 +83,7 @@ impl Events {
     }
 }
 
-/// The source that has a token of an earlier one, and what is wrong with it.
+/// The first source that has the same token as an earlier one, and the error.
 pub(crate) fn same_token(senders: &[Sender]) -> Option<(Name, ConfigError)> {
     let tokens = |sender: &Sender| sender.tokens.clone();
     repeated(senders.iter().map(|one| (&one.name, tokens(one))), "tokens")
@@ -112,11 +111,11 @@ async fn describe() -> Response {
     json(StatusCode::OK, document().to_string())
 }
 
-/// What is answered for one item.
+/// The result of one item.
 #[derive(Debug, Serialize)]
-struct Told {
+struct EventResult {
     status: &'static str,
-    /// The number of the record; of the first one for a duplicate.
+    /// The message number; for a duplicate, that of the first message.
     reference: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -124,12 +123,12 @@ struct Told {
 
 #[derive(Debug, Serialize)]
 struct Answer {
-    /// `ok`, `partial` (some items have errors) or `error` (all have).
+    /// `ok`, `partial` (some items have errors) or `error` (all items have errors).
     status: &'static str,
     accepted: usize,
     duplicates: usize,
     errors: usize,
-    events: Vec<Told>,
+    events: Vec<EventResult>,
 }
 
 async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response {
@@ -138,7 +137,7 @@ async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response
     let sender = sender(&events, &parts.headers);
     let name = sender.as_ref().map_or("-", |sender| &sender.name);
     let ended = match &sender {
-        Ok(sender) => take(&events, sender, &parts, &mut body).await,
+        Ok(sender) => handle(&events, sender, &parts, &mut body).await,
         Err(refusal) => Err(*refusal),
     };
     let (reason, response) = match ended {
@@ -185,7 +184,7 @@ fn sender(events: &Events, headers: &HeaderMap) -> Result<Arc<Sender>, Refusal> 
         })
 }
 
-async fn take(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) -> Result<Answer, Refusal> {
+async fn handle(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) -> Result<Answer, Refusal> {
     if parts.method != Method::POST {
         return Err(Refusal::PostOnly);
     }
@@ -210,17 +209,17 @@ async fn take(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body) 
     let items = items(sender, &body, now)?;
     let (envelopes, wrong): (Vec<Envelope>, Vec<Option<String>>) = items.into_iter().unzip();
     let accepted = store(events, envelopes).await?;
-    Ok(tell(accepted, wrong))
+    Ok(answer_of(accepted, wrong))
 }
 
-/// An envelope for each item, with what is wrong with it.
+/// An envelope for each item, with its error if it has one.
 fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope, Option<String>)>, Refusal> {
     if body.trim_ascii().is_empty() {
         return Err(Refusal::NoData);
     }
     let parsed = match events::read(body) {
         Ok((parsed, notes)) if notes.is_empty() => parsed,
-        // Each item for itself: what is wrong with one must not cost the others.
+        // Each item is read separately, so that an invalid item does not affect the others.
         _ => return pieces(sender, body, now),
     };
     let items = match parsed {
@@ -238,8 +237,8 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
         .collect())
 }
 
-/// The same of a request that is not strict JSON. Each item is kept as it was written; one that cannot be read, too: a
-/// person may see what was meant.
+/// Like [`items`], for a request that is not strict JSON. Each item is stored as it was written, even an invalid one, so
+/// that a person may understand it.
 fn pieces(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope, Option<String>)>, Refusal> {
     let pieces = events::pieces(body);
     if pieces.is_empty() {
@@ -264,7 +263,7 @@ fn pieces(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope
 fn envelope_of(sender: &Sender, item: &Value, text: Bytes, now: Timestamp) -> (Envelope, Option<String>) {
     let (dedup, wrong) = match sender.decoder.item(item, now) {
         Ok(event) => (events::dedup(item, &event, now, sender.dedup_window_ms), None),
-        // Without its id: the corrected one comes with the same.
+        // The key leaves out the item's id, because the corrected item comes with the same id.
         Err(wrong) => (Dedup::dated(events::dedup_of_bytes(&text)), Some(wrong)),
     };
     (envelope(sender, text, dedup, now), wrong)
@@ -284,11 +283,11 @@ fn envelope(sender: &Sender, body: Bytes, dedup: Dedup, now: Timestamp) -> Envel
     }
 }
 
-fn tell(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
-    let told: Vec<Told> = accepted
+fn answer_of(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
+    let results: Vec<EventResult> = accepted
         .into_iter()
         .zip(wrong)
-        .map(|(accepted, error)| Told {
+        .map(|(accepted, error)| EventResult {
             status: match (&error, accepted.duplicate) {
                 (Some(_), _) => "error",
                 (None, true) => "duplicate",
@@ -298,23 +297,23 @@ fn tell(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
             error,
         })
         .collect();
-    let count = |status: &str| told.iter().filter(|one| one.status == status).count();
+    let count = |status: &str| results.iter().filter(|one| one.status == status).count();
     let (accepted, duplicates, errors) = (count("accepted"), count("duplicate"), count("error"));
     Answer {
         status: match errors {
             0 => "ok",
-            errors if errors == told.len() => "error",
+            errors if errors == results.len() => "error",
             _ => "partial",
         },
         accepted,
         duplicates,
         errors,
-        events: told,
+        events: results,
     }
 }
 
-/// Returns when all are on disk. A request that gets a 503 may have been stored all the same: its second try is then a
-/// duplicate.
+/// Returns when all envelopes are on disk. A request that gets a 503 may still have been stored; its second attempt is then
+/// a duplicate.
 async fn store(events: &Events, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, Refusal> {
     let count = envelopes.len();
     let accepting = events.accept.accept(envelopes);
@@ -324,7 +323,7 @@ async fn store(events: &Events, envelopes: Vec<Envelope>) -> Result<Vec<Accepted
             Ok(accepted)
         }
         Ok(Ok(_)) => {
-            error!("The store answered for another number of events than it was given.");
+            error!("The store returned another number of results than events.");
             Err(Refusal::Unavailable)
         }
         Ok(Err(error @ StoreError::Unavailable(_))) => {

@@ -1,4 +1,4 @@
-//! The description of the API, made from the tables that the decoder checks by.
+//! The OpenAPI description, generated from the tables of the decoder.
 
 use causeway_core::decode::events::keys::{
     COMMON, CONTACT, Key, LONGEST_FIELD, MAX_FIELDS, MAX_WHOLE, SORTS, Shape, Sort,
@@ -8,10 +8,10 @@ use serde_json::{Map, Value, json};
 /// Not blank, and without control characters.
 const TEXT: &str =
     r"^[^\u0000-\u001F\u007F-\u009F]*[^\s\u0000-\u001F\u007F-\u009F][^\u0000-\u001F\u007F-\u009F]*$";
-/// An address of one mailbox, as [`causeway_core::contact::normal_email`] takes it: with marks around it, or behind a name.
+/// An address of one mailbox, as [`causeway_core::contact::normal_email`] accepts it: in quotes or brackets, or after a name.
 const ADDRESS: &str = r#"^(([^\S\u0000-\u001F\u007F-\u009F]|["'`<(\[,;:‘’“”„«»])*(mailto:)?[^\s@,;:<>()\[\]\\"\u0000-\u001F\u007F-\u009F]+@([^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+\.)*[^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+([^\S\u0000-\u001F\u007F-\u009F]|["'`>)\],;:.!?‘’“”„«»])*|[^@<>\u0000-\u001F\u007F-\u009F]*<([^\S\u0000-\u001F\u007F-\u009F]|["'`<(\[,;:‘’“”„«»])*(mailto:)?[^\s@,;:<>()\[\]\\"\u0000-\u001F\u007F-\u009F]+@([^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+\.)*[^\s\u0000-\u002C\u002F\u003A-\u0040\u005B-\u005E\u0060\u007B-\u009F.]+([^\S\u0000-\u001F\u007F-\u009F]|["'`>)\],;:.!?‘’“”„«»])*>[^@<>\u0000-\u001F\u007F-\u009F]*)$"#;
 const PURPOSE: &str = r"^[^\S\u0000-\u001F\u007F-\u009F]*[a-z][a-z0-9_-]*[^\S\u0000-\u001F\u007F-\u009F]*$";
-/// Names of fields that have a place of their own.
+/// Names that cannot be fields, because they have their own place.
 const TAKEN: &str = "^([eE][mM][aA][iI][lL]$|tag:|list:|list_field_ids:)";
 
 /// OpenAPI 3.1.
@@ -69,7 +69,7 @@ fn post() -> Value {
     json!({
         "operationId": "sendEvents",
         "summary": "Sends one event or a list of events.",
-        "description": "Answered when all are on disk. An event that cannot be understood does not keep the others out.",
+        "description": "The response comes when all events are on disk. An invalid event does not affect the others.",
         "requestBody": {
             "required": true,
             "content": { "application/json": {
@@ -86,14 +86,14 @@ fn post() -> Value {
         },
         "responses": {
             "200": said("Stored. With `partial`, some events have errors.", "answer"),
-            "400": said("No event could be understood (an answer), or there was none (a refusal).", "answer"),
-            "401": said("No token, or one that is not valid.", "refusal"),
+            "400": said("All events are invalid (an answer), or there was none (a refusal).", "answer"),
+            "401": said("No token, or an invalid one.", "refusal"),
             "405": said("Another method than POST.", "refusal"),
             "408": said("The body did not arrive in time.", "refusal"),
             "413": said("Too many events, or too large.", "refusal"),
             "415": said("A compressed body.", "refusal"),
-            "429": said("Too many requests at once: again after `Retry-After` seconds.", "refusal"),
-            "503": said("Not stored: again after `Retry-After` seconds.", "refusal"),
+            "429": said("Too many concurrent requests: try again after `Retry-After` seconds.", "refusal"),
+            "503": said("Not stored: try again after `Retry-After` seconds.", "refusal"),
         },
     })
 }
@@ -121,7 +121,7 @@ fn item(sort: &Sort) -> Value {
     schema
 }
 
-/// For an event that has only the common keys: a field with a value or with null, or two names of one person.
+/// The demand on an event with only the common keys: a field with a value or null, or two names of one person.
 fn says_something() -> Value {
     let mut pairs = Vec::new();
     for (nth, one) in CONTACT.iter().enumerate() {
@@ -138,7 +138,7 @@ fn says_something() -> Value {
     ])
 }
 
-/// These keys are there, and name somebody.
+/// The schema that requires these keys with a value that names somebody.
 fn given(keys: &[&Key]) -> Value {
     let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
     let properties: Map<String, Value> = names
@@ -151,12 +151,12 @@ fn given(keys: &[&Key]) -> Value {
     json!({ "required": names, "properties": properties })
 }
 
-/// A value that says nothing, and is left out.
+/// The schema of an empty value, which is ignored.
 fn nothing() -> Value {
     let null = json!({ "type": "null" });
     let all: Vec<Value> = [null].into_iter().chain(nothing_but_null()).collect();
     json!({
-        "description": "Nothing: null, a blank text, or a list or object of nothing else.",
+        "description": "Empty: null, a blank text, or a list or object that contains only empty values.",
         "anyOf": all,
     })
 }
@@ -193,7 +193,7 @@ fn contact() -> Value {
         .collect();
     json!({
         "type": "object",
-        "description": "Who it is about: one of these names at least. Names in one event are names of one person.",
+        "description": "The person: at least one of these names. All names in one event are names of the same person.",
         "properties": properties,
         "anyOf": CONTACT.iter().map(|key| given(&[key])).collect::<Vec<_>>(),
         "additionalProperties": false,
@@ -204,13 +204,13 @@ fn property(key: &Key) -> Value {
     let mut schema = match (key.shape, key.name) {
         (Shape::Text(most), "email") => json!({ "type": "string", "maxLength": most, "pattern": ADDRESS }),
         (Shape::Text(most), "purpose") => json!({ "type": "string", "maxLength": most, "pattern": PURPOSE }),
-        // Numbers stand for texts.
+        // Numbers are accepted as texts.
         (Shape::Text(most), _) => {
             json!({ "type": ["string", "number"], "maxLength": most, "pattern": TEXT })
         }
         (Shape::Whole, _) => json!({ "type": "integer", "minimum": 0, "maximum": MAX_WHOLE }),
         (Shape::Number, _) => json!({ "type": "number" }),
-        // Nine digits to eleven are seconds, twelve to fourteen milliseconds.
+        // Numbers of nine to eleven digits are seconds, of twelve to fourteen digits milliseconds.
         (Shape::Time, _) => json!({
             "type": ["string", "integer"], "format": "date-time",
             "minimum": 100_000_000, "maximum": 99_999_999_999_999_i64,
@@ -231,7 +231,7 @@ fn property(key: &Key) -> Value {
     schema
 }
 
-/// Programs send null for what they do not know.
+/// Allows null as well, because programs send it for unknown values.
 fn or_null(schema: &mut Map<String, Value>) {
     for name in ["type", "enum"] {
         match schema.get_mut(name) {
@@ -253,12 +253,12 @@ fn answer() -> Value {
         "properties": {
             "status": {
                 "enum": ["ok", "partial", "error"],
-                "description": "`partial`: some events have errors. `error`: all have.",
+                "description": "`partial`: some events have errors. `error`: all events have errors.",
             },
             "accepted": count("Events that are new."),
-            "duplicates": count("Events that came before; they have no effect. While other messages wait, a duplicate \
+            "duplicates": count("Events that arrived before; they have no effect. While other messages wait, a duplicate \
                                  is accepted, and recognised when it is processed."),
-            "errors": count("Events that could not be understood."),
+            "errors": count("Events that are invalid."),
             "events": {
                 "type": "array",
                 "description": "One for each event, in the order of the request.",
@@ -268,7 +268,7 @@ fn answer() -> Value {
                         "status": { "enum": ["accepted", "duplicate", "error"] },
                         "reference": { "type": "string", "description": "The message number, for `causeway trace`; \
                              for a duplicate, that of the first message." },
-                        "error": { "type": "string", "description": "What is wrong with it. It is kept as dead; send it corrected." },
+                        "error": { "type": "string", "description": "What is wrong with the event. It is stored as dead; send the corrected event." },
                     },
                     "required": ["status", "reference"],
                     "additionalProperties": false,
@@ -288,7 +288,7 @@ fn refusal() -> Value {
     })
 }
 
-/// An item of this sort with every key.
+/// An example of this sort of item with every key.
 fn example(sort: &Sort) -> Value {
     let mut item = Map::new();
     item.insert("type".to_owned(), sort.name.into());

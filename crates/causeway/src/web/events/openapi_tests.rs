@@ -1,11 +1,11 @@
-//! The description and the decoder say the same of every item that differs from an example in one value.
+//! The description and the decoder agree about every item that differs from an example in one value.
 
 use causeway_core::decode::{events::EventsDecoder, placeholders::Placeholders};
 use regex::Regex;
 
 use super::*;
 
-/// As much of JSON Schema as the description uses; a word that is not known here fails.
+/// Implements the part of JSON Schema that the description uses. Fails on an unknown keyword.
 fn is_valid(schemas: &Value, schema: &Value, value: &Value) -> bool {
     let Value::Object(words) = schema else {
         return schema != &Value::Bool(false);
@@ -50,7 +50,7 @@ fn is_valid(schemas: &Value, schema: &Value, value: &Value) -> bool {
                 .filter(|(name, _)| known.is_none_or(|known| !known.contains_key(*name)))
                 .all(|(_, value)| valid(said, value))
         }
-        // No demand on a value, or none on one of this sort.
+        // The keyword says nothing about this type of value.
         (
             "description"
             | "maxLength"
@@ -66,7 +66,7 @@ fn is_valid(schemas: &Value, schema: &Value, value: &Value) -> bool {
             | "additionalProperties",
             _,
         ) => true,
-        (word, _) => panic!("{word} is not known here"),
+        (word, _) => panic!("unknown keyword {word}"),
     })
 }
 
@@ -78,7 +78,7 @@ fn is_of(name: &Value, value: &Value) -> bool {
         "object" => value.is_object(),
         "number" => value.is_number(),
         "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
-        other => panic!("{other} is no type"),
+        other => panic!("unknown type {other}"),
     }
 }
 
@@ -148,7 +148,7 @@ fn values() -> Vec<Value> {
 }
 
 #[test]
-fn what_is_described_is_taken_and_nothing_else() {
+fn the_decoder_accepts_exactly_what_the_description_allows() {
     let document = document();
     let schemas = &document["components"]["schemas"];
     let decoder = EventsDecoder {
@@ -187,7 +187,7 @@ fn what_is_described_is_taken_and_nothing_else() {
                 }
             }
             for key in CONTACT {
-                // A placeholder names nobody, which no schema says.
+                // A placeholder names nobody. The schema cannot express that.
                 let is_name = |value: &Value| match value {
                     Value::String(text) => text.trim().is_empty() || !decoder.placeholders.names_nobody(text),
                     Value::Number(number) => !decoder.placeholders.names_nobody(&number.to_string()),

@@ -1,5 +1,5 @@
-//! What a sender gets back when its message was taken: the same keys every time, as platforms that write values of the answer into
-//! the contact want it; in JSON, XML or as a form, by what the sender accepts.
+//! The response to an accepted message, in JSON, XML or as a form, as the sender accepts. It always has the same keys, because
+//! platforms write its values into the contact.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::answering::Format;
 use crate::web::error::json;
 
-/// 200 with these members.
+/// A response with status 200 and these members.
 pub(super) fn ok(headers: &HeaderMap, format: Format, object: Map<String, Value>) -> Response {
     let wanted = match format {
         Format::Accept => wanted(headers),
@@ -29,7 +29,7 @@ pub(super) fn ok(headers: &HeaderMap, format: Format, object: Map<String, Value>
     }
 }
 
-/// With every key: a form has no null, and would leave out what is null or an empty list.
+/// The members as a form with every key. A form has no null and no empty list, so these become empty texts.
 fn as_form(object: Map<String, Value>) -> String {
     let mut root = Value::from(object);
     blank(&mut root);
@@ -40,7 +40,7 @@ fn as_form(object: Map<String, Value>) -> String {
         empty_groups: EmptyGroups::Blank,
         ..EmitOptions::default()
     };
-    // A name that PHP would read as another one is left out: `config check` has refused it.
+    // Names that PHP would change are left out; `config check` refuses them.
     form::emit_what_fits(&form::array_from_json(&object), options, &mut Vec::new())
 }
 
@@ -67,7 +67,7 @@ enum Written {
     Form,
 }
 
-/// In the order in which they are taken when the caller does not care.
+/// The formats in the order of preference if the caller has none.
 const WRITTEN: [(Written, &[&str]); 3] = [
     (Written::Json, &["application/json", "text/json"]),
     (Written::Xml, &["application/xml", "text/xml"]),
@@ -77,12 +77,12 @@ const WRITTEN: [(Written, &[&str]); 3] = [
 /// A media range of `Accept`.
 struct Range {
     media: String,
-    /// In thousandths; 0 = not wanted.
+    /// In thousandths; 0 = not acceptable.
     quality: u16,
 }
 
-/// As RFC 9110 has it: each of the three has the quality of the most specific range that fits it, and the best one is taken; of
-/// equally good ones the one whose range stands first. A caller that wants none of them gets JSON, since its message is stored.
+/// Chooses a format by RFC 9110: each format has the quality of the most specific range that matches it, and the best one is
+/// chosen; among equals, the one whose range comes first. A caller that accepts none gets JSON, because its message is stored.
 fn wanted(headers: &HeaderMap) -> Written {
     let lines = headers.get_all(header::ACCEPT).into_iter();
     let lines = lines.filter_map(|line| line.to_str().ok());
@@ -108,12 +108,12 @@ struct Fit {
     /// 3 = the type itself, 2 = `type/*`, 1 = `*/*`.
     specificity: u8,
     quality: u16,
-    /// Of the range among all.
+    /// The position of the range in the header.
     place: usize,
 }
 
 impl Fit {
-    /// Of two ranges that match, the more specific one counts.
+    /// Orders matching ranges: the more specific one wins.
     fn order(&self) -> (u8, u16, std::cmp::Reverse<usize>) {
         (self.specificity, self.quality, std::cmp::Reverse(self.place))
     }
@@ -149,7 +149,7 @@ fn range(text: &str) -> Option<Range> {
     (!media.is_empty()).then_some(Range { media, quality })
 }
 
-/// `None` for what is no weight: then the range counts for nothing.
+/// A weight in thousandths; `None` if it is invalid, so that the range is ignored.
 fn thousandths(weight: &str) -> Option<u16> {
     let weight: f32 = weight.parse().ok()?;
     if !(0.0..=1.0).contains(&weight) {
@@ -218,7 +218,7 @@ mod tests {
                 "application/json;charset=utf-8;q=0.1, application/xml;charset=utf-8;q=0.2",
                 Xml,
             ),
-            // No weights: such a range counts for nothing.
+            // Invalid weights: the range is ignored.
             ("application/xml;q=2, application/json;q=0.1", Json),
             (
                 "application/xml;q=best, application/x-www-form-urlencoded;q=0.1",

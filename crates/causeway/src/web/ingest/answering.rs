@@ -1,4 +1,4 @@
-//! `[source.NAME.answer]`: which values a sender gets back, read once with the configuration and worked out for each message.
+//! `[source.NAME.answer]`: the values of the response. They are read with the configuration and evaluated for each message.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,21 +17,21 @@ use tokio::sync::Semaphore;
 
 use crate::engine::{Answer, Wish};
 
-/// Every answer has these, whatever the configuration says.
+/// Keys that every response has.
 const STATUS: &str = "status";
 const REFERENCE: &str = "reference";
-/// The keys of the table that name no value.
+/// The keys of the table that are not values of the response.
 const RESERVED: [&str; 5] = ["after", "wait_s", "concurrency", "format", "fallback"];
-/// What expressions of an answer may name besides a record's own names.
+/// The names that expressions may use in addition to those of a record.
 const EXTRA: [&str; 2] = ["contact_id", AFTER];
 const AFTER: &str = "after";
 const AFTER_MEMBERS: [&str; 3] = ["delivered", "state", "id"];
-/// Longer than the time-out of any sender.
+/// Longer than the time-out of every known sender.
 const LONGEST_WAIT_S: u32 = 120;
-/// Lists and tables within each other, as in mappings.
+/// Maximum nesting of lists and tables, as in mappings.
 const DEPTH: usize = 16;
 
-/// `answer`: what a sender gets back, besides `status` and `reference`. Any other key is a value of the answer: a name and an
+/// `answer`: the values of the response, besides `status` and `reference`. Any other key is such a value: a name and an
 /// expression, as in the mapping of a destination.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct AnswerKeys {
@@ -63,11 +63,11 @@ fn default_concurrency() -> u32 {
     100
 }
 
-/// How an answer is written.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
-    /// As the request's `Accept` asks; without one, JSON.
+    /// By the request's `Accept`; without one, JSON.
     #[default]
     Accept,
     Json,
@@ -75,7 +75,7 @@ pub enum Format {
     Xml,
 }
 
-/// A listener's `answer`, ready to be worked out.
+/// A listener's `answer`, ready to be evaluated.
 pub(super) struct Answering {
     pub wish: Wish,
     pub slots: Semaphore,
@@ -83,9 +83,9 @@ pub(super) struct Answering {
     values: Vec<Named>,
 }
 
-/// One value of an answer.
+/// One value of a response.
 struct Named {
-    /// `main[sub]` for a nested one.
+    /// The name; `main[sub]` for a nested value.
     name: String,
     term: Term,
     fallback: Value,
@@ -148,7 +148,7 @@ impl AnswerKeys {
         if !(1..=LONGEST_WAIT_S).contains(&self.wait_s) {
             return Err(
                 ConfigError::new("answer.wait_s", format!("must be 1 to {LONGEST_WAIT_S} seconds"))
-                    .hint("a little less than the sender's own time-out"),
+                    .hint("choose a little less than the sender's own time-out"),
             );
         }
         if !(1..=10_000).contains(&self.concurrency) {
@@ -163,8 +163,10 @@ impl AnswerKeys {
                 continue;
             }
             if self.after.is_none() {
-                return Err(ConfigError::new(key, "`after` needs to know which destination")
-                    .hint("answer.after = \"crm\""));
+                return Err(
+                    ConfigError::new(key, "`after` is used, but no destination is set")
+                        .hint("answer.after = \"crm\""),
+                );
             }
             let member = path.steps.get(1).map_or("", String::as_str);
             if !AFTER_MEMBERS.contains(&member) {
@@ -176,7 +178,7 @@ impl AnswerKeys {
     }
 }
 
-/// A value that is no text and nearly has the name of a key was meant as that key.
+/// Refuses a value that is not a text and whose name resembles a key, because it is probably a misspelt key.
 fn check_spelling(name: &str, value: &toml::Value, key: &str) -> Result<(), ConfigError> {
     match nearest(name, RESERVED) {
         Some(near) if !value.is_str() && !name.contains('[') => {
@@ -198,13 +200,13 @@ fn flatten(table: &toml::Table, key: &str, into: &mut Vec<(String, toml::Value)>
         for (name, value) in table {
             let mut steps = outer.to_vec();
             steps.extend(name.split('.'));
-            // PHP reads a blank in a name as `_`: the sender would not find the value under its name.
+            // PHP reads a blank in a name as `_`, so the sender would not find the value.
             let is_odd = |c: char| c.is_control() || c.is_whitespace();
             let is_plain = |step: &&str| !step.is_empty() && !step.contains(is_odd);
             if !steps.iter().all(is_plain) || steps.len() > DEPTH {
                 return Err(
-                    ConfigError::new(&format!("{key}.{name}"), "is no name of a value")
-                        .hint("letters, digits and _; a dot between the names of a nested one: crm.id"),
+                    ConfigError::new(&format!("{key}.{name}"), "not a valid name of a value")
+                        .hint("use letters, digits and _, with a dot between nested names: crm.id"),
                 );
             }
             match value {
@@ -226,7 +228,7 @@ fn bracketed(steps: &[&str]) -> String {
     name
 }
 
-/// A fallback stands for itself: a text is no expression.
+/// The value of a fallback. A text is used literally, not as an expression.
 fn fixed(value: toml::Value) -> Value {
     match value {
         toml::Value::String(text) => text.into(),
@@ -236,7 +238,7 @@ fn fixed(value: toml::Value) -> Value {
 }
 
 impl Answering {
-    /// What a sender gets: always the same keys.
+    /// The members of the response. They always have the same keys.
     pub(super) fn object(&self, answer: &Answer) -> Map<String, Value> {
         let scope = answer.record.as_ref().map(|record| {
             let contact = record.contact.id.map(|id| id.to_string());
@@ -267,7 +269,7 @@ impl Answering {
         self.nested(&answer.message.to_string(), value)
     }
 
-    /// The same keys for a request that is no message, or of which nothing is done: with the fallbacks as their values.
+    /// The same keys with their fallbacks, for a request that is not processed as a message.
     pub(super) fn without_values(&self, reference: &str) -> Map<String, Value> {
         self.nested(reference, |named| named.fallback.clone())
     }
@@ -275,7 +277,7 @@ impl Answering {
     fn nested(&self, reference: &str, value: impl Fn(&Named) -> Value) -> Map<String, Value> {
         match nest(self.members(reference, value)) {
             Ok(Value::Object(object)) => object,
-            // Checked with the configuration: names nest or do not, whatever the values are.
+            // Unreachable: the configuration was checked, and nesting depends only on the names.
             _ => Map::new(),
         }
     }
@@ -332,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_are_the_same_whatever_is_known() {
+    fn a_response_has_all_keys_even_without_values() {
         let toml = "after = 'crm'\nscore = 'lead.score'\n'crm.id' = 'contact.no_such_field'\nplace = 'contact.ids.crm'\n\
                     fixed = '=x'\n[fallback]\n'crm.id' = 'none yet'\nscore = 0";
         let answering = read(toml).unwrap();
@@ -354,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_work_is_refused_with_its_place() {
+    fn an_invalid_key_is_refused_with_its_place() {
         for (toml, part) in [
             (
                 "status = 'lead.status'",
@@ -369,8 +371,8 @@ mod tests {
             ("concurrency = 0", "`answer.concurrency`"),
             ("format = 'yaml'", "yaml"),
             ("a = '=1'\n'a.b' = '=2'", "conflicts with another field"),
-            ("'a..b' = '=1'", "`answer.a..b`: is no name"),
-            ("'crm id' = '=1'", "`answer.crm id`: is no name"),
+            ("'a..b' = '=1'", "`answer.a..b`: not a valid name"),
+            ("'crm id' = '=1'", "`answer.crm id`: not a valid name"),
             (
                 "score = 'lead.score'\n[fallback]\nscor = 0",
                 "did you mean score?",

@@ -1,5 +1,4 @@
-//! Takes a body in, up to a limit of bytes and time, and looks at its outside: what kind it is, how many fields,
-//! how deep. What it means is the decoder's business.
+//! Reads a body within a limit of bytes and time. Decoding it is the decoder's part.
 
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use futures_util::future::poll_fn;
 
 use crate::web::error::Refusal;
 
-/// Room that is made for a body at once, whatever length it claims.
+/// The initial buffer of a body, whatever length it announces.
 const FIRST_ROOM: u64 = 64 * 1024;
-/// How much of a body that nobody wants is still read, so that the caller gets to see the answer instead of a
-/// connection cut while it writes.
+/// How much of a refused body is still read, so that the caller sees the response instead of a connection that breaks while it
+/// writes.
 const DRAIN_BYTES: usize = 1024 * 1024;
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 
@@ -24,7 +23,7 @@ pub(in crate::web) fn announced(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// Reads all of the body. One chunk, the usual case, is not copied.
+/// Reads the whole body. A body of one chunk, the usual case, is not copied.
 pub(in crate::web) async fn read(
     body: &mut Body,
     announced: Option<u64>,
@@ -60,7 +59,7 @@ async fn read_all(body: &mut Body, announced: Option<u64>, max_bytes: usize) -> 
     Ok(all.freeze())
 }
 
-/// The next piece of data; trailers are not data.
+/// The next chunk of data, without trailers.
 async fn next(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
     loop {
         let frame = poll_fn(|cx| {
@@ -80,13 +79,13 @@ async fn next(body: &mut Body) -> Result<Option<Bytes>, Refusal> {
     }
 }
 
-/// Reads and forgets what is left of a refused body, a little of it.
+/// Reads and drops the rest of a refused body, up to [`DRAIN_BYTES`].
 pub(in crate::web) async fn drain(body: &mut Body, headers: &HeaderMap) {
-    // A client that asks before it sends (`Expect`) is refused now, and does not send.
+    // A client with `Expect: 100-continue` has not sent its body yet, and will not send it after the refusal.
     if headers.contains_key(header::EXPECT) {
         return;
     }
-    // Enough was read, or the caller was too slow: either way there is nothing more to do.
+    // Ignored: either enough was read, or the caller was too slow.
     drop(tokio::time::timeout(DRAIN_TIME, discard(body)).await);
 }
 

@@ -10,20 +10,20 @@ use serde::Deserialize;
 use super::{answering::AnswerKeys, reading};
 use crate::web::{secrets::Secrets, verify};
 
-/// A listener's own keys: all but those that every source has (`kind`, `workspace`).
+/// The own keys of a listener, without those of every source (`kind`, `workspace`).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What the sender sends, and how it is read.
+    /// The format of the messages.
     pub preset: Preset,
-    /// The sender's ids are unique within it. Default: the source's name; for Proca `proca`.
+    /// The namespace in which the sender's ids are unique. Default: the source's name; for Proca `proca`.
     #[serde(default)]
     pub namespace: Option<String>,
-    /// Senders post to `/in/TOKEN`. One or several that are valid at once; at least 22 characters each, of letters,
+    /// Senders post to `/in/TOKEN`. Several tokens may be valid at once. Each has at least 22 characters: letters,
     /// digits and `-._~`. Without a token, only URLs that `causeway source url` created are accepted.
     #[serde(default)]
     pub token: Option<Secrets>,
-    /// Allows short tokens, to try things out on your own machine.
+    /// Allows short tokens, for tests on your own machine.
     #[serde(default)]
     pub insecure_token: bool,
     #[serde(default)]
@@ -35,26 +35,26 @@ pub struct Config {
     /// Addresses and networks (`192.0.2.0/24`) that may send. Empty: all.
     #[serde(default)]
     pub allow_ips: Vec<String>,
-    /// Takes the caller's address from the last entry of `X-Forwarded-For`. Only behind a proxy that sets it.
+    /// Reads the caller's address from the last entry of `X-Forwarded-For`. Only use it behind a proxy that sets this header.
     #[serde(default)]
     pub trust_forwarded_for: bool,
-    /// Answers 200 to HEAD, and to GET without data.
+    /// Responds with 200 to HEAD, and to GET without data.
     #[serde(default = "yes")]
     pub probes: bool,
     #[serde(default)]
     pub limits: Limits,
-    /// Ids of contacts that name nobody, besides those that never do (0, null, …).
+    /// Placeholders for ids of contacts, besides the usual ones (0, null, …).
     #[serde(default)]
     pub placeholder_ids: Vec<String>,
-    /// Values that stand for an empty field. Default: NULL, N/A and the like.
+    /// Values that count as an empty field. Default: NULL, N/A and the like.
     #[serde(default)]
     pub empty_values: Option<Vec<String>>,
-    /// What an empty text does to a field: `keep` (the known value stays) or `clear` (the field was emptied by the
-    /// sender, and is cleared). Default: keep.
+    /// The effect of an empty text on a field: `keep` (the known value stays) or `clear` (the sender emptied the field, so it is
+    /// cleared). Default: keep.
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
     pub empty: Option<Emptied>,
-    /// What a null does to a field. Default: clear.
+    /// The effect of null on a field. Default: clear.
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("enum" = ["keep", "clear"]))]
     pub null: Option<Emptied>,
@@ -65,8 +65,8 @@ pub struct Config {
     /// Names for parameters without meaningful names: `{ param1 = "email", param2 = "firstName" }`.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
-    /// How long, in seconds, the same bytes count as a repeat when the sender gives no id and nothing else of the contact
-    /// arrived. Default: one day; 10 minutes for `sync-to-third-party`, of which each sync is an event.
+    /// How long, in seconds, the same bytes count as a duplicate, if the sender gives no id and no other message about the
+    /// contact arrived. Default: one day; 10 minutes for `sync-to-third-party`, where each sync is an event.
     #[serde(default)]
     pub dedup_window_s: Option<u32>,
     #[serde(default)]
@@ -80,7 +80,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// A sender that had no answer tries again within minutes; the same sync a day later is another event.
+    /// The window with its default. A sender without a response tries again within minutes; the same sync a day later is another
+    /// event.
     pub fn dedup_window_s(&self) -> u32 {
         self.dedup_window_s.unwrap_or(match self.preset {
             Preset::SyncToThirdParty => 600,
@@ -108,7 +109,7 @@ pub enum Preset {
     SyncToThirdParty,
     /// Proca's own messages, sent by HTTP instead of a queue.
     Proca,
-    /// Anything else, by paths to the values.
+    /// Any other format, by paths to the values.
     Generic,
 }
 
@@ -161,13 +162,16 @@ impl Limits {
         for (key, value, most) in [
             ("body_kb", self.body_kb, 64 * 1_024),
             ("pairs", self.pairs, 1_000_000),
-            // What is deeper could be kept, and not be read again.
+            // Deeper messages could be stored, but not decoded.
             ("depth", self.depth, 100),
             ("concurrency", self.concurrency, 100_000),
             ("body_timeout_s", self.body_timeout_s, 3_600),
         ] {
             if value == 0 {
-                return Err(ConfigError::new(&format!("limits.{key}"), "0 lets nothing in"));
+                return Err(ConfigError::new(
+                    &format!("limits.{key}"),
+                    "0 would refuse every request",
+                ));
             }
             if value > most {
                 return Err(ConfigError::new(

@@ -1,5 +1,4 @@
-//! How a duplicate is recognised: by the sender's id and the content where there is an id, else by the content for a
-//! while.
+//! Recognises duplicates: by the sender's id and the content, or without an id by the content for a limited time.
 
 use std::borrow::Cow;
 
@@ -16,7 +15,7 @@ use serde_json::value::RawValue;
 
 use super::{config::Preset, listener::Listener, shape::Kind};
 
-/// `read` is the body where it had to be read already.
+/// `read` is the parsed body, if it was parsed already.
 pub(super) fn of(
     listener: &Listener,
     signed_id: Option<&str>,
@@ -27,11 +26,11 @@ pub(super) fn of(
 ) -> Dedup {
     let query = meta.query.as_deref().unwrap_or_default();
     let content = match read {
-        // Senders draw a new boundary for each try: what counts is what was read.
+        // Senders use a new boundary for each attempt, so the parsed content counts.
         Some(read) if kind == Kind::Multipart => digest(&[b"multipart", read.value.to_string().as_bytes()]),
         _ => digest(&[b"bytes", query.as_bytes(), body]),
     };
-    // Every message of Proca's names its own action or time: the same bytes never mean something new.
+    // Every message of Proca names its action or time, so the same bytes are never a new message.
     if listener.preset == Preset::Proca {
         return Dedup::dated(content);
     }
@@ -47,17 +46,17 @@ pub(super) fn of(
     }
 }
 
-/// A signed request that carries no signed time could be sent again by anybody who saw it, however much later.
+/// How long a message is remembered. Anybody who saw a signed request without a signed time could replay it at any time.
 fn memory(listener: &Listener) -> Memory {
     match &listener.verifier {
         Some(verifier) if !verifier.signs_time() => Memory::ForGood,
-        // As long as its time is accepted, it must be recognised.
+        // A request must be recognised as long as its time is accepted.
         Some(verifier) => Memory::Window(listener.dedup_window_ms.max(verifier.valid_ms())),
         None => Memory::Window(listener.dedup_window_ms),
     }
 }
 
-/// The platform's `transactionid`, if it gave one.
+/// The key of the platform's `transactionid`, if it sent one.
 fn transaction(
     listener: &Listener,
     kind: Kind,
@@ -85,7 +84,7 @@ fn transaction(
     }
 }
 
-/// Whether its bytes or names are others than a quick look takes them for.
+/// Whether the configuration or the message changes how bytes or names are read, so that the quick search may be wrong.
 fn says_how_to_read(listener: &Listener, meta: &Meta, body: &[u8]) -> bool {
     let named = meta.content_type.as_deref().is_some_and(|content_type| {
         let content_type = content_type.to_ascii_lowercase();
@@ -93,26 +92,26 @@ fn says_how_to_read(listener: &Listener, meta: &Meta, body: &[u8]) -> bool {
     });
     let has_mark = matches!(body, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
     let query = meta.query.as_deref().unwrap_or_default();
-    // Few forms have a field that begins so.
+    // Few forms have a field with this beginning.
     let has_field = [query.as_bytes(), body]
         .iter()
         .any(|text| memchr::memmem::find(text, b"_charset_").is_some());
     named || has_mark || has_field || listener.spelling != Spelling::default()
 }
 
-/// What a quick look at the bytes shows, which is enough for nearly all.
+/// The result of a quick search in the bytes, which suffices for nearly all messages.
 #[derive(Debug, PartialEq, Eq)]
 enum Found {
     /// The key that [`sync::dedup`] would give.
     Key(MessageKey),
-    /// There is no transaction.
+    /// The message has no transaction.
     Nothing,
-    /// It has to be read properly.
+    /// The message must be parsed.
     Unsure,
 }
 
-/// The platform's `transactionid` with the contact beside it: nobody has promised that the id is another one for each
-/// contact, and a person who is taken for a duplicate would be lost.
+/// The platform's `transactionid` together with the contact: the id may be the same for several contacts, and a person taken
+/// for a duplicate would be lost.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Transaction<'a> {
     id: Cow<'a, [u8]>,
@@ -127,7 +126,7 @@ impl<'a> Transaction<'a> {
         match kind {
             Kind::Form => found.read_form(body),
             Kind::Json if body.trim_ascii_start().starts_with(b"{") => {
-                // It may be read all the same, more leniently.
+                // The lenient reader may still parse it.
                 if found.read_json(body).is_none() {
                     return Found::Unsure;
                 }
@@ -135,7 +134,7 @@ impl<'a> Transaction<'a> {
             Kind::Json | Kind::Multipart | Kind::Xml => return Found::Unsure,
             Kind::Empty => {}
         }
-        // Senders fill what they do not know with nothing or 0.
+        // Senders use an empty text or 0 for an unknown id.
         if found.id.is_empty() || *found.id == *b"0" {
             Found::Nothing
         } else if found.contact.is_empty() && found.email.is_empty() {
@@ -152,7 +151,7 @@ impl<'a> Transaction<'a> {
             let end = memchr::memchr(b'&', rest).unwrap_or(rest.len());
             let (piece, behind) = rest.split_at(end);
             rest = behind.get(1..).unwrap_or_default();
-            // Few names are looked at twice: most start with other letters.
+            // A fast check: most names start with other letters.
             if !matches!(piece, [b't' | b'%' | b'+' | b' ', ..] | [b'c', b'o' | b'%', ..]) {
                 continue;
             }
@@ -176,7 +175,7 @@ impl<'a> Transaction<'a> {
         }
         let contact = top
             .contact
-            // A list would be taken for the members in their order.
+            // serde would read a list as the members in their order.
             .filter(|raw| raw.get().starts_with('{'))
             .and_then(|raw| serde_json::from_str::<Contact<'a>>(raw.get()).ok())
             .unwrap_or_default();
@@ -206,7 +205,7 @@ struct Contact<'a> {
     email: Option<&'a RawValue>,
 }
 
-/// The text of a number or string, so that `7` and `"7"` are the same; nothing for `null`.
+/// The text of a number or string, so that `7` and `"7"` are equal; empty for `null`.
 fn scalar(raw: &RawValue) -> Cow<'_, [u8]> {
     match raw.get() {
         "null" => Cow::Borrowed(b""),
@@ -247,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_could_be_sent_again_later_is_remembered_as_long_as_it_would_be_accepted() {
+    fn a_signed_request_is_remembered_as_long_as_it_would_be_accepted() {
         let signed = |scheme: &str, more: &str| {
             let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
             listener(&format!(
@@ -265,12 +264,12 @@ mod tests {
             (signed("typeform", ""), Memory::ForGood),
             (signed("mautic", ""), Memory::ForGood),
             (custom("template = \"{body}\""), Memory::ForGood),
-            // The id can be sent again with the rest.
+            // An id without a time can be replayed.
             (
                 custom("template = \"{id}.{body}\", id_header = \"X-Id\""),
                 Memory::ForGood,
             ),
-            // A time may be five minutes early or late.
+            // The time may be five minutes early or late.
             (signed("standard-webhooks", ""), Memory::Window(600_000)),
             (
                 signed("customer-io", ", tolerance_s = 20"),
@@ -285,7 +284,7 @@ mod tests {
         Transaction::find(kind, query, body.as_bytes())
     }
 
-    /// What the decoder's own reading gives.
+    /// The result of the decoder.
     fn read(query: &str, content_type: &str, body: &str) -> Found {
         let meta = Meta {
             content_type: Some(content_type.to_owned()),
@@ -298,7 +297,7 @@ mod tests {
 
     #[test]
     #[rustfmt::skip] // One case a line reads as a table.
-    fn one_transaction_has_one_key_however_it_is_written_and_read() {
+    fn one_transaction_has_one_key_in_every_notation() {
         let plain = "transactionid=77&contact[id]=5&contact[email]=ann@example.org";
         let expected = found(Kind::Form, "", plain);
         assert!(matches!(expected, Found::Key(_)));
@@ -334,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_quick_look_cannot_tell_is_read_properly_or_has_no_transaction() {
+    fn a_message_is_parsed_if_the_quick_search_is_unsure() {
         for (kind, body, expected) in [
             (Kind::Form, "contact[id]=5", Found::Nothing),
             (Kind::Form, "transactionid=&contact[id]=5", Found::Nothing),
@@ -342,7 +341,7 @@ mod tests {
             (Kind::Form, "transactionid=7", Found::Unsure),
             (Kind::Form, "transactionid=7&contact[0][id]=5", Found::Unsure),
             (Kind::Json, r#"{"transactionid":null}"#, Found::Nothing),
-            // The lenient reader says whether it is broken.
+            // Only the lenient reader can decide whether it is broken.
             (Kind::Json, r#"{"transactionid":"#, Found::Unsure),
             (
                 Kind::Json,

@@ -1,4 +1,4 @@
-//! How many messages with a genuine signature and a time outside the tolerance a source may have kept.
+//! Limits the number of stored messages per source with a valid signature and a time outside the tolerance.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,11 +6,11 @@ use causeway_core::clock::Timestamp;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// Counts by the hour of the clock. Invariant: who recorded signed requests and sends them again later cannot fill the disk
-/// with dead messages.
+/// Counts messages per hour of the clock. Invariant: an attacker who replays recorded requests cannot fill the disk with dead
+/// messages.
 pub(super) struct LateLimit {
     per_hour: u32,
-    /// The hour, and how many were kept in it.
+    /// The hour, and the number of messages stored in it.
     kept: Mutex<(i64, u32)>,
 }
 
@@ -22,7 +22,7 @@ impl LateLimit {
         }
     }
 
-    /// Whether one more may be kept; counts it.
+    /// Whether one more message may be stored. Counts it.
     pub(super) fn allows(&self, now: Timestamp) -> bool {
         let hour = now.as_millisecond().div_euclid(HOUR_MS);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! One listener, ready to check requests: made from its configuration, without any I/O but reading secrets.
+//! One listener, ready to check requests. It is built from its configuration; the only I/O is reading secrets.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -25,7 +25,7 @@ use crate::web::{
     verify::{self, Verifier},
 };
 
-/// 22 characters of base64 (or of our own 32 and more) hold 128 bits.
+/// 22 characters of base64 have 128 bits; generated tokens have 32.
 const MIN_TOKEN_CHARS: usize = 22;
 
 /// A configured source of kind `listener`.
@@ -70,7 +70,7 @@ impl Listener {
             .signature
             .as_ref()
             .map(|signature| Verifier::new(signature, dir));
-        // A secret that is not here must not hide what is wrong everywhere.
+        // A secret that is missing on this machine must not hide errors that exist on every machine.
         let errors = [
             tokens.as_ref().err(),
             basic.as_ref().err(),
@@ -110,7 +110,7 @@ impl Listener {
         &self.name
     }
 
-    /// Whether the caller's address may send.
+    /// Checks the caller's IP address.
     pub(super) fn check_address(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Refusal> {
         if self.allow.is_empty() {
             return Ok(());
@@ -128,8 +128,8 @@ impl Listener {
         }
     }
 
-    /// Checks what needs no body: Basic and the secret header. All that is configured has to hold. Of a header that stands there
-    /// more than once, one has to be right: a proxy may have added its own, and who shows a secret knows it.
+    /// Checks the credentials that need no body: Basic and the secret header. All configured ones must be right. If a header
+    /// appears more than once, one value must be right: a proxy may have added its own.
     pub(super) fn check_credentials(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         if !self.basic.is_empty() {
             let shown = headers.get_all(header::AUTHORIZATION).into_iter();
@@ -150,7 +150,7 @@ impl Listener {
             if lines.is_empty() {
                 return Err(self.unauthorized("header_missing"));
             }
-            // Proxies write two lines of one name as one, with a comma between them.
+            // Proxies join two header lines of one name with a comma.
             let parts = lines.iter().filter(|line| line.contains(&b','));
             let parts = parts
                 .flat_map(|line| line.split(|byte| *byte == b','))
@@ -181,7 +181,7 @@ fn tokens(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> 
         if !token.bytes().all(is_plain) {
             return Err(ConfigError::new(
                 "token",
-                "a token has other characters than letters, digits and -._~",
+                "a token may only have letters, digits and -._~",
             ));
         }
         if token.len() < MIN_TOKEN_CHARS && !config.insecure_token {
@@ -203,7 +203,7 @@ fn basic(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> {
         return Ok(Vec::new());
     };
     if basic.user.contains(':') {
-        return Err(ConfigError::new("basic.user", "a colon cannot be part of it"));
+        return Err(ConfigError::new("basic.user", "must not contain a colon"));
     }
     Ok(basic
         .passwords
@@ -222,7 +222,7 @@ fn header_secret(config: &Config, dir: &Path) -> Result<Option<(HeaderName, Vec<
     if name == header::AUTHORIZATION && config.basic.is_some() {
         return Err(ConfigError::new(
             "header_secret.name",
-            "`basic` needs this header already",
+            "`basic` already uses this header",
         ));
     }
     let valid = header
@@ -254,13 +254,13 @@ fn busy_status(config: &Config) -> StatusCode {
     }
 }
 
-/// Whether one of those shown is valid; looks at all of them whatever it finds.
+/// Whether one of the shown secrets is valid. Compares all of them, so that the time shows nothing.
 fn is_any<'a>(shown: impl Iterator<Item = &'a [u8]>, valid: &[Fingerprint]) -> bool {
     shown.fold(false, |found, shown| is_one_of(shown, valid) | found)
 }
 
-/// By the last entry: the one that the proxy in front of us wrote. All before it are the caller's own words. Without the header
-/// it is `peer`. An entry that cannot be read, as `unknown`, is nobody's address, and not the proxy's either.
+/// The caller's address: the last entry, which the proxy in front of the hub wrote. The caller can forge all entries before
+/// it. Without the header it is `peer`; `None` for an invalid entry such as `unknown`.
 fn forwarded_for(headers: &HeaderMap, peer: IpAddr) -> Option<IpAddr> {
     let Some(last) = headers.get_all("x-forwarded-for").into_iter().next_back() else {
         return Some(peer);
@@ -276,7 +276,7 @@ fn address(entry: &str) -> Option<IpAddr> {
     bare.unwrap_or(entry).parse().ok().or_else(with_port)
 }
 
-/// `user:password` as the caller shows it.
+/// `user:password` from the header.
 fn basic_shown(header: &HeaderValue) -> Option<Vec<u8>> {
     let (scheme, rest) = header.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

@@ -1,14 +1,14 @@
-//! What the listener counts, through whoever keeps the counters.
+//! The listener's metrics, as a trait that the program implements.
 
 use std::time::Duration;
 
-/// Counts what the web side does. Called on the hot path: must not block.
+/// Counts requests and connections. Called on the hot path, so it must not block.
 pub trait IngestMetrics: Send + Sync {
-    /// A request to `/in/…` was answered. `source` is `-` when the token is unknown; `reason` is `ok`, `probe`, `duplicate`
+    /// A request to `/in/…` got its response. `source` is `-` if the token is unknown; `reason` is `ok`, `probe`, `duplicate`
     /// or a word of [`crate::web::error::Refusal::reason`].
     fn answered(&self, source: &str, status: u16, reason: &'static str, took: Duration);
 
-    /// A connection ended otherwise than by both sides being done: `head_timeout`, `head_too_large`, `malformed`,
+    /// A connection ended by an error: `head_timeout`, `head_too_large`, `malformed`,
     /// `incomplete`, `other`.
     fn connection_broken(&self, reason: &'static str);
 }

@@ -1,4 +1,4 @@
-//! Keeps the listener up with the addresses that `causeway source` mints, rotates and revokes beside the running hub.
+//! Keeps the listener's URLs current while `causeway source` creates, rotates and revokes them beside the running hub.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,11 +7,10 @@ use tracing::warn;
 
 use super::Ingest;
 
-/// How often the store is asked: so long a revoked address may still be taken.
+/// How often the store is queried. A revoked URL may still work for this time.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// Tries until it succeeded once, so that no URL is answered 404 before the list is known. False when the program stops
-/// first.
+/// Tries until the list was read once, so that no valid URL gets a 404 before. `false` if the program stops first.
 pub async fn first(ingest: &Ingest, views: &dyn Views, clock: &dyn Clock, stop: &Stop) -> bool {
     while !refresh(ingest, views).await {
         if !pause(clock, stop).await {
@@ -21,7 +20,7 @@ pub async fn first(ingest: &Ingest, views: &dyn Views, clock: &dyn Clock, stop: 
     true
 }
 
-/// Asks again and again until the program stops. What was known stays while the store does not answer.
+/// Repeats the query until the program stops. While the store does not answer, the known list stays valid.
 pub async fn watch(ingest: Arc<Ingest>, views: Arc<dyn Views>, clock: Arc<dyn Clock>, stop: Stop) {
     while pause(&*clock, &stop).await {
         refresh(&ingest, &*views).await;
@@ -41,7 +40,7 @@ async fn refresh(ingest: &Ingest, views: &dyn Views) -> bool {
     }
 }
 
-/// False when the program stops.
+/// `false` if the program stops.
 async fn pause(clock: &dyn Clock, stop: &Stop) -> bool {
     let until = clock.now().saturating_add(EVERY).unwrap_or_else(|_| clock.now());
     tokio::select! {

@@ -1,9 +1,9 @@
-//! The way in over HTTP: checks who sends, stores what came, and answers when it is on disk. Reads nothing into
-//! it: that is the decoder's part, later.
+//! Receives messages by HTTP: authenticates the sender, stores the message, and responds when it is on disk. The decoder
+//! interprets the message later.
 //!
-//! Order of work: token, address, credentials, announced length, a free slot, body, signature, shape, store. What was
-//! authenticated and is not over a limit is stored even when it makes no sense: it becomes a dead row that
-//! a person can see and replay, where a 400 would be the last that anybody hears of it.
+//! Order of the checks: token, address, credentials, announced length, a free slot, body, signature, shape, store. An
+//! authenticated message within the limits is stored even if it is invalid. It becomes a dead row that a person can see and
+//! replay; a status 400 would lose it.
 
 mod answer;
 mod answering;
@@ -61,13 +61,13 @@ use super::{
 };
 use crate::engine::{Answer, Engine};
 
-/// How long a request waits for the store before it gets a 503.
+/// How long a request waits for the store before it gets status 503.
 pub const STORE_WAIT: Duration = Duration::from_secs(10);
-/// The header in which a hub says through which hubs a record came.
+/// The header with the names of the hubs that a record passed.
 const VIA: &str = "causeway-via";
 const MAX_HUBS: usize = 32;
 const MAX_HUB_NAME: usize = 128;
-/// A longer content type is not kept.
+/// A longer content type is not stored.
 const MAX_CONTENT_TYPE: usize = 256;
 
 /// A complete `[source.NAME]` table, each key with unit and default in a comment.
@@ -75,30 +75,30 @@ pub const SAMPLE: &str = include_str!("../../../../../samples/sources/listener.t
 /// One line for lists of kinds.
 pub const SUMMARY: &str = "receives what other systems send to a URL of its own";
 
-/// The listeners of the configuration.
-struct Doors {
+/// The configured listeners by token and by name.
+struct Registry {
     by_token: HashMap<Fingerprint, Arc<Listener>>,
     by_name: HashMap<Name, Arc<Listener>>,
 }
 
-/// The addresses that were minted: digest of the token → source, and until when.
+/// URLs created by `causeway source`: digest of the token → (source, end of validity).
 type Minted = HashMap<Fingerprint, (Name, Option<Timestamp>)>;
 
 /// All listeners of the program, behind `/in/TOKEN`.
 pub struct Ingest {
-    // By the token's digest: how long looking up takes says nothing about a token.
-    doors: ArcSwap<Doors>,
+    // Looked up by the token's digest, so that the time of a lookup shows nothing about a token.
+    registry: ArcSwap<Registry>,
     minted: ArcSwap<Minted>,
     accept: Arc<dyn Accept>,
     clock: Arc<dyn Clock>,
     metrics: Arc<dyn IngestMetrics>,
     store_wait: Duration,
-    /// What becomes of messages is asked here.
+    /// The engine, which waits for the result of a message.
     engine: OnceLock<Arc<Engine>>,
 }
 
 impl Ingest {
-    /// `store_wait` is [`STORE_WAIT`] unless a test is in a hurry.
+    /// `store_wait` is [`STORE_WAIT`] except in tests.
     pub fn new(
         listeners: Vec<Listener>,
         accept: Arc<dyn Accept>,
@@ -107,7 +107,7 @@ impl Ingest {
         store_wait: Duration,
     ) -> Result<Arc<Self>, ConfigError> {
         Ok(Arc::new(Self {
-            doors: ArcSwap::from_pointee(doors(listeners)?),
+            registry: ArcSwap::from_pointee(registry(listeners)?),
             minted: ArcSwap::default(),
             accept,
             clock,
@@ -117,18 +117,18 @@ impl Ingest {
         }))
     }
 
-    /// Answers with what becomes of messages, where a listener is configured so. Without, they are answered with fallbacks.
+    /// Sets the engine, so that listeners with `answer` respond with the result of a message. Without it they respond with fallbacks.
     pub fn answer_by(&self, engine: Arc<Engine>) {
         drop(self.engine.set(engine));
     }
 
-    /// Exchanges the listeners (a reload); requests under way finish with the old ones.
+    /// Replaces the listeners (a reload). Requests in progress finish with the old ones.
     pub fn replace(&self, listeners: Vec<Listener>) -> Result<(), ConfigError> {
-        self.doors.store(Arc::new(doors(listeners)?));
+        self.registry.store(Arc::new(registry(listeners)?));
         Ok(())
     }
 
-    /// Exchanges the minted addresses for those that the store has now.
+    /// Replaces the created URLs by those in the store.
     pub fn set_minted(&self, urls: Vec<SourceUrl>) {
         let minted = urls
             .into_iter()
@@ -136,20 +136,20 @@ impl Ingest {
         self.minted.store(Arc::new(minted.collect()));
     }
 
-    /// The listener that a token belongs to.
+    /// The listener of a token.
     fn listener(&self, token: &str) -> Option<Arc<Listener>> {
         let shown = fingerprint(token.as_bytes());
-        let doors = self.doors.load();
-        if let Some(listener) = doors.by_token.get(&shown) {
+        let registry = self.registry.load();
+        if let Some(listener) = registry.by_token.get(&shown) {
             return Some(Arc::clone(listener));
         }
         let minted = self.minted.load();
         let (source, until) = minted.get(&shown)?;
         let counts = until.is_none_or(|until| self.clock.now() < until);
-        doors.by_name.get(source).filter(|_| counts).cloned()
+        registry.by_name.get(source).filter(|_| counts).cloned()
     }
 
-    /// Answers `/in/TOKEN`.
+    /// The route `/in/TOKEN`.
     pub fn routes(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/in/{*token}", any(receive))
@@ -157,7 +157,7 @@ impl Ingest {
     }
 }
 
-/// The listener that has a token of an earlier one, and what is wrong with it.
+/// The first listener that has the same token as an earlier one, and the error.
 pub(crate) fn same_token(listeners: &[Listener]) -> Option<(Name, ConfigError)> {
     let tokens = |listener: &Listener| listener.tokens.clone();
     repeated(
@@ -166,7 +166,7 @@ pub(crate) fn same_token(listeners: &[Listener]) -> Option<(Name, ConfigError)> 
     )
 }
 
-/// The one that has a secret of an earlier one.
+/// The first source that has the same secret as an earlier one.
 pub(super) fn repeated<'a>(
     all: impl Iterator<Item = (&'a Name, Vec<Fingerprint>)>,
     key: &str,
@@ -175,13 +175,13 @@ pub(super) fn repeated<'a>(
     for (name, tokens) in all {
         for token in tokens {
             match seen.insert(token, name) {
-                // The old and the new one of a rotation may be the same between two of them.
+                // Repeated secrets within one source, as during a rotation, are allowed.
                 Some(other) if other == name => {}
                 Some(other) => {
                     let message = format!("[source.{other}] has the same token");
                     return Some((
                         Name::clone(name),
-                        ConfigError::new(key, message).hint("each needs one of its own"),
+                        ConfigError::new(key, message).hint("give each source its own token"),
                     ));
                 }
                 None => {}
@@ -191,8 +191,8 @@ pub(super) fn repeated<'a>(
     None
 }
 
-fn doors(listeners: Vec<Listener>) -> Result<Doors, ConfigError> {
-    let mut all = Doors {
+fn registry(listeners: Vec<Listener>) -> Result<Registry, ConfigError> {
+    let mut all = Registry {
         by_token: HashMap::new(),
         by_name: HashMap::new(),
     };
@@ -212,17 +212,17 @@ fn doors(listeners: Vec<Listener>) -> Result<Doors, ConfigError> {
     Ok(all)
 }
 
-/// How a request ended well.
+/// The result of an accepted request.
 enum Done {
     Probe,
     Stored(Accepted),
-    /// Kept dead: its signature is genuine, and its time is outside the tolerance.
+    /// Stored as dead: the signature is valid, but its time is outside the tolerance.
     Late(Accepted),
     Answered(Box<Answer>),
 }
 
 impl Done {
-    /// The word for the metrics.
+    /// A word for the metrics.
     fn reason(&self) -> &'static str {
         match self {
             Self::Probe => "probe",
@@ -234,7 +234,7 @@ impl Done {
         }
     }
 
-    /// What the sender gets. A duplicate gets the number of the first message, and the values as they are now.
+    /// The members of the response. A duplicate gets the number of the first message, and the present values.
     fn object(&self, listener: &Listener) -> Map<String, Value> {
         let reference = match self {
             Self::Probe => None,
@@ -263,7 +263,7 @@ async fn receive(
     let listener = ingest.listener(&path::token(parts.uri.path()));
     let name = listener.as_ref().map_or("-", |found| &found.name);
     let ended = match &listener {
-        Some(listener) => match take(&ingest, listener, peer, &parts, &mut body).await {
+        Some(listener) => match handle(&ingest, listener, peer, &parts, &mut body).await {
             Ok(done) => Ok((listener, done)),
             Err(refusal) => Err(refusal),
         },
@@ -282,7 +282,7 @@ async fn receive(
             if listener.is_some() {
                 warn!(source = name, reason = refusal.reason(), "A request was refused.");
             } else {
-                debug!("A request named no source.");
+                debug!("A request has an unknown token.");
             }
             if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
                 body::drain(&mut body, &parts.headers).await;
@@ -296,7 +296,7 @@ async fn receive(
     response
 }
 
-async fn take(
+async fn handle(
     ingest: &Ingest,
     listener: &Listener,
     peer: SocketAddr,
@@ -306,7 +306,7 @@ async fn take(
     listener.check_address(peer.ip(), &parts.headers)?;
     let query = parts.uri.query().unwrap_or_default();
     match parts.method {
-        // Platforms try an address out, unsigned, before they use it.
+        // Platforms test a URL with an unsigned request before they use it.
         Method::HEAD if listener.probes => return Ok(Done::Probe),
         Method::GET if listener.probes && query.is_empty() && body.is_end_stream() => return Ok(Done::Probe),
         Method::GET | Method::POST => {}
@@ -324,13 +324,13 @@ async fn take(
     let body = body::read(body, announced, max_bytes, listener.body_timeout).await?;
     let now = ingest.clock.now();
     let proof = proved(listener, parts, &body, now)?;
-    // What nobody signed says nothing: else who saw one signed request could send it again with other data beside it.
+    // An unsigned query is ignored. Otherwise an attacker could replay a signed request with other data in the query.
     let query = match &listener.verifier {
         Some(verifier) if !verifier.signs_address() => "",
         _ => query,
     };
     if body.trim_ascii().is_empty() && query.is_empty() {
-        // Some clients announce a body without a length even where they have none.
+        // Some clients announce a body without a length even if it is empty.
         let is_probe = listener.probes && parts.method == Method::GET && body.is_empty();
         return if is_probe {
             Ok(Done::Probe)
@@ -351,7 +351,7 @@ async fn take(
             by_s,
             replayed: false,
         });
-        // The same again is nothing new, whatever came in between: it would only be one more dead row.
+        // A repeated late message is a duplicate, whatever arrived in between; otherwise it would add a dead row.
         dedup.memory = Memory::Dated;
     }
     let envelope = Envelope {
@@ -366,7 +366,7 @@ async fn take(
     }
     match (&listener.answering, ingest.engine.get()) {
         (Some(answering), Some(engine)) => {
-            // Before it is stored: whoever is refused may send again.
+            // Checked before storing, so that a refused sender may send again.
             let _waits = answering.slots.try_acquire().map_err(|_| Refusal::Busy {
                 status: StatusCode::SERVICE_UNAVAILABLE,
             })?;
@@ -378,7 +378,7 @@ async fn take(
     }
 }
 
-/// What the signature proves; nothing where none is asked for.
+/// Verifies the signature; returns the default if the listener requires none.
 fn proved<'h>(
     listener: &Listener,
     parts: &'h Parts,
@@ -421,19 +421,19 @@ fn meta(parts: &Parts, query: &str) -> Meta {
 
 /// The hubs in the header of a sending hub.
 fn via(headers: &HeaderMap) -> Vec<String> {
-    let told = headers
+    let values = headers
         .get_all(VIA)
         .into_iter()
         .filter_map(|value| value.to_str().ok());
-    let hubs = told.flat_map(|value| value.split(',')).map(str::trim);
+    let hubs = values.flat_map(|value| value.split(',')).map(str::trim);
     hubs.filter(|hub| !hub.is_empty() && hub.len() <= MAX_HUB_NAME)
         .take(MAX_HUBS)
         .map(str::to_owned)
         .collect()
 }
 
-/// Returns when the envelope is on disk. A request that gets a 503 may have been stored all the same: its second try is
-/// then a duplicate.
+/// Returns when the envelope is on disk. A request that gets a 503 may still have been stored; its second attempt is then a
+/// duplicate.
 async fn store(ingest: &Ingest, envelope: Envelope) -> Result<Accepted, Refusal> {
     let span = info_span!(
         "accept",
@@ -466,7 +466,7 @@ async fn store(ingest: &Ingest, envelope: Envelope) -> Result<Accepted, Refusal>
     }
 }
 
-/// Writes a key in hex, only when somebody listens.
+/// Formats a key as hex only if the log line is written.
 struct Hex<'a>(&'a MessageKey);
 
 impl fmt::Display for Hex<'_> {

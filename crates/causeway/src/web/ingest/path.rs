@@ -1,11 +1,11 @@
-//! Which token a path names. Senders and the tools in front of them change how it is written: a slash behind it, doubled slashes,
-//! letters as `%2D`.
+//! Reads the token from a path. Senders and proxies may change the path: a slash at the end, doubled slashes, letters as
+//! `%2D`.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// The token of `/in/TOKEN`, as its owner wrote it. The empty text, which no source has, for any other path.
+/// The token of `/in/TOKEN`, decoded. For any other path the empty text, which is no source's token.
 pub(super) fn token(path: &str) -> Cow<'_, str> {
     let mut steps = path.split('/').filter(|step| !step.is_empty());
     match (steps.next(), steps.next(), steps.next()) {

@@ -1,4 +1,4 @@
-//! How what came is read: the keys of each preset, and the decoder made of them.
+//! The keys of each preset, and the decoder built from them.
 
 use std::{
     path::{Path, PathBuf},
@@ -37,23 +37,23 @@ use super::config::{Config, Limits, Preset};
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sync {
-    /// Path to the list of contacts, if one message holds several: each becomes a message of its own. `.` if the body
-    /// is the list. Without it, a message with several is dead.
+    /// Path to the list of contacts, if one message holds several: each becomes its own message. `.` if the body
+    /// is the list. Without this path, a message with several is dead.
     pub each: Option<String>,
-    /// The zone of the platform's account, such as `Europe/Berlin`: its dates name no zone. Default UTC.
+    /// The time zone of the platform's account, such as `Europe/Berlin`, because its dates have no zone. Default: UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
-    /// What fields of the contact say about consent: a list field, a status.
+    /// Rules that read consent from fields of the contact, such as a list field or a status.
     pub consent_from: Vec<ConsentFrom>,
 }
 
-/// `generic`: keys of the preset `generic`. Paths are dotted, with `[n]` for items: `data.people[0].email`. A name that has
-/// dots stands in double quotes. Without them, common names are looked for.
+/// `generic`: keys of the preset `generic`. Paths are dotted, with `[n]` for items: `data.people[0].email`. Write a name that
+/// contains dots in double quotes. Without paths, common names are searched.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Generic {
-    /// Path to the list of records, if one message holds several: each becomes a message of its own, and the other
-    /// paths begin at the record. `.` if the body is the list. Without it, a message with several is dead.
+    /// Path to the list of records, if one message holds several: each becomes its own message, and the other
+    /// paths begin at the record. `.` if the body is the list. Without this path, a message with several is dead.
     pub each: Option<String>,
     /// Path to the e-mail address.
     pub email: Option<String>,
@@ -61,26 +61,26 @@ pub struct Generic {
     pub id: Option<String>,
     /// Path to an object of fields, or to a list of `{name, value}`. Default: the whole record.
     pub fields: Option<String>,
-    /// Path to the time when it happened. Default: the arrival.
+    /// Path to the time of the event. Default: the arrival.
     pub time: Option<String>,
     /// How `time` writes dates: `DD/MM/YYYY`, `MM/DD/YYYY`, `DD.MM.YYYY` and the like, or `excel` for its day numbers.
-    /// Dates that can be read in one way only need no format; others are refused without one.
+    /// Unambiguous dates need no format; others are refused without one.
     pub time_format: Option<String>,
-    /// The zone of dates that name none. Default UTC.
+    /// The time zone of dates without one. Default: UTC.
     pub time_zone: Option<String>,
     pub consent: Arrival,
-    /// What fields of the contact say about consent: a list field, a status.
+    /// Rules that read consent from fields of the contact, such as a list field or a status.
     pub consent_from: Vec<ConsentFrom>,
 }
 
-/// What it means for consent that a contact arrives.
+/// The effect of an arriving contact on consent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrival {
-    /// Nothing: consent comes from elsewhere.
+    /// No effect: consent comes from another source.
     #[default]
     None,
-    /// The person agreed to be mailed. Only for a source that sends when somebody joined or confirmed, because it ends
+    /// An opt-in to e-mail. Only for a source that sends when somebody joined or confirmed, because it ends
     /// an earlier opt-out.
     OptIn,
 }
@@ -94,14 +94,14 @@ pub struct Proca {
     /// Files with private keys, relative to the configuration file.
     #[serde(default)]
     pub keystore: Vec<PathBuf>,
-    /// What a person must have done to be mailed.
+    /// What makes an opt-in to e-mail valid.
     pub consent: Consent,
     #[serde(default)]
     pub testing: Testing,
-    /// What the consent is for.
+    /// The purpose of the consent.
     #[serde(default = "email")]
     pub purpose: String,
-    /// What custom fields of an action say about other purposes.
+    /// Rules that read consent for other purposes from custom fields of an action.
     #[serde(default)]
     pub consent_from: Vec<ConsentFrom>,
 }
@@ -111,7 +111,7 @@ fn email() -> String {
 }
 
 impl Config {
-    /// Refuses keys of another preset than the chosen one, and what the preset cannot do without.
+    /// Refuses keys of another preset, and missing keys that the preset requires.
     pub(super) fn check_reading(&self) -> Result<(), ConfigError> {
         for (key, is_there, preset) in [
             ("sync", self.sync.is_some(), Preset::SyncToThirdParty),
@@ -173,7 +173,7 @@ impl Config {
         for (key, is_there) in [("empty", self.empty.is_some()), ("null", self.null.is_some())] {
             if is_there && self.preset == Preset::Proca {
                 return Err(ConfigError::new(key, "has no meaning for preset = \"proca\"")
-                    .hint("Proca sends what a form held, and clears nothing: leave it out"));
+                    .hint("remove it: Proca sends complete forms and clears no fields"));
             }
         }
         match (self.preset, &self.proca) {
@@ -187,7 +187,7 @@ impl Config {
         }
     }
 
-    /// How the source writes what its messages do not say.
+    /// The configured notation of the source, for messages that do not declare it.
     pub(super) fn spelling(&self) -> Result<Spelling, ConfigError> {
         if self.preset == Preset::Proca {
             for (key, is_there) in [
@@ -197,7 +197,7 @@ impl Config {
                 if is_there {
                     return Err(ConfigError::new(
                         key,
-                        "means nothing for preset = \"proca\", whose messages are JSON with names of their own",
+                        "has no meaning for preset = \"proca\", whose messages are JSON with fixed names",
                     ));
                 }
             }
@@ -218,7 +218,7 @@ impl Config {
         })
     }
 
-    /// What the rules ask about the source called `name`.
+    /// The rules' values of the source called `name`.
     pub fn ours(&self, name: &str) -> Ours {
         let orgs = self.proca.iter().flat_map(|proca| &proca.own_orgs);
         Ours {
@@ -231,8 +231,7 @@ impl Config {
         }
     }
 
-    /// Makes what reads the envelopes of the source called `context.name`. Reads key files: made anew when they
-    /// have changed.
+    /// The decoder of the source called `context.name`. It reads the key files, so it must be built again when they change.
     pub fn decoder(&self, context: &Context) -> Result<Arc<dyn Decode>, ConfigError> {
         self.check_reading()?;
         let namespace = self.namespace(&context.name);
@@ -283,7 +282,7 @@ impl Config {
         })
     }
 
-    /// Proca's ids are Proca's wherever they come from; a platform's are its own.
+    /// The namespace of ids: for Proca `proca`, whatever the source; for a platform the source's name.
     fn namespace(&self, name: &str) -> Name {
         let default = match self.preset {
             Preset::Proca => "proca",

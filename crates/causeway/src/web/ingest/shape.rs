@@ -1,4 +1,4 @@
-//! What a body shows without being decoded: its kind, how many fields it has, how deep it nests.
+//! Examines a body without decoding it: its format, the number of its fields, and its nesting.
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use causeway_core::{
@@ -9,18 +9,18 @@ use causeway_core::{
 use super::config::Limits;
 use crate::web::error::Refusal;
 
-/// How a body is written, as far as it matters at the door.
+/// The format of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Form,
     Multipart,
     Json,
     Xml,
-    /// White space, or nothing: all there is stands in the query.
+    /// White space or nothing: all data is in the query.
     Empty,
 }
 
-/// By content type, and where that says nothing, by the first byte, as the decoders will read it. `Err` for what cannot be text.
+/// The format by content type, or else by the first byte, as the decoders read it. `Err` for a body that is not text.
 pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(is_compressed) {
         return Err(Refusal::Unsupported);
@@ -36,7 +36,7 @@ pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
         .iter()
         .find(|byte| !byte.is_ascii_whitespace());
     let looks_like_json = matches!(first, Some(b'{' | b'['));
-    // Careless senders name the wrong one of the two; a form that begins with a bracket has no readable name.
+    // Some senders declare a form but send JSON. A form that begins with a bracket has no valid name.
     let is_json = media == "application/json" || media == "text/json" || media.ends_with("+json");
     if is_json && (looks_like_json || !body.contains(&b'=')) {
         return Ok(Kind::Json);
@@ -59,7 +59,7 @@ pub(super) fn kind(headers: &HeaderMap, body: &[u8]) -> Result<Kind, Refusal> {
     })
 }
 
-/// How the names of media types begin that are never text.
+/// Prefixes of media types that are never text.
 const BINARY: [&str; 7] = [
     "image/",
     "audio/",
@@ -74,7 +74,7 @@ fn is_compressed(value: &HeaderValue) -> bool {
     !value.as_bytes().eq_ignore_ascii_case(b"identity") && !value.is_empty()
 }
 
-/// Refuses what is over the limits, without building anything.
+/// Refuses a body that exceeds the limits, without parsing it.
 pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Result<(), Refusal> {
     let (mut pairs, mut depth) = count_pairs(query.as_bytes());
     match kind {
@@ -86,10 +86,10 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
         Kind::Json => {
             let (more, deeper) = count_values(body);
             pairs += more;
-            // The record itself is a level that a form does not show.
+            // In JSON, the record itself is one level more than in a form.
             depth = depth.max(deeper.saturating_sub(1));
         }
-        // See `read`.
+        // `read` checks their limits.
         Kind::Multipart | Kind::Xml | Kind::Empty => {}
     }
     if pairs > limits.pairs as usize {
@@ -101,8 +101,8 @@ pub(super) fn check(kind: Kind, query: &str, body: &[u8], limits: &Limits) -> Re
     Ok(())
 }
 
-/// Reads those kinds whose size only shows on reading, which ends at the limits. A body that cannot be read is none: it is kept,
-/// and the decoder says what is wrong with it.
+/// Parses the formats whose size is only known after parsing, and stops at the limits. For an invalid body it returns `None`:
+/// the message is stored, and the decoder reports the error.
 pub(super) fn read(
     kind: Kind,
     meta: &Meta,
@@ -122,7 +122,7 @@ pub(super) fn read(
     }
 }
 
-/// How many pairs a form has, and the most `[` in one name. Each byte is looked at once.
+/// The number of pairs of a form, and the largest number of `[` in one name, in one pass.
 fn count_pairs(form: &[u8]) -> (usize, usize) {
     let (mut pairs, mut deepest) = (0, 0);
     let mut bytes = form.iter();
@@ -143,7 +143,7 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
         }
         let is_empty = end == Some(b'&') && before - bytes.len() == 1;
         if end == Some(b'=') {
-            // The value says nothing of either.
+            // The value of a pair affects neither count.
             let rest = bytes.as_slice();
             let end = memchr::memchr(b'&', rest).map_or(rest.len(), |at| at + 1);
             bytes = rest.get(end..).unwrap_or_default().iter();
@@ -154,7 +154,7 @@ fn count_pairs(form: &[u8]) -> (usize, usize) {
     (pairs, deepest)
 }
 
-/// About how many values a JSON text has (by its commas), and how deep its brackets nest, outside of strings.
+/// The approximate number of values of a JSON text (by its commas), and the nesting of its brackets, outside of strings.
 fn count_values(json: &[u8]) -> (usize, usize) {
     let mut values = usize::from(!json.is_empty());
     let mut depth = 0_usize;

@@ -1,4 +1,4 @@
-//! Makes a verifier from its configuration, and refuses what would prove nothing.
+//! Builds a verifier from its configuration, and refuses configurations that would prove nothing.
 
 use std::path::Path;
 
@@ -13,9 +13,9 @@ use super::{
     template::{Part, parse_template},
 };
 
-/// The specification says 24 to 64; some senders make them a little shorter.
+/// The specification says 24 to 64 bytes; some senders use slightly shorter secrets.
 const STANDARD_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
-/// How far a signed time may be off, either way, unless the configuration says otherwise.
+/// How far a signed time may differ from now by default, in seconds.
 const TOLERANCE_S: u32 = 300;
 
 impl Verifier {
@@ -58,7 +58,7 @@ fn described(config: &Config) -> Result<Scheme, ConfigError> {
     match (scheme::named(config.scheme), &config.custom) {
         (Some(named), None) => Ok(named),
         (None, Some(custom)) => Ok(custom.clone()),
-        (Some(_), Some(_)) => wrong("only for scheme = \"custom\""),
+        (Some(_), Some(_)) => wrong("only allowed with scheme = \"custom\""),
         (None, None) => wrong("scheme = \"custom\" needs this table"),
     }
 }
@@ -75,7 +75,7 @@ fn timestamp_in(scheme: &Scheme) -> Result<Option<TimestampIn>, ConfigError> {
     }
 }
 
-/// A time or id that is not signed proves nothing, and one that is signed has to come from somewhere.
+/// Checks that a time or id that is read is also signed, and the other way round: an unsigned one proves nothing.
 fn check(config: &Config, scheme: &Scheme, template: &[Part], has_time: bool) -> Result<(), ConfigError> {
     let wrong = |message: &str| Err(ConfigError::new("signature.custom.template", message));
     if template.contains(&Part::Timestamp) != has_time {
@@ -89,8 +89,9 @@ fn check(config: &Config, scheme: &Scheme, template: &[Part], has_time: bool) ->
     }
     if template.contains(&Part::Uri) && config.public_url.is_none() {
         return Err(
-            ConfigError::new("signature.public_url", "this scheme signs the address")
-                .hint("public_url = \"https://hub.example.org\", as senders reach this program"),
+            ConfigError::new("signature.public_url", "missing, and this scheme signs the URL").hint(
+                "set the URL under which senders reach the hub: public_url = \"https://hub.example.org\"",
+            ),
         );
     }
     if config.tolerance_s.is_some() && !has_time {
@@ -120,7 +121,7 @@ fn key(secret: &str, name: Name, scheme: &Scheme) -> Result<Key, ConfigError> {
             .map_err(|_| wrong("hex"))?,
         SecretEncoding::Base64 => BASE64.decode(text.as_bytes()).map_err(|_| wrong("base64"))?,
     };
-    // An empty key would let everybody sign.
+    // With an empty key, everybody could sign.
     if bytes.is_empty() {
         return Err(ConfigError::new("signature.secrets", "a secret is empty"));
     }

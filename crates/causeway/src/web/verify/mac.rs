@@ -1,4 +1,4 @@
-//! Keyed hashes over pieces, so that nothing is copied together to be signed.
+//! Keyed hashes over several pieces, which need not be copied together.
 
 use hmac::{Hmac, KeyInit};
 use sha1::Sha1;
@@ -6,7 +6,7 @@ use sha2::{Sha256, Sha512};
 
 use super::scheme::Hash;
 
-/// A hash with its key already mixed in; cloned for each request.
+/// A hash that already contains its key; cloned for each request.
 #[derive(Clone)]
 pub(super) enum Key {
     Sha1(Hmac<Sha1>),
@@ -15,7 +15,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    /// `None` when the hash does not take the key; keys of any length do.
+    /// `None` if the hash does not accept the key; it accepts every length.
     pub(super) fn new(hash: Hash, key: &[u8]) -> Option<Self> {
         match hash {
             Hash::Sha1 => Hmac::new_from_slice(key).ok().map(Self::Sha1),

@@ -1,5 +1,5 @@
-//! Checks who sent a request, over the bytes as they came: signatures by a described scheme. Every comparison of
-//! a secret takes the same time, right or wrong.
+//! Checks the signature of a request over its raw bytes, by a configured scheme. Invariant: comparing a secret takes the same
+//! time whether it is right or wrong.
 
 mod build;
 mod mac;
@@ -32,13 +32,13 @@ const MAX_CANDIDATES: usize = 16;
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub scheme: Name,
-    /// One or several that are valid at once, so that they can be exchanged without a gap.
+    /// The secrets. Several may be valid at once, so that you can exchange them without a gap.
     pub secrets: Secrets,
     /// How far a signed time may differ, in seconds. Default 300. Only for schemes that sign a time.
     #[serde(default)]
     pub tolerance_s: Option<u32>,
-    /// The maximum number of messages per hour that are stored as dead because their signature is genuine and their
-    /// time is outside the tolerance; a person can replay them. Further ones get 401.
+    /// The maximum number of messages per hour that are stored as dead because their signature is valid but their
+    /// time is outside the tolerance; you can replay them. Further ones get 401.
     #[serde(default = "late_per_hour")]
     pub late_per_hour: u32,
     /// The URL under which senders reach the hub, such as `https://hub.example.org`; required if the scheme signs the
@@ -54,16 +54,16 @@ fn late_per_hour() -> u32 {
     1_000
 }
 
-/// What a signature proves.
+/// The values that a valid signature proves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Verified<'h> {
     /// The id that was signed, if the scheme has one.
     pub id: Option<&'h str>,
-    /// By how many seconds the signed time is before now (after it, if negative), where that is outside the tolerance.
+    /// By how many seconds the signed time is before now (after now, if negative), if that is outside the tolerance.
     pub late_s: Option<i64>,
 }
 
-/// What a request is checked by.
+/// The parts of a request that a signature may cover.
 pub(crate) struct Request<'h, 'a> {
     pub method: &'a str,
     pub path_and_query: &'a str,
@@ -72,8 +72,8 @@ pub(crate) struct Request<'h, 'a> {
     pub now: Timestamp,
 }
 
-/// Why a signature does not hold; the word for the log.
-pub(crate) type Fault = &'static str;
+/// Why a signature is invalid; a word for the log.
+pub(crate) type Reason = &'static str;
 
 pub(crate) struct Verifier {
     header: HeaderName,
@@ -92,13 +92,13 @@ pub(crate) struct Verifier {
 
 enum TimestampIn {
     Header(HeaderName),
-    /// Among the `key=value` pairs of the signature's header.
+    /// In the `key=value` pairs of the signature's header.
     Key(String),
 }
 
 impl Verifier {
-    /// Whether one of the secrets signed this, whenever that was.
-    pub(crate) fn verify<'h>(&self, request: &Request<'h, '_>) -> Result<Verified<'h>, Fault> {
+    /// Checks that one of the secrets signed the request, at whatever time.
+    pub(crate) fn verify<'h>(&self, request: &Request<'h, '_>) -> Result<Verified<'h>, Reason> {
         let timestamp = match &self.timestamp {
             None => "",
             Some(TimestampIn::Header(name)) => single(request.headers, name).ok_or("signature_missing")?,
@@ -138,23 +138,23 @@ impl Verifier {
         }
     }
 
-    /// Whether a time is signed, so that a request cannot be sent again later.
+    /// Whether the signature covers a time, so that a request cannot be replayed later.
     pub(crate) fn signs_time(&self) -> bool {
         self.timestamp.is_some()
     }
 
-    /// For how many milliseconds a request is accepted at most: its time may be early or late.
+    /// For how many milliseconds a request is accepted at most, as its time may be early or late.
     pub(crate) fn valid_ms(&self) -> i64 {
         i64::try_from(self.tolerance_ms.saturating_mul(2)).unwrap_or(i64::MAX - 1)
     }
 
-    /// Whether the address belongs to what is signed, and with it the query.
+    /// Whether the signature covers the URL, and so the query.
     pub(crate) fn signs_address(&self) -> bool {
         self.template.iter().any(|part| matches!(part, Part::Uri))
     }
 
-    /// By how many seconds a signed time is outside the tolerance, if it is. One that is no number is no time.
-    fn late_s(&self, timestamp: &str, now: Timestamp) -> Result<Option<i64>, Fault> {
+    /// By how many seconds a signed time is before now, if it is outside the tolerance. Fails if it is not a number.
+    fn late_s(&self, timestamp: &str, now: Timestamp) -> Result<Option<i64>, Reason> {
         let value: i64 = timestamp.parse().map_err(|_| "signature_stale")?;
         let signed_ms = match self.unit {
             Unit::Seconds => i128::from(value) * 1000,
@@ -165,7 +165,7 @@ impl Verifier {
         Ok((off_ms.abs() > self.tolerance_ms).then_some(late_s))
     }
 
-    /// The signatures that the header offers, decoded; what does not decode is none.
+    /// The decoded signatures of the header, without invalid ones.
     fn candidates(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
         self.pieces(headers)
             .filter_map(|piece| piece.strip_prefix(self.prefix.as_str()))
@@ -194,7 +194,7 @@ impl Verifier {
             .into_iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(move |value| {
-                // A header without separator is one piece: nothing splits at a NUL, which no header can hold.
+                // Without a separator the header is one piece: no header can contain a NUL.
                 value.split(separator.unwrap_or('\0'))
             })
             .map(str::trim)
@@ -210,7 +210,7 @@ impl Verifier {
     }
 }
 
-/// The value of a header that stands there exactly once: of two, nobody knows which the sender signed.
+/// The value of a header that appears exactly once. With two, it is unknown which one the sender signed.
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut values = headers.get_all(name).into_iter();
     let first = values.next()?.to_str().ok()?;

@@ -1,9 +1,9 @@
-//! How senders sign: which header, what is signed, and how it is written. Data only; the named schemes are in here.
+//! Signature schemes: the header, the signed text, and the encoding. Data only, including the named schemes.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// A scheme by name, or one of the user's own in `custom`.
+/// A named scheme, or the user's own in `custom`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Name {
@@ -15,11 +15,11 @@ pub enum Name {
     Typeform,
     Mautic,
     CustomerIo,
-    /// As `custom` describes it.
+    /// The scheme in the table `custom`.
     Custom,
 }
 
-/// A way of signing, described.
+/// The description of a scheme.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Scheme {
@@ -30,7 +30,7 @@ pub struct Scheme {
     pub template: String,
     #[serde(default)]
     pub hash: Hash,
-    /// How the signature is written.
+    /// The encoding of the signature.
     #[serde(default)]
     pub encoding: Encoding,
     /// The prefix of the signature, such as `sha256=`.
@@ -47,10 +47,10 @@ pub struct Scheme {
     pub timestamp_header: Option<String>,
     #[serde(default)]
     pub timestamp_unit: Unit,
-    /// The header with the sender's id of the message. Signed (`{id}` in the template), it identifies duplicates.
+    /// The header with the sender's id of the message. If it is signed (`{id}` in the template), it identifies duplicates.
     #[serde(default)]
     pub id_header: Option<String>,
-    /// How the secret is written.
+    /// The encoding of the secret.
     #[serde(default)]
     pub secret_encoding: SecretEncoding,
     /// A prefix that does not belong to the secret, such as `whsec_`.

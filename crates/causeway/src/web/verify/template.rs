@@ -1,4 +1,4 @@
-//! What a signature is made of: text with places for the request's parts.
+//! The template of the signed text, with placeholders for the request's parts.
 
 use std::borrow::Cow;
 
@@ -36,9 +36,8 @@ pub(super) fn parse_template(text: &str) -> Result<Vec<Part>, ConfigError> {
             "timestamp" => Part::Timestamp,
             "body" => Part::Body,
             _ => {
-                return Err(
-                    wrong(format!("{{{name}}} is not known")).hint("method, uri, id, timestamp and body are")
-                );
+                return Err(wrong(format!("unknown placeholder {{{name}}}"))
+                    .hint("use method, uri, id, timestamp or body"));
             }
         });
         rest = behind;
@@ -46,7 +45,7 @@ pub(super) fn parse_template(text: &str) -> Result<Vec<Part>, ConfigError> {
     Ok(parts)
 }
 
-/// The escapes that HubSpot undoes before it signs an address.
+/// The escapes that HubSpot decodes before it signs a URL.
 const UNDONE: [(&str, &str); 12] = [
     ("%3A", ":"),
     ("%2F", "/"),

@@ -1,4 +1,4 @@
-//! Every named scheme against a published or computed vector, and everything that must not pass.
+//! Tests every named scheme against a published or computed vector, and invalid requests that must fail.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ const STANDARD_SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const HEX: &str = "fd89f19f3b943f5d781faff22bee8bd9363591bd46dc5750907ab2286423d9ec";
 const BASE64_OF_BODY: &str = "FE8cNy9B1ZS1HTfGDNDUwNLfNkGyvl1A49MSEdRFff8=";
 
-/// One request that is signed right.
+/// A request with a valid signature.
 struct Vector {
     scheme: &'static str,
     secret: &'static str,
@@ -112,10 +112,10 @@ fn verifier(scheme: &str, secrets: &[&str]) -> Result<Verifier, ConfigError> {
     Verifier::new(&config, Path::new("."))
 }
 
-/// The id that was signed, and by how many seconds the time is outside the tolerance.
+/// The signed id, and by how many seconds the time is outside the tolerance.
 type Proved = (Option<String>, Option<i64>);
 
-fn check(verifier: &Verifier, vector: &Vector) -> Result<Proved, Fault> {
+fn check(verifier: &Verifier, vector: &Vector) -> Result<Proved, Reason> {
     let mut headers = HeaderMap::new();
     for (name, value) in &vector.headers {
         headers.append(
@@ -160,7 +160,7 @@ fn the_old_and_the_new_secret_are_valid_at_once() {
 
 #[test]
 fn nothing_altered_passes() {
-    type Alter = (&'static str, fn(&mut Vector), Fault);
+    type Alter = (&'static str, fn(&mut Vector), Reason);
     let alterations: [Alter; 5] = [
         (
             "a byte of the body",

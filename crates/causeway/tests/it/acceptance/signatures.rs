@@ -1,11 +1,11 @@
-//! The ninth example: who sends is proven by a signature, in every way that a listener knows.
+//! The ninth example: a signature proves the sender, with every scheme of a listener.
 
 use causeway_core::clock::Timestamp;
 
 use crate::ingest::rig::start;
 
-/// A signed request: how the listener is told, the secret, the headers with their signature, body, and when. `signs_time` where the
-/// signature ends after five minutes.
+/// A signed request: the listener's configuration, the secret, the headers with their signature, the body, and the time.
+/// `signs_time` if the signature expires after five minutes.
 struct Signed {
     scheme: &'static str,
     secret: &'static str,
@@ -31,7 +31,7 @@ fn signed() -> Vec<Signed> {
             headers: vec![
                 "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek",
                 "webhook-timestamp: 1614265330",
-                // During a rotation a sender signs with both; any that fits will do.
+                // During a rotation a sender signs with both secrets; one valid signature is enough.
                 "webhook-signature: v1,AAAA v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
             ],
             body: r#"{"test": 2432232314}"#,
@@ -81,10 +81,10 @@ fn signed() -> Vec<Signed> {
     ]
 }
 
-/// 9. Of every way to sign, the known vector passes, also while an old and a new secret are valid at once; with another secret, with a
-/// byte altered or without a signature nothing does, and nothing of it is stored. Too late or too early it is kept as late.
+/// 9. The known vector of every scheme is accepted, also while an old and a new secret are valid. With another secret, a
+/// changed byte or no signature it is refused and not stored. With a time outside the tolerance it is stored as late.
 #[tokio::test]
-async fn signatures_are_held_to_their_vectors() {
+async fn signatures_match_their_published_vectors() {
     const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
     for Signed {
         scheme,

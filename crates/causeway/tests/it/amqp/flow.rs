@@ -1,4 +1,4 @@
-//! What happens to messages while the broker is well.
+//! Messages while the broker works.
 
 use std::{
     collections::BTreeSet,
@@ -31,8 +31,8 @@ async fn ten_thousand_messages_arrive_once_each_with_the_least_rights() {
 
     let running = run(source(&customer, &queue, "depth_every_s = 1"), &inbox);
     inbox.has(&bodies(0..10_000)).await;
-    running.told.shows("queue_depth", 0).await;
-    running.told.shows("fail_queue_depth", 1).await;
+    running.health.shows("queue_depth", 0).await;
+    running.health.shows("fail_queue_depth", 1).await;
     running.stop().await;
 
     assert_eq!(inbox.stored().len(), 10_000, "none twice");
@@ -79,11 +79,11 @@ async fn a_stop_gives_back_what_is_not_committed() {
     queue_becomes(&queue, 100, 0).await;
 }
 
-/// Many stops, since an acknowledgement that is lost with the connection is lost once in a while only.
+/// Many stops, because an acknowledgement is only sometimes lost with the connection.
 #[tokio::test]
 async fn a_stop_finishes_what_was_handed_out_and_takes_no_more() {
     const STOPS: usize = 30;
-    // Handed out at first, and what may follow for what is acknowledged before the consumer ends.
+    // The messages handed out at first, and further ones for those acknowledged before the consumer ends.
     const MOST: usize = 80;
     let topology = topology::declare_unique().await;
     let queue = topology.queue("deliver");
@@ -144,7 +144,7 @@ async fn properties_of_other_publishers_and_deaths_are_kept() {
             )
             .await;
     }
-    // By the default exchange, as some tools put messages back.
+    // Published by the default exchange, as some tools return messages to a queue.
     topology.publish("", &queue, b"put back", Some("")).await;
     let inbox = Inbox::new(Mood::Stores);
 
@@ -198,7 +198,7 @@ async fn large_messages_lower_the_prefetch_and_all_arrive() {
         &inbox,
     );
     inbox.has(&(0..50).map(large).collect()).await;
-    assert_eq!(running.told.count_of("prefetch_lowered"), 1);
+    assert_eq!(running.health.count_of("prefetch_lowered"), 1);
     inbox.set(Mood::Hangs);
     topology
         .publish_many(
@@ -224,7 +224,7 @@ async fn a_stop_ends_a_source_that_only_waits() {
         &inbox,
     );
     running
-        .told
+        .health
         .is("it runs", |state| *state == SourceState::Running)
         .await;
     let since = Instant::now();

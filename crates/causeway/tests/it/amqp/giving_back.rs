@@ -1,4 +1,5 @@
-//! A store that takes nothing: everything goes back to the broker once, and a broker that counts that deletes nothing.
+//! A store that accepts nothing: each message is returned to the broker once, so a broker with a delivery limit deletes
+//! nothing.
 
 use causeway_core::source::Remark;
 use causeway_testkit::rig::{rabbit, topology};
@@ -10,7 +11,7 @@ use lapin::{
 
 use super::*;
 
-/// A queue that deletes what came back more than `limit` times, with so many messages in it.
+/// A queue with messages in it that deletes a message after it was returned more than `limit` times.
 async fn limited(limit: i32, messages: usize) -> String {
     let topology = topology::declare_unique().await;
     let queue = format!("cus.{}.limited", topology.org());
@@ -50,18 +51,18 @@ async fn a_store_that_refuses_gets_everything_later_and_meanwhile_nothing_is_hel
     inbox.was_called(3).await;
     queue_becomes(&queue, 0, 100).await;
     inbox.set(Mood::Refuses);
-    // Given back, and not taken again.
+    // Returned to the broker, and not consumed again.
     queue_becomes(&queue, 100, 0).await;
     let asked = *inbox.asked.borrow();
     inbox.was_asked(asked + 2).await;
     assert_eq!(
-        running.told.is_failing().await,
+        running.health.is_failing().await,
         "the store is not available: the disk is full; no message is taken from the broker until it can be stored"
     );
-    assert_eq!(running.told.count_of("given_back"), 1);
+    assert_eq!(running.health.count_of("given_back"), 1);
     inbox.set(Mood::Stores);
     inbox.has(&bodies(0..100)).await;
-    running.told.is_running().await;
+    running.health.is_running().await;
     queue_becomes(&queue, 0, 0).await;
     running.stop().await;
 }
@@ -110,7 +111,7 @@ async fn stops_in_the_middle_use_up_no_delivery_limit() {
     running.stop().await;
 }
 
-/// It says that it can store and then cannot: one message at a time is tried with, until one is stored.
+/// The store reports ready and then refuses: the source tries a single message until one is stored.
 #[tokio::test]
 async fn a_store_that_refused_is_tried_with_a_single_message() {
     let queue = limited(20, 100).await;
@@ -119,7 +120,7 @@ async fn a_store_that_refused_is_tried_with_a_single_message() {
         ..Inbox::in_mood(Mood::Refuses)
     });
     let running = run(source(&rabbit::shared().url(), &queue, ""), &inbox);
-    // The first time all that was handed out is tried with.
+    // The first attempt has all messages that were handed out.
     let mut asked = inbox.asked.subscribe();
     within_limit("it comes back", asked.wait_for(|asked| *asked >= 2))
         .await
@@ -165,7 +166,7 @@ async fn a_check_names_the_delivery_limit_and_what_becomes_of_dead_letters() {
         found[0].text.contains("limit of 5") && found[0].text.contains("moved to the exchange org.12.fail"),
         "{found:?}"
     );
-    // As Proca declares it, for a user that may and for one that may only read.
+    // Declared as Proca does, for a user with all rights and for a user that may only read.
     let topology = topology::declare_unique().await;
     let (org, own) = (topology.org(), topology.queue("deliver"));
     topology.publish_action("petition.bees", &body(1)).await;
@@ -188,7 +189,7 @@ async fn a_check_names_the_delivery_limit_and_what_becomes_of_dead_letters() {
         "{found:?}"
     );
     assert_eq!(topology.waiting(&own).await, 1, "nothing is taken");
-    // A question never makes a queue.
+    // A check never creates a queue.
     let missing = refusal_of_check(source(&shared.url(), &format!("cus.{org}.nothing"), "")).await;
     assert!(missing.contains("NOT_FOUND"), "{missing}");
     for queue in [queue, to_exchange] {

@@ -24,7 +24,7 @@ use causeway_core::{
 use causeway_testkit::{clock::TestClock, rig::rabbit};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
-/// Far longer than anything takes: it only ends a test that would hang.
+/// Much longer than any step takes. It only ends a test that hangs.
 const LIMIT: Duration = Duration::from_secs(90);
 
 async fn within_limit<T>(what: &str, waiting: impl Future<Output = T>) -> T {
@@ -34,14 +34,14 @@ async fn within_limit<T>(what: &str, waiting: impl Future<Output = T>) -> T {
     done
 }
 
-/// Runs what blocks (starting servers, `rabbitmqctl`) beside the asynchronous test.
+/// Runs blocking code (starting servers, `rabbitmqctl`) outside the asynchronous test.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     tokio::task::spawn_blocking(work)
         .await
         .expect("the blocking part ends well")
 }
 
-/// Asks the shared node until the queue has so many messages (ready, delivered and not acknowledged).
+/// Waits until the queue of the shared node has these numbers of messages (ready; delivered and not acknowledged).
 async fn queue_becomes(queue: &str, ready: u64, unacked: u64) {
     let mut seen = None;
     for _ in 0..20 {
@@ -57,7 +57,7 @@ async fn queue_becomes(queue: &str, ready: u64, unacked: u64) {
     panic!("the queue does not get to {ready} ready and {unacked} unacknowledged: {seen:?}");
 }
 
-/// A body that no other call makes, as bytes that the decoder will never see here.
+/// A unique body. No decoder reads it in these tests.
 fn body(number: usize) -> Vec<u8> {
     format!("{{\"schema\":\"proca:action:2\",\"actionId\":{number}}}").into_bytes()
 }
@@ -73,16 +73,16 @@ enum Mood {
     Hangs,
 }
 
-/// Where envelopes go in these tests.
+/// The fake store of these tests.
 struct Inbox {
     mood: watch::Sender<Mood>,
     stored: watch::Sender<Vec<Envelope>>,
     calls: watch::Sender<usize>,
-    /// How often it was asked whether it is ready.
+    /// The number of calls of `ready`.
     asked: watch::Sender<usize>,
-    /// It says that it is ready, whatever is true.
+    /// `ready` always succeeds.
     boasts: bool,
-    /// Messages of each call.
+    /// The number of messages of each call.
     sizes: Mutex<Vec<usize>>,
 }
 
@@ -130,7 +130,7 @@ impl Inbox {
             .collect()
     }
 
-    /// Waits until all these have been stored, however often.
+    /// Waits until all these bodies were stored at least once.
     async fn has(&self, expected: &BTreeSet<Vec<u8>>) {
         let mut stored = self.stored.subscribe();
         let all_there = stored.wait_for(|stored| {
@@ -185,15 +185,15 @@ impl Accept for Inbox {
     }
 }
 
-/// What the source says of itself.
-struct Told {
+/// The states, gauges, counters and warnings that the source reported.
+struct HealthLog {
     state: watch::Sender<Option<SourceState>>,
     gauges: watch::Sender<BTreeMap<&'static str, i64>>,
     counts: Mutex<BTreeMap<&'static str, u32>>,
     warnings: watch::Sender<BTreeMap<&'static str, String>>,
 }
 
-impl Told {
+impl HealthLog {
     async fn is(&self, what: &str, is_it: impl Fn(&SourceState) -> bool) -> SourceState {
         let mut state = self.state.subscribe();
         let found = within_limit(what, state.wait_for(|state| state.as_ref().is_some_and(&is_it))).await;
@@ -204,7 +204,7 @@ impl Told {
         self.is("it runs", |state| *state == SourceState::Running).await;
     }
 
-    /// Gives the reason.
+    /// Returns the reason.
     async fn is_failing(&self) -> String {
         match self
             .is("it fails", |state| matches!(state, SourceState::Failing { .. }))
@@ -247,7 +247,7 @@ impl Told {
     }
 }
 
-impl Health for Told {
+impl Health for HealthLog {
     fn set(&self, state: SourceState) {
         self.state.send_replace(Some(state));
     }
@@ -277,7 +277,7 @@ impl Health for Told {
 
 /// A source that runs until it is stopped.
 struct Running {
-    told: Arc<Told>,
+    health: Arc<HealthLog>,
     stop: Stop,
     ended: JoinHandle<()>,
 }
@@ -305,21 +305,21 @@ fn source(url: &str, queue: &str, more: &str) -> Box<dyn Source> {
 }
 
 fn run(source: Box<dyn Source>, inbox: &Arc<Inbox>) -> Running {
-    let told = Arc::new(Told {
+    let health = Arc::new(HealthLog {
         state: watch::Sender::new(None),
         gauges: watch::Sender::default(),
         counts: Mutex::default(),
         warnings: watch::Sender::default(),
     });
     let stop = Stop::new();
-    let (accept, health, stop_it) = (inbox.clone(), told.clone(), stop.clone());
+    let (accept, reported, stop_it) = (inbox.clone(), health.clone(), stop.clone());
     let ended = tokio::spawn(async move {
         source
-            .run(accept, health, stop_it)
+            .run(accept, reported, stop_it)
             .await
             .expect("it never gives up");
     });
-    Running { told, stop, ended }
+    Running { health, stop, ended }
 }
 
 /// The reason for which a check fails.

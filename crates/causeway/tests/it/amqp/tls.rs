@@ -48,7 +48,7 @@ async fn an_encrypted_connection_trusts_the_authority_it_is_given_and_no_strange
 
     let trusting = source(&url, &queue, &format!("ca_file = '{path}/authority.pem'"));
     trusting.check().await.expect("it connects");
-    // Through a tunnel: the host of the URL is not the name in the certificate.
+    // As through a tunnel: the host of the URL is not the name in the certificate.
     let trusted = format!("ca_file = '{path}/authority.pem'\nserver_name = ");
     let tunnelled = source(&url, &queue, &format!("{trusted}'queue.example.org'"));
     tunnelled.check().await.expect("it connects by the other name");

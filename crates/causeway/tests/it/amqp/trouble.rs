@@ -1,4 +1,4 @@
-//! What happens when the broker, the queue or the credentials are not as they should be.
+//! Problems with the broker, the queue or the credentials.
 
 use std::sync::Arc;
 
@@ -20,20 +20,20 @@ async fn a_queue_that_is_missing_at_the_start_is_waited_for() {
     let inbox = Inbox::new(Mood::Stores);
 
     let running = run(source(&shared.url(), &queue, ""), &inbox);
-    let reason = running.told.is_failing().await;
+    let reason = running.health.is_failing().await;
     assert!(
         reason.contains("NOT_FOUND") && reason.contains(&queue),
         "{reason}"
     );
     let topology = topology::declare(&shared.url(), org).await;
-    running.told.is_running().await;
+    running.health.is_running().await;
     topology.publish_action("petition.bees", &body(1)).await;
     inbox.has(&bodies(1..2)).await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn what_was_taken_from_a_deleted_queue_is_kept_and_the_new_queue_is_found() {
+async fn messages_of_a_deleted_queue_are_kept_and_the_new_queue_is_found() {
     let topology = topology::declare_unique().await;
     let queue = topology.queue("deliver");
     topology
@@ -47,12 +47,12 @@ async fn what_was_taken_from_a_deleted_queue_is_kept_and_the_new_queue_is_found(
     blocking(move || rabbit::shared().delete_queue(&deleted)).await;
     inbox.set(Mood::Stores);
     inbox.has(&bodies(0..100)).await;
-    let reason = running.told.is_failing().await;
+    let reason = running.health.is_failing().await;
     assert!(
         reason.contains("cancelled") || reason.contains("NOT_FOUND"),
         "{reason}"
     );
-    assert_eq!(running.told.count_of("consumer_cancelled"), 1);
+    assert_eq!(running.health.count_of("consumer_cancelled"), 1);
 
     topology
         .declare_customer_queue(&queue)
@@ -62,7 +62,7 @@ async fn what_was_taken_from_a_deleted_queue_is_kept_and_the_new_queue_is_found(
         .bind(&queue, &topology.exchange("deliver"), "#")
         .await
         .expect("and bound");
-    running.told.is_running().await;
+    running.health.is_running().await;
     topology.publish_action("petition.bees", &body(100)).await;
     inbox.has(&bodies(0..101)).await;
     running.stop().await;
@@ -85,13 +85,13 @@ async fn a_connection_that_is_cut_is_opened_again_and_nothing_is_lost() {
     inbox.set(Mood::Stores);
     inbox.has(&bodies(0..100)).await;
     super::queue_becomes(&queue, 0, 0).await;
-    assert_eq!(running.told.count_of("disconnected"), 1);
-    running.told.is_running().await;
+    assert_eq!(running.health.count_of("disconnected"), 1);
+    running.health.is_running().await;
     running.stop().await;
 }
 
 #[tokio::test]
-async fn credentials_that_stop_working_halt_the_source_until_they_are_mended() {
+async fn credentials_that_stop_working_halt_the_source_until_they_are_fixed() {
     let shared = blocking(rabbit::shared).await;
     let topology = topology::declare_unique().await;
     let (org, queue) = (topology.org(), topology.queue("deliver"));
@@ -99,14 +99,14 @@ async fn credentials_that_stop_working_halt_the_source_until_they_are_mended() {
     let inbox = Inbox::new(Mood::Stores);
 
     let running = run(source(&customer, &queue, "refused_retry_s = 1"), &inbox);
-    running.told.is_running().await;
+    running.health.is_running().await;
     let user = format!("customer-{org}");
     blocking(move || {
         shared.ctl(&["change_password", &user, "another"]);
         shared.close_connections_of(&user);
     })
     .await;
-    let reason = running.told.is_halted().await;
+    let reason = running.health.is_halted().await;
     assert!(reason.contains("ACCESS_REFUSED"), "{reason}");
     assert!(
         !reason.contains(rabbit::CUSTOMER_PASSWORD) && !reason.contains("c%2F"),
@@ -115,7 +115,7 @@ async fn credentials_that_stop_working_halt_the_source_until_they_are_mended() {
 
     topology.publish_action("petition.bees", &body(1)).await;
     blocking(move || shared.add_customer(org)).await;
-    running.told.is_running().await;
+    running.health.is_running().await;
     inbox.has(&bodies(1..2)).await;
     running.stop().await;
 }
@@ -134,7 +134,7 @@ async fn rights_that_are_taken_away_halt_the_source_and_its_check_says_why() {
     let inbox = Inbox::new(Mood::Stores);
 
     let running = run(source(&customer, &queue, ""), &inbox);
-    let reason = running.told.is_halted().await;
+    let reason = running.health.is_halted().await;
     assert!(
         reason.contains("NOT_ALLOWED") && reason.contains("tries again every 180 s"),
         "{reason}"
@@ -148,7 +148,7 @@ async fn rights_that_are_taken_away_halt_the_source_and_its_check_says_why() {
 }
 
 #[tokio::test]
-async fn a_check_tells_what_is_wrong_and_takes_no_message() {
+async fn a_check_reports_the_error_and_takes_no_message() {
     let topology = topology::declare_unique().await;
     let (org, queue) = (topology.org(), topology.queue("deliver"));
     let customer = blocking(move || rabbit::shared().add_customer(org)).await;
@@ -191,16 +191,16 @@ async fn nothing_is_lost_when_a_killed_broker_comes_back() {
     })
     .await;
     inbox.set(Mood::Stores);
-    running.told.is_failing().await;
+    running.health.is_failing().await;
     let broker = blocking(move || {
         broker.start_again();
         broker
     })
     .await;
-    running.told.is_running().await;
+    running.health.is_running().await;
     inbox.has(&bodies(0..2_000)).await;
 
-    // A broker that is short of memory blocks publishers, and we are none.
+    // A broker that is short of memory blocks publishers only.
     let topology = topology::declare(&broker.url(), 12).await;
     running.stop().await;
     topology
@@ -225,12 +225,12 @@ async fn a_frozen_broker_is_noticed_and_used_again_when_it_comes_back() {
     let inbox = Inbox::new(Mood::Stores);
 
     let running = run(source(&url, "cus.12.deliver", ""), &inbox);
-    running.told.is_running().await;
+    running.health.is_running().await;
     broker.freeze(true);
-    let reason = running.told.is_failing().await;
+    let reason = running.health.is_failing().await;
     assert!(reason.contains("heartbeat"), "{reason}");
     broker.freeze(false);
-    running.told.is_running().await;
+    running.health.is_running().await;
     topology.publish_action("petition.bees", &body(1)).await;
     inbox.has(&bodies(1..2)).await;
     running.stop().await;
@@ -241,7 +241,7 @@ async fn a_frozen_broker_is_noticed_and_used_again_when_it_comes_back() {
 async fn messages_that_were_held_too_long_arrive_after_the_channel_was_closed() {
     let broker = Arc::new(blocking(rabbit::start).await);
     let asked = broker.clone();
-    // How often channels look at their timers has no key in the broker's configuration file.
+    // The interval of the channels' timer has no key in the broker's configuration file.
     let settings =
         "[application:set_env(rabbit, Key, 1000) || Key <- [consumer_timeout, channel_tick_interval]].";
     blocking(move || asked.ctl(&["eval", settings])).await;
@@ -256,7 +256,7 @@ async fn messages_that_were_held_too_long_arrive_after_the_channel_was_closed() 
         &inbox,
     );
     inbox.was_called(3).await;
-    // The broker closes the channel, and the messages go back to the queue while ours wait for the store.
+    // The broker closes the channel and requeues the messages, while the source waits for the store.
     let asked = broker.clone();
     let has_them_back = move || {
         asked
@@ -266,9 +266,9 @@ async fn messages_that_were_held_too_long_arrive_after_the_channel_was_closed() 
     };
     while !blocking(has_them_back.clone()).await {}
     inbox.set(Mood::Stores);
-    let reason = running.told.is_failing().await;
+    let reason = running.health.is_failing().await;
     assert!(reason.contains("PRECONDITION_FAILED"), "{reason}");
-    running.told.is_running().await;
+    running.health.is_running().await;
     inbox.has(&bodies(0..100)).await;
     assert_eq!(inbox.bodies(), bodies(0..100));
     running.stop().await;
@@ -289,7 +289,7 @@ async fn another_consumer_of_the_queue_is_noticed_and_so_is_its_end() {
 
     let inbox = Inbox::new(Mood::Stores);
     let one = run(source(&url, &queue, "depth_every_s = 1"), &inbox);
-    one.told.shows("queue_depth", 0).await;
+    one.health.shows("queue_depth", 0).await;
     let remarks = within_limit("it is checked", source(&url, &queue, "").check()).await;
     let remarks = remarks.expect("it is well");
     // It may be the hub itself.
@@ -298,7 +298,7 @@ async fn another_consumer_of_the_queue_is_noticed_and_so_is_its_end() {
         "{remarks:?}"
     );
     let other = run(source(&url, &queue, ""), &inbox);
-    let warning = one.told.warns("consumers", true).await.expect("a warning");
+    let warning = one.health.warns("consumers", true).await.expect("a warning");
     assert!(
         warning.starts_with(&format!("1 other consumer read the queue {queue}")),
         "{warning}"
@@ -310,7 +310,7 @@ async fn another_consumer_of_the_queue_is_noticed_and_so_is_its_end() {
         "{remarks:?}"
     );
     other.stop().await;
-    one.told.warns("consumers", false).await;
+    one.health.warns("consumers", false).await;
     one.stop().await;
 }
 
@@ -321,7 +321,7 @@ async fn a_stream_is_refused_before_anything_is_taken_from_it() {
     declare_stream(&shared.url(), &queue).await;
     let inbox = Inbox::new(Mood::Stores);
     let running = run(source(&shared.url(), &queue, "refused_retry_s = 600"), &inbox);
-    let reason = running.told.is_halted().await;
+    let reason = running.health.is_halted().await;
     assert!(
         reason.starts_with(&format!("the queue {queue} is a stream")),
         "{reason}"
@@ -336,7 +336,7 @@ async fn a_stream_is_refused_before_anything_is_taken_from_it() {
     blocking(move || shared.delete_queue(&queue)).await;
 }
 
-/// With one message in it.
+/// A stream with one message.
 async fn declare_stream(url: &str, queue: &str) {
     let connection = Connection::connect(url, ConnectionProperties::default())
         .await

@@ -1,4 +1,4 @@
-//! What destinations answer becomes known, is told to the others, and comes to an end.
+//! Responses of destinations update the contact and are sent to other destinations; chains of responses end.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -22,7 +22,7 @@ fn field<'a>(person: &'a Value, name: &str) -> &'a Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_is_kept_and_told_to_all_but_the_one_who_said_it() {
+async fn a_response_is_stored_and_sent_to_all_other_destinations() {
     let api = Arc::new(FakeApi::start().await);
     api.reply_at("/crm", Reply::json(200, &json!({ "crm_id": "C-9" })));
     let config = [
@@ -41,21 +41,21 @@ async fn an_answer_is_kept_and_told_to_all_but_the_one_who_said_it() {
     let record = world.acts(&signature(12, 1, "ann", Some(true))).await;
     assert_eq!(field(&world.person("ann"), "crm_id"), "C-9");
     assert_eq!(
-        world.heard("crm"),
+        world.summaries("crm"),
         ["record ann"],
-        "not told what it said itself, not even by an automation"
+        "a response is not sent back, not even by an automation"
     );
-    assert_eq!(world.heard("office"), ["record ann", "contact ann"]);
-    let told: Vec<Value> = world.told("office");
-    assert_eq!(told[0]["contact"].get("crm_id"), None);
-    assert_eq!(told[1]["contact"]["crm_id"], "C-9");
-    let sources: Vec<&Value> = told.iter().map(|record| &record["source"]).collect();
+    assert_eq!(world.summaries("office"), ["record ann", "contact ann"]);
+    let received: Vec<Value> = world.received("office");
+    assert_eq!(received[0]["contact"].get("crm_id"), None);
+    assert_eq!(received[1]["contact"]["crm_id"], "C-9");
+    let sources: Vec<&Value> = received.iter().map(|record| &record["source"]).collect();
     assert_eq!(
         sources,
         ["proca", "proca"],
         "the source of the action that led to it"
     );
-    assert_eq!(world.heard("desk"), ["contact ann"]);
+    assert_eq!(world.summaries("desk"), ["contact ann"]);
     let [answer] = world.follow_ups(record)[..] else {
         panic!("{}", world.trace(record));
     };
@@ -68,18 +68,21 @@ async fn an_answer_is_kept_and_told_to_all_but_the_one_who_said_it() {
         assert!(trace.contains(&line), "{line}{trace}");
     }
 
-    // The same answer once more is nothing new: no row of its own, and nobody hears of it.
+    // A repeated response has no new information: no message is stored, and nothing is sent.
     let second = world.acts(&signature(12, 2, "ann", Some(true))).await;
     assert_eq!(world.follow_ups(second), Vec::<u64>::new());
-    assert_eq!((world.heard("crm").len(), world.heard("office").len()), (2, 3));
+    assert_eq!(
+        (world.summaries("crm").len(), world.summaries("office").len()),
+        (2, 3)
+    );
     assert_eq!(world.came("~answers").await, (1, 0));
     world.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_lead_to_answers_end_after_the_third() {
+async fn a_chain_of_responses_ends_after_the_third() {
     let api = Arc::new(FakeApi::start().await);
-    // Each of them counts, so that every answer is news to the other.
+    // Both count their requests, so that every response is new information for the other one.
     for name in ["left", "right"] {
         let count = std::sync::atomic::AtomicU64::new(0);
         api.compute_at(&format!("/{name}"), move |_: &Request| {
@@ -94,8 +97,11 @@ async fn answers_that_lead_to_answers_end_after_the_third() {
     ];
     let world = World::start(&api, START, &config.concat()).await;
     world.acts(&signature(12, 1, "ann", Some(true))).await;
-    // Each of the two chains: the record, then an answer that the other hears of, three times.
-    assert_eq!((world.heard("left").len(), world.heard("right").len()), (4, 4));
+    // Each of the two chains has the record, and then three responses that are sent to the other destination.
+    assert_eq!(
+        (world.summaries("left").len(), world.summaries("right").len()),
+        (4, 4)
+    );
     let last = world.newest_of("ann");
     assert!(
         world
@@ -110,7 +116,7 @@ async fn answers_that_lead_to_answers_end_after_the_third() {
 
 const TOKEN: &str = "token-of-24-characters-peers";
 
-/// A hub that tells another one of everything, and writes back what that one answers.
+/// A hub that sends everything to another one, and stores its responses.
 fn peer(to: &str, own: &str) -> String {
     format!(
         "[source.peer]\nkind = 'listener'\npreset = 'sync-to-third-party'\ntoken = '{TOKEN}'\n\
@@ -129,7 +135,7 @@ async fn two_hubs(there: &str, back: &str, ports: [u16; 2], update: [&str; 2]) -
     worlds.try_into().unwrap_or_else(|_| panic!("two hubs"))
 }
 
-/// Waits until neither has anything to do any more, twice in a row.
+/// Waits until both hubs were idle twice in a row.
 async fn settle(one: &World, other: &World) -> (u64, u64) {
     let mut before = None;
     loop {
@@ -156,7 +162,7 @@ fn assert_same(one: &World, other: &World, fields: &[&str]) {
 async fn two_hubs_that_send_to_each_other_settle() {
     let ports = [port::free(), port::free()];
     let url = |port: u16| format!("http://127.0.0.1:{port}/in/{TOKEN}");
-    // Every answer is another one: the number of a record.
+    // Every response is different, because it is a message number.
     let update = [
         "update = { there = 'reference' }",
         "update = { here = 'reference' }",
@@ -182,9 +188,9 @@ async fn two_hubs_that_send_to_each_other_settle() {
         decision.contains("an echo of what this hub sent: it updates the contact and is not sent"),
         "{decision}"
     );
-    // What changes at the other one comes here, and ends here.
+    // A change at the other hub comes here and ends here.
     other
-        .tells(
+        .send_events(
             &json!({ "type": "contact", "contact": { "email": "ann@example.org" },
                         "fields": { "colour": "green" } }),
         )
@@ -197,10 +203,10 @@ async fn two_hubs_that_send_to_each_other_settle() {
     other.ends_well().await;
 }
 
-/// Passes requests on to the hub at `port`, but for the header that says what hubs they came through, and answers what a
-/// system of another make would: its own id of the person. Gives its address.
+/// A proxy that forwards requests to the hub at `port` without the header with the passed hubs, and responds with an own id
+/// of the person. Returns its address.
 ///
-/// It runs on a thread of its own, as it blocks.
+/// It blocks, so it runs on its own thread.
 fn relay(port: u16) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -250,7 +256,7 @@ fn pass_on(stream: TcpStream, port: u16) -> std::io::Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hubs_settle_also_when_the_header_is_lost_on_the_way() {
+async fn two_hubs_settle_even_if_a_proxy_drops_the_header() {
     let ports = [port::free(), port::free()];
     let update = ["update = { there = 'id' }", "update = { here = 'id' }"];
     let [one, other] = two_hubs(&relay(ports[1]), &relay(ports[0]), ports, update).await;
@@ -259,7 +265,7 @@ async fn two_hubs_settle_also_when_the_header_is_lost_on_the_way() {
     let names = ["email", "firstName", "lastName", "postcode", "country"];
     assert_same(&one, &other, &names);
     other
-        .tells(
+        .send_events(
             &json!({ "type": "contact", "contact": { "email": "ann@example.org" },
                         "fields": { "colour": "green" } }),
         )

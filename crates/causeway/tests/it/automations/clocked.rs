@@ -1,4 +1,4 @@
-//! What the clock starts: once for each contact and turn, also when the hub stopped, was killed or was down meanwhile.
+//! Scheduled automations run once per contact and scheduled time, even if the hub was stopped, killed or down.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ async fn world() -> World {
         ("cem", "DE", "2000-06-30"),
     ] {
         world
-            .tells(
+            .send_events(
                 &json!({ "type": "contact", "contact": { "email": format!("{name}@example.org") },
                             "fields": { "country": country, "birthDate": born } }),
             )
@@ -45,22 +45,22 @@ async fn world() -> World {
     world
 }
 
-/// Sorted, because contacts whose turn comes at the same time have no order.
-fn heard(world: &World, hook: &str) -> Vec<String> {
-    let mut all = world.heard(hook);
+/// Sorted, because contacts of the same run have no order.
+fn sorted_summaries(world: &World, hook: &str) -> Vec<String> {
+    let mut all = world.summaries(hook);
     all.sort();
     all
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_turn_comes_once_for_each_contact_whatever_happens_to_the_hub() {
+async fn a_scheduled_run_happens_once_per_contact_whatever_happens_to_the_hub() {
     let mut world = world().await;
-    // What is new in the configuration begins with its next turn, not with yesterday's.
+    // A new automation begins with its next scheduled time, not with yesterday's.
     world.has_turned("Daily", "2026-01-04T09:00:00Z").await;
     assert_eq!(world.came("~automations").await, (0, 0));
     world.is_now("2026-01-05T09:00:00Z");
     world.has_turned("Daily", "2026-01-05T09:00:00Z").await;
-    assert_eq!(heard(&world, "office"), ["contact ann", "contact cem"]);
+    assert_eq!(sorted_summaries(&world, "office"), ["contact ann", "contact cem"]);
     let bob = world.newest_of("bob");
     assert!(
         world
@@ -70,7 +70,7 @@ async fn a_turn_comes_once_for_each_contact_whatever_happens_to_the_hub() {
         world.trace(bob)
     );
 
-    // Killed after it made the rows of the turn, and before it noted that it had.
+    // Killed after it stored the rows of the run, and before it stored that the run is complete.
     world.stop().await;
     let database =
         rusqlite::Connection::open(world.home.path("causeway-data/causeway.db")).expect("the store");
@@ -86,28 +86,28 @@ async fn a_turn_comes_once_for_each_contact_whatever_happens_to_the_hub() {
     world.serve().await;
     world.has_turned("Daily", "2026-01-05T09:00:00Z").await;
     assert_eq!(world.came("~automations").await, (6, 3), "all three are repeats");
-    assert_eq!(world.heard("office").len(), 2);
+    assert_eq!(world.summaries("office").len(), 2);
 
-    // Down when the next turn came: made up for, once.
+    // Down at the next scheduled time: the run is made up for once.
     world.stop().await;
     world.is_now("2026-01-06T15:00:00Z");
     world.serve().await;
     world.has_turned("Daily", "2026-01-06T09:00:00Z").await;
-    assert_eq!(world.heard("office").len(), 4);
+    assert_eq!(world.summaries("office").len(), 4);
     world.stop().await;
     world.serve().await;
     world.is_now("2026-01-07T08:59:59Z");
     world
-        .tells(&json!({ "type": "tag", "tag": "x", "contact": { "email": "ann@example.org" } }))
+        .send_events(&json!({ "type": "tag", "tag": "x", "contact": { "email": "ann@example.org" } }))
         .await;
-    assert_eq!(world.heard("office").len(), 4);
+    assert_eq!(world.summaries("office").len(), 4);
 
-    // Down for days: only the newest turn, not each that was missed.
+    // Down for days: only the newest run is made up for.
     world.stop().await;
     world.is_now("2026-01-12T08:00:00Z");
     world.serve().await;
     world.has_turned("Daily", "2026-01-11T09:00:00Z").await;
-    assert_eq!(world.heard("office").len(), 6);
+    assert_eq!(world.summaries("office").len(), 6);
     world.ends_well().await;
 }
 
@@ -121,11 +121,11 @@ async fn a_date_is_reached_each_year_in_the_zone_of_its_place() {
             .has_turned("Birthday", &format!("2026-01-0{day}T06:00:00Z"))
             .await;
     }
-    assert_eq!(world.heard("cards"), Vec::<String>::new());
+    assert_eq!(world.summaries("cards"), Vec::<String>::new());
     world.is_now("2026-01-07T06:00:00Z");
     world.has_turned("Birthday", "2026-01-07T06:00:00Z").await;
     assert_eq!(
-        world.heard("cards"),
+        world.summaries("cards"),
         ["contact ann"],
         "the day before, at seven in Brussels"
     );
@@ -134,14 +134,14 @@ async fn a_date_is_reached_each_year_in_the_zone_of_its_place() {
     // In summer seven in Brussels is five in UTC.
     world.is_now("2026-06-29T04:59:59Z");
     world.has_turned("Birthday", "2026-06-28T05:00:00Z").await;
-    assert_eq!(world.heard("cards").len(), 1);
+    assert_eq!(world.summaries("cards").len(), 1);
     world.is_now("2026-06-29T05:00:00Z");
     world.has_turned("Birthday", "2026-06-29T05:00:00Z").await;
-    assert_eq!(world.heard("cards"), ["contact ann", "contact cem"]);
+    assert_eq!(world.summaries("cards"), ["contact ann", "contact cem"]);
     world.is_now("2027-01-07T06:30:00Z");
     world.has_turned("Birthday", "2027-01-07T06:00:00Z").await;
     assert_eq!(
-        world.heard("cards"),
+        world.summaries("cards"),
         ["contact ann", "contact cem", "contact ann"]
     );
     world.ends_well().await;

@@ -1,10 +1,10 @@
-//! What is wrong with an automation is told before anything runs, with its line and what to do about it.
+//! Errors in automations are reported before anything runs, with the line and the fix.
 
 use std::path::Path;
 
 use causeway::config;
 
-/// Twelve lines that are right, so that what is wrong begins with line 13.
+/// Twelve valid lines, so that errors begin with line 13.
 const BEFORE: &str = "[source.site]
 kind = 'events'
 tokens = ['token-of-24-characters-site']
@@ -19,14 +19,14 @@ workspace = 'other'
 takes = 'all'
 ";
 
-fn told(text: &str) -> Vec<String> {
+fn errors_of(text: &str) -> Vec<String> {
     match config::parse(Path::new("causeway.toml"), &format!("{BEFORE}{text}")) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     }
 }
 
-/// An automation that is right but for this line, which stands in line 15.
+/// An automation that is valid except for this line, which is line 15.
 fn with(line: &str) -> String {
     let mut keys = vec!["name = 'A'"];
     keys.push(line);
@@ -42,19 +42,19 @@ fn with(line: &str) -> String {
 }
 
 #[test]
-fn what_is_right_is_taken() {
+fn valid_automations_are_accepted() {
     for line in [
         "on = ['action', { tag_added = 'vip' }, { schedule = 'weekly', weekday = 'monday', at = '09:00' }]",
         "when = \"campaign.name == 'bees' and consent.email.subscribed and 'city' in changed\"",
         "then = [{ deliver = ['crm'], delay = '90 s' }, { set_field = { a = '{{ contact.city }}' } }]",
     ] {
-        assert_eq!(told(&with(line)), Vec::<String>::new(), "{line}");
+        assert_eq!(errors_of(&with(line)), Vec::<String>::new(), "{line}");
     }
 }
 
-/// `city` is what a platform calls it, and what people write.
+/// `city` is the platform's name of the field, and the usual one.
 #[test]
-fn fields_that_everybody_has_go_by_any_usual_name() {
+fn common_fields_have_all_their_usual_names() {
     let text = format!(
         "{BEFORE}{}{}",
         with("on = { field_changed = 'City' }"),
@@ -72,7 +72,7 @@ fn fields_that_everybody_has_go_by_any_usual_name() {
     }
 }
 
-/// A line, and how what is told of it begins.
+/// A line, and the beginning of its error.
 const MISTAKES: &[(&str, &str)] = &[
     (
         "then = [{ set_field = { city = '=A', locality = '=B' } }]",
@@ -124,7 +124,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ),
     (
         "then = [{ deliver = 'unsaid' }]",
-        "causeway.toml:7: [destination.unsaid] `takes`: is required, because automations deliver here",
+        "causeway.toml:7: [destination.unsaid] `takes`: missing, and automations deliver here",
     ),
     (
         "then = [{ add_tag = 'a' }, { deliver = 'crm', delay = 'tomorrow' }]",
@@ -181,23 +181,23 @@ const MISTAKES: &[(&str, &str)] = &[
     ("wehn = 'true'", "causeway.toml:15: [automation A] `wehn`: "),
     (
         "then = [{ add_tag = '{{ campaign.name }}' }]",
-        "causeway.toml:15: [automation A] `then.0.add_tag`: is used literally, and {{ would stay in it",
+        "causeway.toml:15: [automation A] `then.0.add_tag`: this text is used literally, including {{",
     ),
     (
         "then = [{ remove_tag = '[#EMAIL#]' }]",
-        "causeway.toml:15: [automation A] `then.0.remove_tag`: is used literally, and [# would",
+        "causeway.toml:15: [automation A] `then.0.remove_tag`: this text is used literally, including [#",
     ),
     (
         "then = [{ set_field = { '{{ campaign.name }}' = 'at' } }]",
-        "causeway.toml:15: [automation A] `then.0.set_field.{{ campaign.name }}`: is used literally",
+        "causeway.toml:15: [automation A] `then.0.set_field.{{ campaign.name }}`: this text is used literally",
     ),
     (
         "on = { list_joined = '{{ settings.list }}' }",
-        "causeway.toml:15: [automation A] `on`: is used literally",
+        "causeway.toml:15: [automation A] `on`: this text is used literally",
     ),
     (
         "on = { action = ['petition', '{{ settings.type }}'] }",
-        "causeway.toml:15: [automation A] `on`: is used literally",
+        "causeway.toml:15: [automation A] `on`: this text is used literally",
     ),
     (
         "on = { status_reached = 'Warm' }",
@@ -206,20 +206,20 @@ const MISTAKES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn each_mistake_is_told_at_its_line() {
+fn each_mistake_is_reported_at_its_line() {
     let mut others = Vec::new();
     for (line, said) in MISTAKES {
-        let told = told(&with(line));
-        assert_eq!(told.len(), 1, "{line}: {told:?}");
-        if !told[0].starts_with(said) {
-            others.push(format!("{line}: {}", told[0]));
+        let errors = errors_of(&with(line));
+        assert_eq!(errors.len(), 1, "{line}: {errors:?}");
+        if !errors[0].starts_with(said) {
+            others.push(format!("{line}: {}", errors[0]));
         }
     }
     assert!(others.is_empty(), "{}", others.join("\n"));
 }
 
 #[test]
-fn two_with_one_name_and_sections_that_are_none_are_refused() {
+fn duplicate_names_and_invalid_sections_are_refused() {
     let twice = format!("{}{}", with("once = true"), with("once = false"));
     let score = format!(
         "{}[[score]]\nname = 'A'\non = 'action'\npoints = 1\n",
@@ -241,52 +241,54 @@ fn two_with_one_name_and_sections_that_are_none_are_refused() {
         ),
         (
             "[automation]\nname = 'A'\n",
-            "causeway.toml:13: [automation] write each as a section of its own: [[automation]]",
+            "causeway.toml:13: [automation] not a list of sections: write each as [[automation]]",
         ),
     ] {
-        let told = told(text);
-        assert_eq!(told.len(), 1, "{told:?}");
-        assert!(told[0].starts_with(said), "{}", told[0]);
+        let errors = errors_of(text);
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].starts_with(said), "{}", errors[0]);
     }
-    // In different workspaces both may be.
+    // The same name is allowed in different workspaces.
     let apart = format!(
         "{}[[automation]]\nname = 'A'\nworkspace = 'other'\non = 'action'\nthen = [{{ deliver = 'theirs' }}]\n",
         with("once = true")
     );
-    assert_eq!(told(&apart), Vec::<String>::new());
+    assert_eq!(errors_of(&apart), Vec::<String>::new());
 }
 
 #[test]
-fn a_status_that_is_reached_is_one_of_its_workspace() {
+fn status_reached_names_a_status_of_its_workspace() {
     let reached = with("on = { status_reached = 'Wram' }");
     let status = |name: &str, more: &str| format!("[[status]]\nname = '{name}'\nceiling = 5\n{more}\n");
     for (statuses, said) in [
         (status("Wram", ""), None),
         (status("Warm", ""), Some("(did you mean `Warm`? There are: Warm)")),
         (status("Wram", "workspace = 'other'"), Some("(it has none: ")),
-        // What is wrong with the status is told, and not what follows from it.
+        // Only the error in the status is reported, not the one that follows from it.
         (status("Wram", "celing = 6"), Some("unknown field `celing`")),
     ] {
-        let told = told(&format!("{reached}{statuses}"));
-        assert_eq!(told.len(), usize::from(said.is_some()), "{told:?}");
+        let errors = errors_of(&format!("{reached}{statuses}"));
+        assert_eq!(errors.len(), usize::from(said.is_some()), "{errors:?}");
         assert!(
-            told.iter().all(|told| told.contains(said.unwrap_or_default())),
-            "{told:?}"
+            errors
+                .iter()
+                .all(|error| error.contains(said.unwrap_or_default())),
+            "{errors:?}"
         );
     }
 }
 
 #[test]
-fn a_workspace_into_which_nothing_comes_is_told() {
+fn a_workspace_without_sources_is_a_warning() {
     for (line, count) in [("workspace = 'nope'", 1), ("workspace = 'default'", 0)] {
         let text = format!(
             "{BEFORE}[[automation]]\nname = 'A'\n{line}\non = 'action'\nthen = [{{ add_tag = 'a' }}]\n"
         );
         let config = config::parse(Path::new("causeway.toml"), &text).unwrap();
         let warnings = config::warnings(&config);
-        let told = warnings.iter().filter(|warning| {
+        let found = warnings.iter().filter(|warning| {
             warning.contains("no source belongs to workspace \"nope\": nothing will arrive there")
         });
-        assert_eq!(told.count(), count, "{warnings:?}");
+        assert_eq!(found.count(), count, "{warnings:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! Points and ranges, from what a site tells of people.
+//! Points and statuses from a site's events.
 
 use std::sync::Arc;
 
@@ -58,17 +58,17 @@ fn opened(mail: &str, at: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn points_of_events_add_up_once_each_and_a_range_that_is_reached_starts_automations() {
+async fn each_event_gives_points_once_and_a_reached_status_starts_automations() {
     let api = Arc::new(FakeApi::start().await);
     let crm = hook(&api, "crm", "takes = 'automations'\nconsent = 'opt_in'");
     let world = World::start(&api, "2026-01-05T08:30:00Z", &format!("{SOURCES}{crm}{RULES}")).await;
     world
-        .tells(
+        .send_events(
             &json!({ "type": "consent", "what": "opt_in", "at": "2026-01-01T00:00:00Z",
                         "contact": { "email": "ann@example.org" } }),
         )
         .await;
-    let first = world.tells(&opened("m-1", "2026-01-02T10:00:00Z")).await;
+    let first = world.send_events(&opened("m-1", "2026-01-02T10:00:00Z")).await;
     assert!(
         world
             .trace(first)
@@ -76,30 +76,32 @@ async fn points_of_events_add_up_once_each_and_a_range_that_is_reached_starts_au
         "{}",
         world.trace(first)
     );
-    // The same opening, told again in another message.
+    // The same opening, reported again in another message.
     world
-        .tells(
+        .send_events(
             &json!({ "type": "email_open", "id": "again", "key": "m-1", "at": "2026-01-02T10:00:00Z",
                         "contact": { "email": "ann@example.org" } }),
         )
         .await;
-    assert_eq!(world.told("crm"), [] as [Value; 0]);
-    // A visitor's page counts less, and comes to her when it turns out that it was she.
+    assert_eq!(world.received("crm"), [] as [Value; 0]);
+    // A page visited anonymously gives fewer points, which she gets when the visitor is identified.
     world
-        .tells(&json!({ "type": "page_visit", "key": "https://example.org/give/now", "at": "2026-01-02T11:00:00Z",
+        .send_events(&json!({ "type": "page_visit", "key": "https://example.org/give/now", "at": "2026-01-02T11:00:00Z",
                         "contact": { "visitor": "b-81f2" } }))
         .await;
     world
-        .tells(
+        .send_events(
             &json!({ "type": "page_visit", "key": "https://example.org/about", "at": "2026-01-02T11:01:00Z",
                         "contact": { "visitor": "b-81f2" } }),
         )
         .await;
-    assert_eq!(world.told("crm"), [] as [Value; 0], "35 points");
+    assert_eq!(world.received("crm"), [] as [Value; 0], "35 points");
     world
-        .tells(&json!({ "type": "contact", "contact": { "visitor": "b-81f2", "email": "ann@example.org" } }))
+        .send_events(
+            &json!({ "type": "contact", "contact": { "visitor": "b-81f2", "email": "ann@example.org" } }),
+        )
         .await;
-    let second = world.tells(&opened("m-2", "2026-01-03T10:00:00Z")).await;
+    let second = world.send_events(&opened("m-2", "2026-01-03T10:00:00Z")).await;
     let trace = world.trace(second);
     for line in [
         "  automation Opened a mail: ran: score +30 = 65\n",
@@ -108,15 +110,15 @@ async fn points_of_events_add_up_once_each_and_a_range_that_is_reached_starts_au
         assert!(trace.contains(line), "{line}{trace}");
     }
     let sent = |score: i64, status: &str| json!({ "email": "ann@example.org", "score": score, "status": status, "tags": ["warm"], "subscribed": true });
-    assert_eq!(world.told("crm"), [sent(65, "Warm")]);
-    world.tells(&opened("m-3", "2026-01-04T10:00:00Z")).await;
-    assert_eq!(world.told("crm")[1..], [sent(95, "Warm")]);
-    // Over the last ceiling she stays in the last range; neither mark is reached again.
-    world.tells(&opened("m-4", "2026-01-04T11:00:00Z")).await;
-    assert_eq!(world.told("crm").len(), 2);
+    assert_eq!(world.received("crm"), [sent(65, "Warm")]);
+    world.send_events(&opened("m-3", "2026-01-04T10:00:00Z")).await;
+    assert_eq!(world.received("crm")[1..], [sent(95, "Warm")]);
+    // Above the last ceiling she keeps the last status, and no status is reached again.
+    world.send_events(&opened("m-4", "2026-01-04T11:00:00Z")).await;
+    assert_eq!(world.received("crm").len(), 2);
     let unsubscribed = json!({ "type": "consent", "what": "unsubscribed", "at": "2026-01-04T12:00:00Z",
                                "contact": { "email": "ann@example.org" } });
-    let gone = world.tells(&unsubscribed).await;
+    let gone = world.send_events(&unsubscribed).await;
     assert!(
         world
             .trace(gone)
@@ -125,7 +127,7 @@ async fn points_of_events_add_up_once_each_and_a_range_that_is_reached_starts_au
         world.trace(gone)
     );
     assert_eq!(
-        world.told("crm").len(),
+        world.received("crm").len(),
         3,
         "the withdrawal, though no automation sends it"
     );

@@ -1,4 +1,4 @@
-//! Actions that start automations: conditions, tags, deliveries at once and later, once, so many an hour, and stop.
+//! Actions that start automations: conditions, tags, immediate and delayed deliveries, `once`, `per_hour` and `stop`.
 
 use std::sync::Arc;
 
@@ -49,16 +49,23 @@ then = [{ set_field = { segment = "{{ campaign.name }} of {{ contact.country }}"
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
+async fn a_step_runs_at_once_or_after_its_delay() {
     let mut world = world(WELCOME).await;
     let ann = world.acts(&signs(1, "ann")).await;
     let bob = world.acts(&signature(12, 2, "bob", Some(false))).await;
     let again = world.acts(&signs(3, "ann")).await;
-    assert_eq!(world.heard("crm"), ["record ann"], "only what automations send");
-    assert_eq!(world.heard("form"), Vec::<String>::new(), "not yet");
-    assert_eq!(world.heard("archive"), ["record ann", "record bob", "record ann"]);
-    // What was sent at once has what the automations did.
-    let sent = &world.told("crm")[0]["contact"];
+    assert_eq!(
+        world.summaries("crm"),
+        ["record ann"],
+        "only what automations send"
+    );
+    assert_eq!(world.summaries("form"), Vec::<String>::new(), "not yet");
+    assert_eq!(
+        world.summaries("archive"),
+        ["record ann", "record bob", "record ann"]
+    );
+    // The immediate delivery contains the changes of the automations.
+    let sent = &world.received("crm")[0]["contact"];
     assert_eq!(sent["tags"], serde_json::json!(["rivers"]), "{sent}");
     assert_eq!(sent["segment"], "clean_rivers of DE", "{sent}");
 
@@ -67,7 +74,7 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
         "  automation Welcome: ran: tag +rivers; to crm; step 3 at 2026-01-07T08:30:00Z\n",
         "  automation Of the bees: did not run: its condition does not hold\n",
         "  automation Tagged: ran: set segment\n",
-        "    the conditions saw\n",
+        "    values in the conditions\n",
         "      campaign.name = \"clean_rivers\"\n",
         "      consent.email.subscribed = true\n",
         "  automation Welcome: step 3 waits until 2026-01-07T08:30:00Z\n",
@@ -91,15 +98,15 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
         "{trace}"
     );
 
-    // A moment too early, and then the hub is down when the time comes.
+    // A moment too early; then the hub is down when the timer is due.
     world.is_now("2026-01-07T08:29:59.999Z");
     world.acts(&signature(12, 4, "cem", Some(false))).await;
-    assert_eq!(world.heard("form"), Vec::<String>::new());
+    assert_eq!(world.summaries("form"), Vec::<String>::new());
     world.stop().await;
     world.is_now("2026-01-07T09:00:00Z");
     world.serve().await;
     world.settles().await;
-    assert_eq!(world.heard("form"), ["contact ann"]);
+    assert_eq!(world.summaries("form"), ["contact ann"]);
     let [late] = world.follow_ups(ann)[..] else {
         panic!("{}", world.trace(ann));
     };
@@ -110,29 +117,32 @@ async fn what_an_automation_sends_arrives_at_once_or_when_its_time_has_come() {
     ] {
         assert!(trace.contains(&line), "{line}{trace}");
     }
-    // And never again.
+    // It does not run again.
     world.stop().await;
     world.serve().await;
     world.is_now("2026-02-01T00:00:00Z");
     world.acts(&signs(5, "ann")).await;
-    assert_eq!((world.heard("form").len(), world.heard("crm").len()), (1, 1));
+    assert_eq!(
+        (world.summaries("form").len(), world.summaries("crm").len()),
+        (1, 1)
+    );
     world.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_says_no_while_a_step_waits_is_left_alone_and_withdrawn_where_they_are_known() {
+async fn an_opt_out_while_a_step_waits_cancels_it_and_sends_withdrawals() {
     let world = world(WELCOME).await;
     let ann = world.acts(&signs(1, "ann")).await;
     world.acts(&signs(2, "bob")).await;
     world.acts(&status(1, "ann", "unsub")).await;
     assert_eq!(
-        world.heard("crm"),
+        world.summaries("crm"),
         ["record ann", "record bob", "withdrawal ann"],
-        "it takes automations only, and is told all the same"
+        "it takes only automations, but receives the withdrawal"
     );
     world.is_now("2026-01-07T08:30:00Z");
     world.settles().await;
-    assert_eq!(world.heard("form"), ["contact bob"]);
+    assert_eq!(world.summaries("form"), ["contact bob"]);
     let [late] = world.follow_ups(ann)[..] else {
         panic!("{}", world.trace(ann));
     };
@@ -147,7 +157,7 @@ async fn who_says_no_while_a_step_waits_is_left_alone_and_withdrawn_where_they_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_stop_the_consent_of_the_day_still_decides() {
+async fn without_a_stop_the_present_consent_decides() {
     let world = world(
         "[[automation]]\nname = 'Later'\non = 'action'\nthen = [{ deliver = ['form', 'crm'], delay = '1 h' }]\n",
     )
@@ -157,16 +167,16 @@ async fn without_a_stop_the_consent_of_the_day_still_decides() {
     world.acts(&status(1, "ann", "unsub")).await;
     world.is_now("2026-01-05T09:30:00Z");
     world.settles().await;
-    assert_eq!(world.heard("form"), ["contact bob"]);
+    assert_eq!(world.summaries("form"), ["contact bob"]);
     assert_eq!(
-        world.heard("crm"),
+        world.summaries("crm"),
         ["contact bob"],
         "ann was never there: nothing to withdraw"
     );
     world.ends_well().await;
 }
 
-/// Each starts the other a day later, and both say so.
+/// Two automations that start each other a day later, which is a warning.
 const CIRCLE: &str = r#"
 [[automation]]
 name = "To sleep"
@@ -195,7 +205,7 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
     let warned = format!("{}{}", check.out, check.err);
     assert!(
         warned.contains(
-            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": the delayed steps of each start the next"
+            "[[automation]] \"To sleep\" → \"To wake\" → \"To sleep\": the delayed steps of each automation start the next"
         ),
         "{warned}"
     );
@@ -205,8 +215,8 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
         world.is_now(&format!("2026-01-{day:02}T08:30:00Z"));
         world.settles().await;
     }
-    assert_eq!(world.heard("crm"), ["contact ann"]);
-    assert_eq!(world.heard("form"), ["contact ann"]);
+    assert_eq!(world.summaries("crm"), ["contact ann"]);
+    assert_eq!(world.summaries("form"), ["contact ann"]);
     let traces = world.home.ok(&["trace", "--email", "ann@example.org"]);
     let stopped = "automation To sleep: stopped: it started itself again through To wake\n";
     assert_eq!(traces.matches(stopped).count(), 1, "{traces}");
@@ -220,16 +230,16 @@ async fn two_that_start_each_other_a_day_later_end_after_one_round() {
         7
     );
 
-    // Who acts anew is taken along anew.
+    // A new action starts the loop again.
     world.acts(&signs(2, "ann")).await;
     world.is_now("2026-01-21T08:30:00Z");
     world.settles().await;
-    assert_eq!(world.heard("crm"), ["contact ann", "contact ann"]);
+    assert_eq!(world.summaries("crm"), ["contact ann", "contact ann"]);
     world.ends_well().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() {
+async fn starts_beyond_per_hour_wait_for_the_next_hour_with_room() {
     let mut world =
         world("[[automation]]\nname = 'Few'\non = 'action'\nper_hour = 2\nthen = [{ deliver = 'crm' }]\n")
             .await;
@@ -237,7 +247,7 @@ async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() 
     for (id, name) in (1..).zip(["ann", "bob", "cem", "dee", "eve"]) {
         records.push(world.acts(&signs(id, name)).await);
     }
-    assert_eq!(world.heard("crm"), ["record ann", "record bob"]);
+    assert_eq!(world.summaries("crm"), ["record ann", "record bob"]);
     let trace = world.trace(records[4]);
     assert!(
         trace.contains("  automation Few: waits until 2026-01-05T10:00:00Z: `per_hour` is reached\n"),
@@ -245,26 +255,26 @@ async fn what_is_beyond_the_limit_of_an_hour_waits_for_the_next_that_has_room() 
     );
     world.is_now("2026-01-05T08:59:59Z");
     world.settles().await;
-    assert_eq!(world.heard("crm").len(), 2);
-    // The limit outlasts a new start.
+    assert_eq!(world.summaries("crm").len(), 2);
+    // The limit survives a restart.
     world.stop().await;
     world.serve().await;
     world.is_now("2026-01-05T09:00:00Z");
     world.settles().await;
     let third = ["contact cem", "contact dee"];
-    let mut heard = world.heard("crm").split_off(2);
-    heard.sort();
-    assert_eq!(heard, third);
-    // The hour is full with those that waited.
+    let mut summaries = world.summaries("crm").split_off(2);
+    summaries.sort();
+    assert_eq!(summaries, third);
+    // The waiting ones have filled the hour.
     world.acts(&signs(6, "fay")).await;
-    assert_eq!(world.heard("crm").len(), 4);
+    assert_eq!(world.summaries("crm").len(), 4);
     world.is_now("2026-01-05T10:00:00Z");
     world.settles().await;
-    let mut heard = world.heard("crm").split_off(4);
-    heard.sort();
-    assert_eq!(heard, ["contact eve", "contact fay"]);
+    let mut summaries = world.summaries("crm").split_off(4);
+    summaries.sort();
+    assert_eq!(summaries, ["contact eve", "contact fay"]);
     world.is_now("2026-01-06T00:00:00Z");
     world.settles().await;
-    assert_eq!(world.heard("crm").len(), 6, "each once, and nobody is lost");
+    assert_eq!(world.summaries("crm").len(), 6, "each once, and nobody is lost");
     world.ends_well().await;
 }

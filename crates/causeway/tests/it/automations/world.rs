@@ -1,4 +1,4 @@
-//! A hub in this process on a set clock, with a pretend API for its web hooks.
+//! A hub in this process on a set clock, with a fake API for its web hooks.
 
 use std::{sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::running::{Home, exchange};
 
-/// Far longer than anything takes: it only ends a test that would hang.
+/// Much longer than any step takes. It only ends a test that hangs.
 const LIMIT: Duration = Duration::from_secs(20);
 pub const ACTIONS: &str = "token-of-24-characters-actions";
 pub const SITE: &str = "token-of-24-characters-site";
@@ -45,7 +45,7 @@ impl World {
 
     /// With this port for its listener; 0 = a free one.
     pub async fn at(api: &Arc<FakeApi>, now: &str, listen: u16, config: &str) -> Self {
-        // The client of the web hooks wants one, also where it speaks plain HTTP only.
+        // The HTTP client requires a TLS provider even for plain HTTP.
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut world = Self {
             home: Home::new(""),
@@ -77,7 +77,7 @@ impl World {
         self.hub = Some(hub);
     }
 
-    /// Ends it in good order, and returns when its store is closed.
+    /// Stops the hub gracefully, and returns when its store is closed.
     pub async fn stop(&mut self) {
         let hub = self.hub.take().expect("it runs");
         let engine = Arc::downgrade(&hub.engine);
@@ -94,7 +94,7 @@ impl World {
         self.hub.as_ref().expect("it runs")
     }
 
-    /// Looks until it is so. Fails the test when that takes far too long.
+    /// Polls until the condition is true. Fails the test after [`LIMIT`].
     pub async fn becomes(&self, what: &str, mut is_so: impl AsyncFnMut(&Self) -> bool) {
         let looking = async {
             while !is_so(self).await {
@@ -115,13 +115,12 @@ impl World {
         views.overview(self.clock.now()).await.expect("an overview")
     }
 
-    /// Waits until timers that are due rang, all rows are processed and all deliveries have ended.
+    /// Waits until all due timers fired, all rows are processed and all deliveries have ended.
     pub async fn settles(&self) {
         let (mut before, mut looks) = (None, 0_u32);
         self.becomes("everything is settled", async |world| {
             looks += 1;
-            // What could not reach the store for a moment tries again a second later, which never comes on a clock that
-            // stands still.
+            // A loop that could not reach the store retries after a second, so the set clock must advance.
             if looks.is_multiple_of(1_000) {
                 world.hub().engine.wake.all_lanes();
                 world.hub().engine.wake.inbox.notify_one();
@@ -139,7 +138,7 @@ impl World {
         .await;
     }
 
-    /// Waits until the clock's automation of this name has had its turn of that time.
+    /// Waits until the scheduled automation has run for that time.
     pub async fn has_turned(&self, automation: &str, time: &str) {
         let time: Timestamp = time.parse().expect("a time");
         self.becomes(&format!("{automation} has its turn of {time}"), async |world| {
@@ -150,29 +149,29 @@ impl World {
         self.settles().await;
     }
 
-    /// So many rows came from this source, repeats among them, and so many of them were repeats.
+    /// The numbers of messages from this source: all, and duplicates.
     pub async fn came(&self, source: &str) -> (u64, u64) {
         let overview = self.overview().await;
         let counts = overview.sources.get(source);
         counts.map_or((0, 0), |counts| (counts.received, counts.duplicate))
     }
 
-    /// So many deliveries were planned for this destination.
+    /// The number of deliveries planned for this destination.
     pub async fn planned(&self, destination: &str) -> u64 {
         let overview = self.overview().await;
         let counts = overview.destinations.get(destination);
         counts.map_or(0, |counts| counts.planned)
     }
 
-    /// Posts a message of Proca, and gives the number of its record when all that follows from it has ended.
+    /// Posts a message of Proca, waits until the hub is idle, and returns the message number.
     pub async fn acts(&self, message: &Value) -> u64 {
         let answer = self.post(&format!("/in/{ACTIONS}"), None, message).await;
         self.settles().await;
         number(&answer["reference"])
     }
 
-    /// Posts an event or several to the events' API; gives the number of the first.
-    pub async fn tells(&self, events: &Value) -> u64 {
+    /// Posts one or several events to the events API, waits, and returns the number of the first.
+    pub async fn send_events(&self, events: &Value) -> u64 {
         let answer = self.post("/v1/events", Some(SITE), events).await;
         self.settles().await;
         number(&answer["events"][0]["reference"])
@@ -192,8 +191,8 @@ impl World {
         serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
-    /// What the web hook of this name was sent.
-    pub fn told(&self, hook: &str) -> Vec<Value> {
+    /// The records that the web hook of this name received.
+    pub fn received(&self, hook: &str) -> Vec<Value> {
         let path = format!("/{hook}");
         let requests = self.api.requests().into_iter();
         requests
@@ -202,30 +201,30 @@ impl World {
             .collect()
     }
 
-    /// The sort and the person of everything that the web hook of this name was sent.
-    pub fn heard(&self, hook: &str) -> Vec<String> {
+    /// The kind and the person of every record that the web hook of this name received.
+    pub fn summaries(&self, hook: &str) -> Vec<String> {
         let word = |value: &Value| value.as_str().unwrap_or("?").to_owned();
         let line = |sent: &Value| {
             let email = word(&sent["contact"]["email"]);
             let (name, _) = email.split_once('@').unwrap_or((&email, ""));
             format!("{} {name}", word(&sent["type"]))
         };
-        self.told(hook).iter().map(line).collect()
+        self.received(hook).iter().map(line).collect()
     }
 
-    /// What `causeway trace` prints of a record.
+    /// The output of `causeway trace` for a message.
     pub fn trace(&self, record: u64) -> String {
         self.home.ok(&["trace", &record.to_string()])
     }
 
-    /// The numbers of the records that came of this one.
+    /// The numbers of the messages that this one caused.
     pub fn follow_ups(&self, record: u64) -> Vec<u64> {
         let trace = self.home.trace(record);
         let all = trace["follow_ups"].as_array().expect("rows");
         all.iter().filter_map(Value::as_u64).collect()
     }
 
-    /// The number of the newest record of ours about the person of this name.
+    /// The number of the newest message of the hub's own about this person.
     pub fn newest_of(&self, name: &str) -> u64 {
         let traces = self
             .home
@@ -235,14 +234,14 @@ impl World {
         newest.expect("a record")
     }
 
-    /// What the hub knows of the person of this name.
+    /// The contact of this person.
     pub fn person(&self, name: &str) -> Value {
         self.home
             .json(&["contact", "export", &format!("{name}@example.org")])[0]
             .take()
     }
 
-    /// Nothing was lost on the way.
+    /// Stops the hub and checks that the books balance.
     pub async fn ends_well(mut self) {
         self.stop().await;
         let audit = self.home.run(&["audit"]);

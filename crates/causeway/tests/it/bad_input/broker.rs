@@ -1,4 +1,4 @@
-//! Case 14: trouble with the broker.
+//! Case 14: problems of the broker.
 
 use causeway_testkit::rig::rabbit;
 
@@ -40,8 +40,11 @@ async fn case_14_lost_connections_and_deleted_queues_are_survived_without_a_doub
     }
     scene.signs(3, "cem").await;
     scene.is_told("cem").await;
-    let mut told = scene.told();
-    told.sort();
-    assert_eq!(told, ["ann@example.org", "bob@example.org", "cem@example.org"]);
+    let mut received = scene.received();
+    received.sort();
+    assert_eq!(
+        received,
+        ["ann@example.org", "bob@example.org", "cem@example.org"]
+    );
     scene.goes_on(3).await;
 }

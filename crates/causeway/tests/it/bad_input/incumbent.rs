@@ -1,4 +1,4 @@
-//! Eight failures that were seen with the consumer that people use today: here each ends well.
+//! Eight failures that were seen with proca-sync, which Causeway must not have.
 
 use causeway_testkit::fake_api::Reply;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ async fn p1_one_bounce_event_does_not_stop_the_source() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p2_a_bounce_is_told_once() {
+async fn p2_a_bounce_is_sent_once() {
     let scene = Scene::new("").await;
     scene.signs(1, "ann").await;
     scene.home.settled(1).await;
@@ -71,7 +71,7 @@ async fn p3_a_dry_run_sends_nothing_and_takes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p4_a_receiver_that_refuses_once_is_asked_again_later() {
+async fn p4_a_receiver_that_fails_once_is_retried_later() {
     let scene = Scene::new("retry_s = [1, 1]").await;
     scene.api.script("/hook", [Reply::status(503)]);
     scene.signs(1, "ann").await;
@@ -125,12 +125,12 @@ async fn p6_a_content_type_changes_nothing() {
         )
         .await;
     scene.is_told("ann").await;
-    assert_eq!(scene.told().len(), 1);
+    assert_eq!(scene.received().len(), 1);
     scene.goes_on(1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p7_what_was_tried_too_often_is_dead_and_not_gone() {
+async fn p7_a_delivery_after_its_last_attempt_is_dead_and_not_lost() {
     let scene = Scene::new("retry_s = [0.05, 0.05]").await;
     scene.api.script(
         "/hook",

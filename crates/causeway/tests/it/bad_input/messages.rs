@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Scene;
 use crate::running::{signature, status};
 
-/// What a member is set to in an otherwise good message.
+/// A path and the value to set in a valid message.
 fn with(mut body: Value, path: &str, value: Value) -> Value {
     *body.pointer_mut(path).unwrap_or_else(|| panic!("no {path}")) = value;
     body
@@ -22,7 +22,7 @@ fn sample(name: &str) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::too_many_lines, reason = "a table")]
-async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
+async fn cases_1_to_6_an_invalid_message_is_kept_with_its_reason() {
     let scene = Scene::new("").await;
     let org = scene.org();
     let good = |id| signature(org, id, "ann", Some(true));
@@ -39,7 +39,7 @@ async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
             "invalid UTF-8",
         ),
         (vec![b'['; 200_000], "dead malformed", ""),
-        // 2: kinds that nobody knows (yet), and those that are only for others
+        // 2: unknown kinds, and kinds for other consumers
         (
             with(good(21), "/schema", json!("proca:action:3"))
                 .to_string()
@@ -60,9 +60,9 @@ async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
             "merged",
         ),
         (sample("confirm-created").to_string().into(), "skipped", ""),
-        // 3: everything is null in it
+        // 3: all members are null
         (sample("system-new-user").to_string().into(), "skipped", ""),
-        // 4: for a key that is not here
+        // 4: encrypted for a missing key
         (
             with(
                 encrypted.clone(),
@@ -74,7 +74,7 @@ async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
             "dead key_missing",
             "",
         ),
-        // 5: it does not open
+        // 5: cannot be decrypted
         (
             with(encrypted.clone(), "/personalInfo/payload", json!("AAAA"))
                 .to_string()
@@ -96,7 +96,7 @@ async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
             "dead",
             "",
         ),
-        // 6: an action of nobody in particular is kept, and delivered to who keeps actions
+        // 6: an action without a contact is stored, and sent to destinations that take actions
         (
             with(good(61), "/contact/email", json!(null)).to_string().into(),
             "done",
@@ -116,7 +116,7 @@ async fn cases_1_to_6_what_cannot_be_read_is_kept_with_its_reason() {
             "{start}: {ending:?}, expected {state}: {reason}"
         );
         assert!(ending.0 == "done" || !ending.1.is_empty(), "{start}: no reason");
-        // What came is still there, to the byte.
+        // The stored message is unchanged to the byte.
         let shown = scene.home.run(&["trace", &number.to_string(), "--body"]);
         assert_eq!(shown.code, 0, "{shown:?}");
     }
@@ -133,14 +133,14 @@ async fn cases_7_to_10_order_repeats_and_conflicts_do_not_matter() {
         .await;
     scene.publish(signature(org, 71, "gus", None).to_string()).await;
     scene.publish(status(72, "hal", "bounce").to_string()).await;
-    // 8: the same message thrice
+    // 8: the same message three times
     for _ in 0..3 {
         scene.signs(81, "ida").await;
     }
-    // 9: an action that comes back after the person has left
+    // 9: an action that arrives again after the opt-out
     scene.publish(status(91, "jo", "unsub").to_string()).await;
     scene.signs(91, "jo").await;
-    // 10: at the same second no beats yes, and what says nothing changes nothing
+    // 10: an opt-out beats an opt-in of the same second, and a message without consent changes nothing
     scene.publish(status(101, "kim", "bounce").to_string()).await;
     scene
         .publish(status(101, "kim", "double_opt_in").to_string())
@@ -179,11 +179,14 @@ async fn cases_7_to_10_order_repeats_and_conflicts_do_not_matter() {
     }
     let audit = scene.home.json(&["audit", "--json"]);
     assert_eq!(audit["sources"]["proca"]["duplicate"], 2, "{audit}");
-    let told = scene.told();
+    let received = scene.received();
     assert_eq!(
-        told.iter().filter(|email| *email == "ida@example.org").count(),
+        received
+            .iter()
+            .filter(|email| *email == "ida@example.org")
+            .count(),
         1,
-        "{told:?}"
+        "{received:?}"
     );
     scene.goes_on(13).await;
 }
@@ -204,7 +207,7 @@ async fn cases_11_to_13_odd_fields_characters_and_properties_are_taken_as_they_a
         "/action/customFields",
         odd.clone(),
     );
-    // A number of forty digits is more than any type holds.
+    // A number of forty digits does not fit into any integer type.
     let text = body
         .to_string()
         .replace("12345678901234567890", "1234567890123456789012345678901234567890");

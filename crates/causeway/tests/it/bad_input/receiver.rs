@@ -1,4 +1,4 @@
-//! Case 15: trouble with the receiver.
+//! Case 15: problems of the receiver.
 
 use causeway_testkit::fake_api::Reply;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Scene;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn case_15_what_may_pass_is_repeated_and_what_cannot_is_dead_alone() {
+async fn case_15_temporary_failures_are_retried_and_a_rejected_record_is_dead() {
     let scene = Scene::new("retry_s = [0.05, 0.05, 0.05, 0.05, 0.05, 0.05]\ntimeout_s = 1").await;
     let trouble = [
         Reply::status(429).header("retry-after", "1"),
@@ -33,7 +33,7 @@ async fn case_15_what_may_pass_is_repeated_and_what_cannot_is_dead_alone() {
         "{trace}"
     );
 
-    // One address that is refused for good.
+    // One address is rejected.
     scene.api.script(
         "/hook",
         [Reply::json(400, &json!({ "error": "forgotten e-mail" }))],
@@ -59,7 +59,7 @@ async fn case_15_refused_credentials_stop_the_lane_visibly_and_cost_nothing() {
     scene.signs(1, "ann").await;
     scene.api.wait_for(1).await;
     let mut ready = String::new();
-    // As long as it takes to be written.
+    // Waits until the halt is stored.
     while !ready.contains("destination.hook") {
         ready = scene.hub.page("/readyz").await;
     }
@@ -67,14 +67,17 @@ async fn case_15_refused_credentials_stop_the_lane_visibly_and_cost_nothing() {
     scene.signs(2, "bob").await;
     scene
         .home
-        .until("bob is taken in all the same", || {
+        .until("bob is accepted, too", || {
             scene.home.run(&["trace", "2"]).out.contains("→ hook: waiting")
         })
         .await;
     scene.home.ok(&["delivery", "resume", "hook"]);
     scene.home.settled(2).await;
-    let mut told = scene.told();
-    told.sort();
-    assert_eq!(told, ["ann@example.org", "ann@example.org", "bob@example.org"]);
+    let mut received = scene.received();
+    received.sort();
+    assert_eq!(
+        received,
+        ["ann@example.org", "ann@example.org", "bob@example.org"]
+    );
     scene.goes_on(2).await;
 }

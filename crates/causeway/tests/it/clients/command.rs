@@ -76,9 +76,9 @@ async fn curl_says_what_it_means() {
             "json-expect",
             words("--json @payload.json -H Expect:100-continue"),
         ),
-        // Sent as a form, since nothing says what it is.
+        // Sent as a form, because curl sets no other content type.
         ("json-as-a-form", words("--data-binary @payload.json")),
-        // -d takes the line ends out of a file.
+        // -d removes the line ends of a file.
         (
             "json-in-one-line",
             words("-H Content-Type:application/json -d @payload.json"),

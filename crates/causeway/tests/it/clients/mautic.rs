@@ -1,4 +1,4 @@
-//! Mautic's two ways out: webhooks, and the campaign action "Send a webhook".
+//! Mautic's two ways of sending: webhooks, and the campaign action "Send a webhook".
 
 use std::{fmt::Write as _, process::Command};
 
@@ -13,10 +13,10 @@ use crate::{
 
 const EMAIL: &str = "zoe+rivers@example.org";
 
-/// The ways of a campaign, whose keys are common names of fields.
+/// The ways of a campaign, with common names of fields as keys.
 const CAMPAIGN: [&str; 5] = ["form", "nested", "json", "get", "get-behind-a-query"];
 
-/// One listener for each event of its webhooks. A change of the subscription says its state beside the contact.
+/// One listener for each event of its webhooks. A change of the subscription has its state beside the contact.
 const WEBHOOKS: &str = r#"
 [source.webhook]
 kind = "listener"
@@ -72,7 +72,7 @@ fn fields_of_the_webhook() -> Value {
     })
 }
 
-/// Those of a campaign: what its user named.
+/// The fields of a campaign, which its user named.
 fn fields_of(way: &str) -> Value {
     let mut fields = json!({
         "email": EMAIL, "firstName": "Zoë \"Zo\" O'Brien", "lastName": "Ünal & Söhne 🌻", "phone": "+49 30 555 01",
@@ -107,7 +107,7 @@ async fn mautic_s_webhooks_and_campaigns_say_what_they_mean() {
     let ways = ["webhook", "subscription"].into_iter().chain(CAMPAIGN);
     let expected: Vec<String> = ways.map(|way| format!("{way} 200")).collect();
     assert_eq!(printed.lines().collect::<Vec<_>>(), expected, "{}", hub.log());
-    // The two contacts of the first request are messages of their own.
+    // The two contacts of the first request are separate messages.
     home.settled(9).await;
     let ids = json!([
         { "kind": "email", "address": EMAIL },

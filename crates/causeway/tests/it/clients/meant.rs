@@ -1,5 +1,5 @@
-//! One message with all groups of the sync action, what a hub has to know of it, and a hub with a listener for each way
-//! in which a program sends it.
+//! A message with all groups of the sync action, the contact that must follow from it, and a hub with a listener for each way
+//! of sending it.
 
 use std::fmt::Write as _;
 
@@ -12,11 +12,11 @@ use crate::{
 
 const EMAIL: &str = "zoe+rivers@example.org";
 
-/// Which letters a way can carry.
+/// The letters that a way of sending can express.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Letters {
     All,
-    /// Those of ISO-8859-1.
+    /// The letters of ISO-8859-1.
     Latin,
 }
 
@@ -54,7 +54,7 @@ const PAYLOAD: &str = r#"{
 }"#;
 
 impl Letters {
-    /// Only the flower is beyond ISO-8859-1.
+    /// The payload in ISO-8859-1: without the flower, its only other letter.
     fn of(self, text: &str) -> String {
         match self {
             Self::All => text.to_owned(),
@@ -66,7 +66,7 @@ impl Letters {
         self.of(PAYLOAD)
     }
 
-    /// What [`known`] gives of it. The dates are of Berlin.
+    /// The expected result of [`known`]. The dates are in the zone of Berlin.
     fn meaning(self) -> Value {
         let page = "https://e.example.org/p?q=ä";
         let meaning = json!({
@@ -77,7 +77,7 @@ impl Letters {
                 "firstName": "Zoë \"Zo\" O'Brien",
                 "lastName": "Ünal & Söhne",
                 "Motto": "100% a=b;c&d+e <b> \\ %41 %zz [x] 🌻",
-                // The sources of these tests take an empty value for a field that was emptied.
+                // The sources of these tests have `empty = "clear"`.
                 "Nickname": null,
                 "Topics": ["bees", "rivers & lakes", "ü+%"],
                 "Remark": "one\r\ntwo\tend",
@@ -113,7 +113,7 @@ impl Letters {
 /// A way of sending by its name, and the letters of its text.
 pub type Way = (&'static str, Letters);
 
-/// Each way has an address and a workspace of its own.
+/// A listener with its own workspace for each way.
 fn config(ways: &[Way]) -> String {
     let mut config = "[retention]\nengagement_days = 0\n".to_owned();
     for (way, _) in ways {
@@ -127,10 +127,10 @@ fn config(ways: &[Way]) -> String {
     config
 }
 
-/// What the token of each way begins with.
+/// The beginning of every token.
 pub const TOKEN: &str = "receiver-of-the-way-";
 
-/// A hub for these ways, in a folder that has the payload in both kinds of letters.
+/// A hub for these ways, in a folder with the payload in both charsets.
 pub fn hub(ways: &[Way]) -> (Home, Running) {
     let home = Home::new(&config(ways));
     home.write("payload.json", Letters::All.payload());
@@ -139,7 +139,7 @@ pub fn hub(ways: &[Way]) -> (Home, Running) {
     (home, hub)
 }
 
-/// Waits for the messages of these ways, and compares what the hub knows with what was meant.
+/// Waits for the messages of these ways, and compares the contacts with the expected one.
 pub async fn all_arrived(home: &Home, ways: &[Way]) {
     home.settled(ways.len() as u64).await;
     let wrong: Vec<String> = ways
@@ -147,7 +147,7 @@ pub async fn all_arrived(home: &Home, ways: &[Way]) {
         .filter_map(|(way, letters)| {
             let (known, mut meant) = (known(home, way, EMAIL), letters.meaning());
             if way.contains("-xml") && !way.ends_with("-escaped") {
-                // By the rules of XML, a line end that is not escaped is one line feed.
+                // XML normalises an unescaped line end to a line feed.
                 meant["fields"]["Remark"] = "one\ntwo\tend".into();
             }
             (known != meant).then(|| format!("{way}\nknown {known}\nmeant {meant}"))
@@ -156,7 +156,7 @@ pub async fn all_arrived(home: &Home, ways: &[Way]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Runs a program of somebody else's that sends in each of these ways and prints `WAY STATUS` for each request.
+/// Runs a client that sends in each of these ways and prints `WAY STATUS` for each request.
 pub async fn sent_by(mut program: std::process::Command, script: (&str, &str), ways: &[Way]) {
     let (home, hub) = hub(ways);
     let (name, text) = script;

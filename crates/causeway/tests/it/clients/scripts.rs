@@ -1,4 +1,4 @@
-//! PHP, Python and Node with what people send forms by there, and WordPress' transports.
+//! The usual HTTP clients of PHP, Python and Node, and the transports of WordPress.
 
 use std::process::Command;
 
@@ -77,7 +77,7 @@ async fn python_requests_and_urllib_say_what_they_mean() {
         "urllib-xml-latin",
     ]);
     let script = ("python.py", include_str!("scripts/python.py"));
-    // The system's own: another that comes first in the PATH may lack the library.
+    // The system's Python, because another one in the PATH may lack the library.
     sent_by(Command::new("/usr/bin/python3"), script, &ways).await;
 }
 

@@ -23,7 +23,7 @@ impl Browser {
     /// Starts the browser on an empty page.
     pub(super) async fn start() -> Self {
         let profile = tempfile::tempdir().expect("a folder");
-        // The protocol is spoken on descriptors 3 and 4.
+        // The protocol uses the descriptors 3 and 4.
         let mut child = Command::new("sh")
             .args([
                 "-c",
@@ -115,7 +115,7 @@ impl Browser {
             }
             let is_complaint = match answer["method"].as_str() {
                 Some("Runtime.exceptionThrown" | "Runtime.consoleAPICalled") => true,
-                // A page that is not found is meant to be; the browser notes it all the same.
+                // The test requests a page that does not exist; the browser reports it as an error.
                 Some("Log.entryAdded") => answer["params"]["entry"]["source"] != "network",
                 _ => false,
             };

@@ -45,7 +45,7 @@ async fn fault_a_broker_restart_costs_no_message_and_does_not_hold_up_the_listen
             rabbit
         })
         .await;
-        // Taken while there is no broker.
+        // Accepted while there is no broker.
         load.takes(50).await;
         rabbit = blocking(move || {
             rabbit.start_again();

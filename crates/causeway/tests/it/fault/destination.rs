@@ -1,4 +1,4 @@
-//! Destinations that are down, hang and flap, beside two that are well.
+//! Destinations that are down, hang and flap, beside two that work.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,7 +13,7 @@ use crate::live::{
 
 const MESSAGES: u64 = 400;
 
-/// Waits short enough for a test, and enough of them for a long outage.
+/// A retry schedule with waits short enough for a test, and enough of them for a long outage.
 fn down_for_long() -> String {
     let waits = vec!["1"; 200].join(",");
     format!(
@@ -76,7 +76,7 @@ async fn fault_destinations_that_are_down_slow_or_flapping_hold_up_nobody_else()
         assert_eq!(is(&live, destination, "waiting").await, willing, "{destination}");
     }
 
-    // Neither does one that hangs hold up the stop.
+    // A hanging destination does not delay the stop.
     live.signal("TERM").await;
     let status = live.ends(Duration::from_secs(11)).await;
     assert_eq!(status.code(), Some(0), "{}", live.log());

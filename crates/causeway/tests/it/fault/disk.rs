@@ -1,7 +1,6 @@
-//! The disk of the store is full: nothing is taken, nothing is lost, memory stays flat, and afterwards everything
-//! goes on.
+//! The disk of the store is full: no message is accepted or lost, memory stays flat, and afterwards the hub continues.
 //!
-//! A small disk of its own needs root. A limit on the size of files needs nobody's leave, and is as hard.
+//! A separate small disk needs root. A limit on the size of files needs no rights and has the same effect.
 
 use std::{
     collections::BTreeSet,
@@ -22,11 +21,11 @@ use crate::live::{
     setting::{api_and_file, blocking, queue},
 };
 
-/// Posts while there is room.
+/// Number of posts while there is space.
 const BEFORE: u64 = 100;
-/// Posts refused in a row, after which the disk counts as full: until then some find room in what the files have.
+/// Number of consecutive refused posts after which the disk counts as full. Until then, some fit into allocated pages.
 const REFUSED_IN_A_ROW: usize = 50;
-/// While it is full: 40 MB of posts and 10 MB in the queue, which must not gather in memory.
+/// While the disk is full: 40 MB of posts and 10 MB in the queue, which must not accumulate in memory.
 const POSTS: u64 = 2_000;
 const IN_QUEUE: u64 = 500;
 const BYTES: usize = 20_000;
@@ -34,9 +33,9 @@ const MOST_GROWTH_KB: u64 = 40_000;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Disk {
-    /// A file system in memory, mounted where the store is.
+    /// A file system in memory, mounted at the store's folder.
     Small,
-    /// No file may grow beyond what it is.
+    /// A limit on the size of files.
     Limited,
 }
 
@@ -57,7 +56,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Lazily: a program that a failed test left behind may still have files on it.
+        // A lazy unmount, because the program of a failed test may still have open files.
         drop(Blocking::new("umount").arg("-l").arg(&self.0).status());
     }
 }
@@ -66,7 +65,7 @@ impl Disk {
     async fn spawn(self, live: &mut Live) {
         let config = live.folder().join("causeway.toml");
         let mut command = Command::new("sh");
-        // A program that exceeds its limit is killed, unless it was told to ignore that: then the write fails.
+        // The system kills a program that exceeds the limit, unless it ignores SIGXFSZ: then the write fails.
         command.args([
             "-c",
             r#"trap "" XFSZ; exec "$0" --config "$1" serve"#,
@@ -77,13 +76,13 @@ impl Disk {
         live.is_live().await;
     }
 
-    /// Leaves so much room, where there is a disk to leave it on.
+    /// Fills the disk except for this amount, if there is a separate disk.
     fn fill(self, live: &Live, left_mb: u64) {
         let data = live.folder().join("data");
         match self {
             Self::Small => {
                 let mut ballast = std::fs::File::create(data.join("ballast")).expect("a file");
-                // Smaller and smaller pieces, until the last page is taken.
+                // In smaller and smaller pieces, until the last page is used.
                 for bytes in [1 << 20, 1 << 12] {
                     while ballast.write_all(&vec![0; bytes]).is_ok() {}
                 }
@@ -125,7 +124,7 @@ fn memory_kb(live: &Live) -> u64 {
     number.parse().expect("a number")
 }
 
-/// Rows of the queue's messages that were committed. Asked of the file: a command of the program may want to write.
+/// The number of committed messages of the queue. Read from the file, because a command of the program may need to write.
 fn committed(live: &Live) -> u64 {
     let path = live.folder().join("data/causeway.db");
     let store = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the database");
@@ -134,7 +133,7 @@ fn committed(live: &Live) -> u64 {
     count.try_into().expect("a count")
 }
 
-/// What the broker has not got rid of.
+/// The number of messages left at the broker.
 async fn kept_by_broker(topology: &Topology) -> u64 {
     let queue = topology.queue("deliver");
     let rows = blocking(|| causeway_testkit::rig::rabbit::shared().list_queues()).await;
@@ -142,7 +141,7 @@ async fn kept_by_broker(topology: &Topology) -> u64 {
     row.1 + row.2
 }
 
-/// Posts new messages until nothing is taken any more; gives the first number that was not tried.
+/// Posts new messages until none is accepted any more. Returns the first unused number.
 async fn post_until_full(sender: &Sender, sent: &mut BTreeSet<u64>) -> u64 {
     let started = std::time::Instant::now();
     let (mut number, mut refused) = (BEFORE + 1, 0);
@@ -157,7 +156,7 @@ async fn post_until_full(sender: &Sender, sent: &mut BTreeSet<u64>) -> u64 {
                 number += 1;
                 refused = 0;
             }
-            // The same again, as a platform does.
+            // The same message again, as a platform repeats it.
             Some(503) => refused += 1,
             other => panic!("answered {other:?}"),
         }
@@ -194,7 +193,7 @@ async fn full_and_free_again(disk: Disk, min_free_mb: u64, left_mb: u64) {
         .publish_many(&topology.exchange("deliver"), "petition.rivers", bodies)
         .await;
     for number in 0..POSTS {
-        // All of them would be one message more: none is taken, so it does not matter which.
+        // Always the same message, because none is accepted.
         let status = sender.post(&long_message(first + IN_QUEUE + number, BYTES)).await;
         assert_eq!(status, Some(503), "post {number} while the disk is full");
     }
@@ -206,7 +205,7 @@ async fn full_and_free_again(disk: Disk, min_free_mb: u64, left_mb: u64) {
     );
     let growth_kb = memory_kb(&live).saturating_sub(before_kb);
     assert!(growth_kb < MOST_GROWTH_KB, "grown by {growth_kb} kB");
-    live.becomes("what is not committed is with the broker", async |live| {
+    live.becomes("uncommitted messages are at the broker", async |live| {
         committed(live) + kept_by_broker(&topology).await == IN_QUEUE
     })
     .await;

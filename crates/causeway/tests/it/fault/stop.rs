@@ -1,4 +1,4 @@
-//! Told to stop under load: in time, in good order, and without doing anything twice.
+//! A stop under load is in time, graceful, and repeats nothing.
 
 use std::{
     collections::BTreeSet,
@@ -14,9 +14,9 @@ use crate::live::{
     setting::{api_and_file, archive, queue, webhook},
 };
 
-/// What the program promises, and the time that a busy machine takes to notice.
+/// The promised time, and the time that a busy machine needs to notice.
 const IN_TIME: Duration = Duration::from_secs(11);
-/// At once, on a busy machine: far less than the program waits for what hangs.
+/// "At once" on a busy machine: much less than the grace for hanging calls.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Bringing in a backlog by file.
+//! Importing files.
 
 use std::{fmt::Write as _, os::unix::fs::PermissionsExt};
 
@@ -18,7 +18,7 @@ fn home(hook: &str) -> Home {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backlog_comes_in_once_however_often_it_is_imported() {
+async fn a_backlog_is_stored_once_however_often_it_is_imported() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"));
     let lines: Vec<String> = (1..=3)
@@ -53,12 +53,12 @@ async fn a_backlog_comes_in_once_however_often_it_is_imported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_of_a_file_that_cannot_be_read_to_its_end_is_stored() {
+async fn no_row_of_a_file_that_cannot_be_read_completely_is_stored() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"));
     let mut csv = b"E-Mail,Given name,Note\n".to_vec();
     for row in 1..=1200 {
-        // Opens a quotation, and what follows is more than a row may be.
+        // An unclosed quotation mark makes the row longer than the limit.
         let note = if row == 1100 { '"' } else { 'x' };
         let name = if row == 1101 {
             "Ann".to_owned()
@@ -83,7 +83,7 @@ async fn nothing_of_a_file_that_cannot_be_read_to_its_end_is_stored() {
     ];
     let said = home.run(&import);
     assert_eq!(said.code, 1, "{said:?}");
-    assert!(said.err.contains("line 1101"), "it tells where: {said:?}");
+    assert!(said.err.contains("line 1101"), "it names the line: {said:?}");
     assert!(!home.path("causeway-data").exists(), "nothing is stored");
     let corrected = String::from_utf8(csv).expect("text").replace(",\"\n", ",x\n");
     home.write("members.csv", corrected);
@@ -114,14 +114,14 @@ async fn nothing_of_a_file_that_cannot_be_read_to_its_end_is_stored() {
     }
 }
 
-/// Killed in the middle, wherever that is, and run again: each row is stored once, and the last row of a person counts.
+/// An import killed at any point and run again stores each row once, and the last row of a person counts.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_import_that_was_killed_goes_on_and_stores_no_row_twice() {
+async fn a_killed_import_continues_and_stores_no_row_twice() {
     const ROWS: usize = 20_000;
     let home = home("http://127.0.0.1:9/hook");
     let mut csv = "email,newsletter\n".to_owned();
     for row in 0..ROWS {
-        // Each person is in it twice: no, and later yes.
+        // Each person has two rows: an opt-out, and later an opt-in.
         let (person, newsletter) = (row % (ROWS / 2), if row < ROWS / 2 { "no" } else { "yes" });
         writeln!(csv, "member{person}@example.org,{newsletter}").expect("room");
     }
@@ -160,14 +160,14 @@ async fn an_import_that_was_killed_goes_on_and_stores_no_row_twice() {
         "{said}"
     );
     assert_eq!(stored(), (ROWS, ROWS));
-    // All rows have one time: where a transaction ended does not matter.
+    // All rows have the same time, so the limits of transactions do not matter.
     let times = "SELECT count(DISTINCT received_at) FROM inbox";
     let store = Connection::open(home.path("causeway-data/causeway.db")).expect("the store");
     assert_eq!(store.query_row(times, [], |row| row.get::<_, i64>(0)), Ok(1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_comes_again_counts_anew_apart_from_its_opt_ins() {
+async fn a_repeated_file_counts_again_without_its_opt_ins() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"));
     let hub = home.serve();
@@ -180,7 +180,7 @@ async fn a_file_that_comes_again_counts_anew_apart_from_its_opt_ins() {
         ("jan", "no", "unsubscribed"),
         ("feb", "yes", "opted_in"),
         ("mar", "no", "unsubscribed"),
-        // The same bytes as in February: perhaps a file that was taken by mistake.
+        // The same bytes as in February: perhaps the wrong file.
         ("apr", "yes", "unsubscribed"),
     ] {
         home.write(
@@ -195,7 +195,7 @@ async fn a_file_that_comes_again_counts_anew_apart_from_its_opt_ins() {
             "{said}"
         );
         assert_eq!(
-            said.contains("rows that opt somebody in who has opted out: 1 (line 2)"),
+            said.contains("rows that opt in a person who has opted out: 1 (line 2)"),
             file == "feb",
             "{said}"
         );
@@ -257,7 +257,7 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
         "{said:?}"
     );
 
-    // Nothing that can be understood: nothing is stored.
+    // No row can be understood, so nothing is stored.
     for (name, text, says) in [
         (
             "odd.csv",
@@ -319,9 +319,7 @@ fn an_import_says_which_dates_do_not_count_and_which_fields_are_not_there() {
         let said = home.run(&import);
         assert_eq!(said.code, 3, "{said:?}");
         for part in [
-            format!(
-                "values of news whose date is missing, in the future or cannot be read for certain: {count}\n"
-            ),
+            format!("values of news whose date is missing, ambiguous, invalid or in the future: {count}\n"),
             "warning: no new row has calls, which `consent_from` reads for phone".to_owned(),
         ] {
             assert!(said.out.contains(&part), "{part}: {said:?}");
@@ -374,7 +372,7 @@ async fn a_source_that_the_running_hub_has_not_read_is_refused() {
 }
 
 #[test]
-fn rows_that_cannot_be_read_for_sure_are_refused_and_the_others_come_in() {
+fn ambiguous_rows_are_refused_and_the_others_are_imported() {
     let home = home("http://127.0.0.1:9/hook");
     let import = ["import", "members.csv", "--source", "members"];
     let mut csv =

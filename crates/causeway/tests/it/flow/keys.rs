@@ -1,4 +1,4 @@
-//! Encrypted people, and keys that come later.
+//! Encrypted contacts, and keys that are added later.
 
 use causeway_testkit::{
     fake_api::FakeApi,
@@ -39,18 +39,20 @@ async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there
     home.settled(1).await;
     let trace = home.trace(1);
     assert_eq!(trace["inbox"]["code"], "key_missing", "{trace}");
-    assert_eq!(api.requests().len(), 0, "nobody is told half of it");
+    assert_eq!(api.requests().len(), 0, "nothing of it is sent yet");
     assert_eq!(
         topology.waiting(&topology.fail_queue()).await,
         0,
         "and it is not sent back"
     );
 
-    // A keystore that cannot be read changes nothing and stops nothing.
+    // An invalid keystore changes nothing and stops nothing.
     home.write("keys.json", "{");
     hub.hang_up();
-    home.until("the old keys stay", || hub.log().contains("the old ones stay"))
-        .await;
+    home.until("the old keys stay", || {
+        hub.log().contains("the old keys stay in use")
+    })
+    .await;
 
     home.write("keys.json", include_str!("../../../../../samples/keystore.json"));
     home.ok(&["keys", "check", "keys.json"]);
@@ -62,7 +64,7 @@ async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there
     hub.stop();
 }
 
-/// The address must not be used any more, whoever can read the rest.
+/// The opt-out is readable without the key, so it counts at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_opt_out_in_a_message_for_a_missing_key_is_sent_at_once_and_the_rest_when_the_key_is_there() {
     let api = FakeApi::start().await;

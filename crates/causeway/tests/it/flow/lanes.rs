@@ -1,4 +1,4 @@
-//! Deliveries that fail, wait, are held back and are tried again.
+//! Deliveries that fail, wait, and are retried.
 
 use causeway_testkit::fake_api::{FakeApi, Reply};
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ async fn a_dead_delivery_is_retried_under_the_same_key() {
         "{dead}"
     );
 
-    // What is dead does not stand in the way of what comes later.
+    // A dead delivery does not block later ones.
     api.reply(Reply::status(200));
     send(&hub, &signature(ORG, 2, "ann", Some(true))).await;
     home.settled(2).await;
@@ -64,7 +64,7 @@ async fn a_dead_delivery_is_retried_under_the_same_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_is_not_sent_to_who_said_no_meanwhile() {
+async fn a_waiting_delivery_is_not_sent_after_an_opt_out() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"), "consent = 'opt_in'");
     let hub = home.serve();
@@ -119,13 +119,13 @@ async fn a_dry_run_prints_the_request_and_makes_neither_a_row_nor_a_request() {
     assert_eq!(home.json(&["audit", "--json"]), before);
     assert_eq!(home.run(&["trace", "1"]).code, 1, "there is no record");
     assert_eq!(api.connections(), 0);
-    // The same without --dry-run goes the whole way, once.
+    // Without --dry-run the message is delivered, once.
     let sent = home.ok(&["send", "message.json"]);
     assert!(sent.contains("→ hook: delivered"), "{sent}");
     let again = home.ok(&["send", "message.json"]);
     assert!(again.contains("arrived before"), "{again}");
     assert_eq!(api.requests().len(), 1);
-    // About somebody who was erased it says that nothing would be kept.
+    // For an erased person it prints that nothing would be stored.
     home.ok(&["contact", "erase", "ann@example.org", "--yes"]);
     home.until("she is erased", || {
         home.run(&["contact", "show", "ann@example.org"]).code != 0
@@ -142,7 +142,7 @@ async fn a_dry_run_prints_the_request_and_makes_neither_a_row_nor_a_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_of_a_running_hub_goes_on_under_the_same_keys() {
+async fn a_restored_backup_uses_the_same_keys() {
     let api = FakeApi::start().await;
     let original = home(&api.url("/hook"), "consent = 'all'\nretry_s = [0.1, 0.1, 3600]");
     let hub = original.serve();
@@ -185,16 +185,16 @@ async fn a_backup_of_a_running_hub_goes_on_under_the_same_keys() {
         again.iter().all(|key| before.contains(key)),
         "a repeat has the key of the first"
     );
-    // A sender that repeats itself is still recognised.
+    // A duplicate is still recognised.
     send(&hub, &signature(ORG, 1, "ann", Some(true))).await;
     restored.settled(20).await;
     assert_eq!(keys(&api).len(), before.len() + 18);
     hub.stop();
 }
 
-/// Renamed or taken out of the configuration: what waits for it must be seen, and can be ended.
+/// Deliveries of a renamed or removed destination must be visible, and can be discarded.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_for_a_destination_that_is_gone_is_told_and_can_be_discarded() {
+async fn deliveries_of_a_removed_destination_are_reported_and_can_be_discarded() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"), "consent = 'all'");
     home.ok(&["delivery", "pause", "hook"]);
@@ -238,9 +238,9 @@ async fn what_waits_for_a_destination_that_is_gone_is_told_and_can_be_discarded(
     );
 }
 
-/// No opt-out of theirs would get there, and nothing waits that would show it.
+/// No opt-out reaches the destination, and no waiting delivery would show it.
 #[tokio::test(flavor = "multi_thread")]
-async fn people_at_a_destination_that_is_gone_are_told_until_it_is_forgotten() {
+async fn people_at_a_removed_destination_are_reported_until_it_is_forgotten() {
     let api = FakeApi::start().await;
     let home = home(&api.url("/hook"), "consent = 'all'");
     let hub = home.serve();
@@ -255,11 +255,11 @@ async fn people_at_a_destination_that_is_gone_are_told_until_it_is_forgotten() {
         config.replace("[destination.hook]", "[destination.crm]"),
     );
 
-    let told = "destination hook: 1 person was sent to it";
+    let warning = "destination hook: 1 person was sent to it";
     let said = home.run(&["doctor", "--timeout", "1"]);
-    assert!(said.code == 1 && said.out.contains(told), "{said:?}");
+    assert!(said.code == 1 && said.out.contains(warning), "{said:?}");
     let hub = home.serve();
-    assert!(hub.log().contains(told), "{}", hub.log());
+    assert!(hub.log().contains(warning), "{}", hub.log());
     hub.stop();
     let said = home.ok(&["destination", "forget", "hook"]);
     assert!(said.starts_with("1 person is forgotten"), "{said}");

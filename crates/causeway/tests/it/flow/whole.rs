@@ -1,4 +1,4 @@
-//! A Proca queue, a platform's forms and a sign-up link in; a web hook, a database and a file out.
+//! From a Proca queue, a platform's forms and a sign-up link to a web hook, a database and a file.
 
 use causeway_testkit::{
     fake_api::FakeApi,
@@ -51,8 +51,8 @@ consent = "all"
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::too_many_lines, reason = "one story, told in its order")]
-async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
+#[expect(clippy::too_many_lines, reason = "one story, in its order")]
+async fn every_message_reaches_the_allowed_destinations_and_the_books_balance() {
     let topology = topology::declare_unique().await;
     let org = topology.org();
     let broker = blocking(move || rabbit::shared().add_customer(org)).await;
@@ -89,7 +89,7 @@ async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     home.settled(6).await;
 
-    let mut told: Vec<String> = api
+    let mut addresses: Vec<String> = api
         .requests()
         .iter()
         .map(|request| {
@@ -99,9 +99,9 @@ async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
                 .to_owned()
         })
         .collect();
-    told.sort();
+    addresses.sort();
     assert_eq!(
-        told,
+        addresses,
         ["ann", "bob", "cem", "dee", "eve"].map(|name| format!("{name}@example.org"))
     );
     assert_eq!(
@@ -158,7 +158,7 @@ async fn everything_that_comes_reaches_who_may_have_it_and_the_books_balance() {
     })
     .await;
     assert_eq!(home.ok(&["contact", "leaving"]).trim(), "No erasure is pending.");
-    // What comes about an erased person later goes nowhere.
+    // A later message about an erased person is not sent.
     let before = api.requests().len();
     topology
         .publish_action(

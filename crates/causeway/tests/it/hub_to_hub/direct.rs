@@ -1,4 +1,4 @@
-//! The sender's requests as they are.
+//! The sender's requests, unchanged.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::people::{Person, generated, known_everywhere, of_charsets, sparse};
 use crate::running::Home;
 
-/// Names of ways with the keys of the web hook that writes so.
+/// Names of formats with the keys of their web hooks.
 const WHOLE: [(&str, &str); 11] = [
     ("form", "content = 'form'\nsync = 'all'"),
     (
@@ -37,7 +37,7 @@ const WHOLE: [(&str, &str); 11] = [
         "query-raw",
         "content = 'query'\nsync = 'all'\npayload = { raw_brackets = true, empty_groups = 'send' }",
     ),
-    // Written in the usual order, however they are listed.
+    // Written in the usual order, whatever the order of the list.
     (
         "disorder",
         "content = 'form'\nsync = ['lead-status', 'lead-score', 'webhooks-triggered', 'goals-reached', \
@@ -45,7 +45,7 @@ const WHOLE: [(&str, &str); 11] = [
     ),
 ];
 
-/// A group that is sent alone with `contact`, and the kind of engagement that it is.
+/// A group that is sent alone with `contact`, and its kind of engagement.
 const GROUPS: [(&str, &str); 9] = [
     ("fields", ""),
     ("campaigns-opened", "email_open"),
@@ -59,10 +59,10 @@ const GROUPS: [(&str, &str); 9] = [
 ];
 const CONTENTS: [&str; 4] = ["form", "json", "xml", "query"];
 
-/// What people did in 2022 is past the usual retention.
+/// The engagements of 2022 are past the usual retention.
 const KEEP: &str = "[retention]\nengagement_days = 0\n";
 
-/// All ways with their keys.
+/// All formats with their keys.
 fn ways() -> Vec<(String, String)> {
     let whole = WHOLE.map(|(way, keys)| (way.to_owned(), keys.to_owned()));
     let alone = GROUPS.iter().flat_map(|(group, _)| {
@@ -103,7 +103,7 @@ fn sender(ways: &[(String, String)], receiver: &str) -> String {
     config
 }
 
-/// What a receiver can know that was sent only `contact` and this group.
+/// The contact of a receiver that got only `contact` and this group.
 fn only(known: &Value, (group, kind): (&str, &str)) -> Value {
     let of_contact = ["email", "phone", "profile_url"];
     let of_status = ["lead_score", "lead_status"];
@@ -120,7 +120,7 @@ fn only(known: &Value, (group, kind): (&str, &str)) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_hub_sends_is_what_a_hub_receives_in_every_shape() {
+async fn a_hub_receives_what_another_hub_sends_in_every_format() {
     let ways = ways();
     let receiving = Home::new(&receiver(&ways));
     let receiver = receiving.serve();

@@ -1,4 +1,4 @@
-//! Invented people with all groups, and what a hub knows of them.
+//! Invented people with all groups, and their contacts on a hub.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::running::Home;
 
-/// One who is sent: the address, the charset that the relay uses, and the message of the platform.
+/// A person to send: the address, the charset of the relay, and the message of the platform.
 pub struct Person {
     pub email: String,
     pub message: Value,
 }
 
-/// A text in each charset that a sender may declare, with letters that the charset has.
+/// A text for each charset that a sender may declare, with letters of the charset.
 const CHARSETS: [(&str, &str); 13] = [
     ("utf-8", "Zoë Łódź 日本 🌻 e\u{301}"),
     ("us-ascii", "plain ~ text"),
@@ -38,7 +38,7 @@ pub fn of_charsets() -> Vec<Person> {
         .collect()
 }
 
-/// People whose texts are made of what encoders have to care for, with up to four rows in each group.
+/// People whose texts consist of characters that encoders must escape, with up to four rows in each group.
 pub fn generated(count: usize) -> Vec<Person> {
     let piece = prop::sample::select(vec![
         "a",
@@ -76,7 +76,7 @@ pub fn generated(count: usize) -> Vec<Person> {
         "\u{202e}",
         "--cut",
     ]);
-    // Neither empty nor a word that stands for nothing.
+    // Neither empty nor a placeholder such as NULL.
     let text = prop::collection::vec(piece, 0..8).prop_map(|pieces| format!("x{}y", pieces.concat()));
     let texts = (prop::collection::vec(text, 5), 0_usize..5);
     let mut runner = TestRunner::deterministic();
@@ -89,7 +89,7 @@ pub fn generated(count: usize) -> Vec<Person> {
         .collect()
 }
 
-/// Somebody of whom little is known.
+/// A person with few fields.
 pub fn sparse() -> Person {
     Person {
         email: "sparse@example.org".to_owned(),
@@ -97,7 +97,7 @@ pub fn sparse() -> Person {
     }
 }
 
-/// Each group has so many rows; the texts go round.
+/// A payload with this number of rows per group. The texts are used in turn.
 fn person(id: u32, name: &str, charset: &str, texts: &[String], rows: usize) -> Person {
     let email = format!("{name}+x@example.org");
     let text = |n: usize| texts[n % texts.len()].as_str();
@@ -142,7 +142,7 @@ fn person(id: u32, name: &str, charset: &str, texts: &[String], rows: usize) -> 
     Person { email, message }
 }
 
-/// What the hub knows of the person in each workspace, without its own times and numbers.
+/// The contact in each workspace, without the hub's own times and numbers.
 pub fn known_everywhere(home: &Home, email: &str) -> BTreeMap<String, Value> {
     let people = home.json(&["contact", "export", email]);
     let people = people.as_array().expect("a list").iter();
@@ -150,7 +150,7 @@ pub fn known_everywhere(home: &Home, email: &str) -> BTreeMap<String, Value> {
         .map(|person| {
             let workspace = person["workspace"].as_str().expect("a name").to_owned();
             let mut known = crate::sync::without_own_marks(person);
-            // A row has all of its keys: what the sender does not know is empty, and cleared here.
+            // A row has all its keys. Values that the sender does not know are empty, and cleared here.
             if let Some(fields) = known["fields"].as_object_mut() {
                 fields.retain(|_, value| !value.is_null());
             }

@@ -1,6 +1,5 @@
-//! The sender's requests after a relay read them and wrote them anew: groups and members in another order, texts in the
-//! charset that each person's message names, and a form also as multipart. The relay is in Python, whose readers and
-//! codecs know nothing of ours.
+//! The sender's requests after a relay has parsed and rewritten them: groups and members in another order, texts in each
+//! person's charset, and a form also as multipart. The relay is in Python, so its parsers and codecs are independent of ours.
 
 use std::{fmt::Write as _, process::Command};
 
@@ -11,16 +10,16 @@ use serde_json::{Value, json};
 use super::people::{known_everywhere, of_charsets};
 use crate::running::{Home, blocking};
 
-/// What the sender writes, by the path that it posts to.
+/// The format of the sender, by the path that it posts to.
 const SENT: [(&str, &str); 4] = [
     ("form", "content = 'form'"),
     ("json", "content = 'json'"),
     ("xml", "content = 'xml'"),
     ("query", "content = 'query'"),
 ];
-/// What the relay makes of it…
+/// The format that the relay writes…
 const WAYS: [&str; 6] = ["form", "multipart", "json", "json-escaped", "xml", "query"];
-/// …and in which order: as sent, all turned round, or mixed.
+/// …and the order: as sent, reversed, or mixed.
 const ORDERS: [&str; 3] = ["same", "reverse", "mixed"];
 
 const KEEP: &str = "[retention]\nengagement_days = 0\n";

@@ -1,4 +1,4 @@
-//! What is stored, and what the sender is told.
+//! The stored messages, and the responses to the senders.
 
 use causeway_core::{envelope::Memory, store::StoreError};
 use tokio::io::AsyncWriteExt;
@@ -9,7 +9,7 @@ const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 const JSON: &str = "Content-Type: application/json";
 
 #[tokio::test]
-async fn a_request_is_answered_when_it_is_stored_and_not_before() {
+async fn a_response_is_sent_after_the_request_is_stored() {
     let rig = start_gated(BASE).await;
     let target = format!("/in/{TOKEN}");
     let mut stream = rig
@@ -30,7 +30,7 @@ async fn a_request_is_answered_when_it_is_stored_and_not_before() {
 }
 
 #[tokio::test]
-async fn whatever_the_method_and_type_the_bytes_are_kept_as_they_came() {
+async fn every_method_and_type_is_stored_unchanged() {
     // method, query, header, body
     for (method, query, header, body) in [
         ("GET", "?email=ann%40example.org&a[]=1", "X-Nothing: 1", ""),
@@ -46,7 +46,7 @@ async fn whatever_the_method_and_type_the_bytes_are_kept_as_they_came() {
         ("POST", "?only=query", "X-Nothing: 1", ""),
         ("POST", "", "Content-Type: text/plain", "a=1"),
         ("POST", "", "Content-Type: application/xml", "<contact/>"),
-        // Nobody would send these again: they are kept, and shown as dead.
+        // No sender would repeat these, so they are stored and shown as dead.
         ("POST", "", JSON, r#"{"broken":"#),
         ("POST", "", JSON, "\0\u{1}"),
         ("POST", "", "Content-Type: multipart/form-data", "no boundary"),
@@ -72,7 +72,7 @@ async fn whatever_the_method_and_type_the_bytes_are_kept_as_they_came() {
 }
 
 #[tokio::test]
-async fn a_repeat_gets_the_answer_of_the_first() {
+async fn a_duplicate_gets_the_response_of_the_first() {
     let rig = start(BASE).await;
     let body = "transactionid=7&contact[id]=5&fields[0][id]=1";
     let first = rig.post(&[FORM], body).await;
@@ -80,7 +80,7 @@ async fn a_repeat_gets_the_answer_of_the_first() {
     let again = rig.post(&[FORM], body).await;
     assert_eq!((again.status, &again.body), (200, &first.body));
     assert_eq!(rig.last_reason(), "duplicate");
-    // The same transaction with other content is another message, however it is written.
+    // The same transaction with other content is another message, in any notation.
     for (header, body) in [
         (JSON, r#"{"transactionid":7,"contact":{"id":5}}"#),
         (
@@ -129,7 +129,7 @@ async fn a_connection_serves_several_requests() {
     let mut all = String::new();
     for number in 0..3 {
         let one = request("POST", &format!("/in/{TOKEN}"), &[FORM], &format!("n={number}"));
-        // The last one says that it is the last.
+        // The last request has `Connection: close`.
         all.push_str(&if number < 2 {
             one.replace("Connection: close\r\n", "")
         } else {
@@ -143,7 +143,7 @@ async fn a_connection_serves_several_requests() {
 }
 
 #[tokio::test]
-async fn a_sender_that_closes_its_side_behind_the_request_gets_the_answer() {
+async fn a_sender_that_closes_its_sending_side_gets_the_response() {
     let rig = start_gated(BASE).await;
     let mut stream = rig
         .open(request("POST", &format!("/in/{TOKEN}"), &[FORM], "a=1").as_bytes())
@@ -161,19 +161,19 @@ async fn probes_are_answered_when_enabled_and_store_nothing() {
         let target = format!("/in/{TOKEN}");
         assert_eq!(rig.send("HEAD", &target, &[], "").await.status, head);
         assert_eq!(rig.send("GET", &target, &[], "").await.status, get);
-        // A body is announced, and there is none.
+        // A body is announced, but empty.
         let chunked = format!(
             "GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
         );
         assert_eq!(rig.raw(chunked.as_bytes()).await.status, get);
-        // Data is data, probes or not.
+        // A request with data is not a probe.
         assert_eq!(rig.send("GET", &target, &[FORM], "a=1").await.status, 200);
         assert_eq!(rig.stored().len(), 1);
     }
 }
 
 #[tokio::test]
-async fn nothing_at_all_is_refused() {
+async fn an_empty_request_is_refused() {
     let rig = start(BASE).await;
     for body in ["", " ", "\r\n\t"] {
         let answer = rig.post(&[FORM], body).await;
@@ -183,7 +183,7 @@ async fn nothing_at_all_is_refused() {
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_ones_work() {
+async fn other_methods_get_405_with_the_allowed_ones() {
     let rig = start(BASE).await;
     for method in ["PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
         let answer = rig.send(method, &format!("/in/{TOKEN}"), &[], "").await;
@@ -194,7 +194,7 @@ async fn other_methods_are_told_which_ones_work() {
 }
 
 #[tokio::test]
-async fn a_store_that_is_not_there_means_come_again() {
+async fn an_unavailable_store_gives_503_with_retry_after() {
     let broken: [fn() -> StoreError; 2] = [
         || StoreError::Unavailable("the disk is full".to_owned()),
         || StoreError::Failed("a bug".to_owned()),
@@ -212,24 +212,24 @@ async fn a_store_that_is_not_there_means_come_again() {
 }
 
 #[tokio::test]
-async fn a_store_that_takes_too_long_means_come_again() {
+async fn a_slow_store_gives_503_with_retry_after() {
     let rig = start_gated(BASE).await;
     let answer = rig.post(&[FORM], "a=1").await;
     assert_eq!((answer.status, rig.last_reason()), (503, "unavailable"));
 }
 
 #[tokio::test]
-async fn one_source_cannot_send_more_at_once_than_it_may() {
+async fn one_source_cannot_exceed_its_concurrency() {
     let hubspot = "signature = { scheme = \"hubspot-v3\", secrets = \"s\", public_url = \"https://hub.example.org\" }\n";
     for (more, status) in [("", 429), (hubspot, 503)] {
         let toml = format!("{BASE}{more}limits = {{ concurrency = 1, body_timeout_s = 5 }}");
         let rig = start(&toml).await;
-        // The first holds the only slot while its body is on the way.
+        // The first request holds the only slot while its body is incomplete.
         let head = format!(
             "POST /in/{TOKEN} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\na"
         );
         let mut first = rig.open(head.as_bytes()).await;
-        // Whether the first has been seen cannot be asked, so ask until the second is refused.
+        // It is unknown when the first request gets the slot, so the second is repeated until it is refused.
         let answer = loop {
             let answer = rig.post(&[FORM], "b=1").await;
             if rig.last_reason() == "busy" {
@@ -252,7 +252,7 @@ fn part(name: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_over_a_limit_is_told_so_and_not_stored() {
+async fn a_request_over_a_limit_is_refused_and_not_stored() {
     let toml = format!("{BASE}limits = {{ body_kb = 1, pairs = 3, depth = 2 }}");
     for (header, body, reason) in [
         (FORM, format!("a={}", "x".repeat(2000)), "body"),
@@ -285,7 +285,7 @@ async fn what_is_over_a_limit_is_told_so_and_not_stored() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_text_is_unsupported() {
+async fn a_body_that_is_not_text_is_unsupported() {
     let rig = start(BASE).await;
     for header in [
         "Content-Type: image/png",
@@ -301,12 +301,12 @@ async fn what_cannot_be_text_is_unsupported() {
 }
 
 #[test]
-fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
+fn unsafe_or_useless_credentials_are_refused() {
     for (toml, part) in [
         ("preset = \"generic\"\ntoken = \"short\"", "fewer than 22"),
         (
             "preset = \"generic\"\ntoken = \"a/b-is-not-good-in-a-path\"",
-            "other characters",
+            "may only have letters",
         ),
         ("preset = \"generic\"\ntoken = []", "empty"),
         ("preset = \"generic\"\ntoken = [\"\"]", "empty"),
@@ -348,7 +348,7 @@ fn a_configuration_that_lets_in_too_much_or_nothing_is_refused() {
 }
 
 #[tokio::test]
-async fn the_same_multipart_is_a_repeat_whatever_its_boundary() {
+async fn the_same_multipart_is_a_duplicate_whatever_its_boundary() {
     let rig = start(BASE).await;
     let part = |disposition: &str, value: &str| {
         format!("--{{}}\r\nContent-Disposition: form-data; {disposition}\r\n\r\n{value}\r\n")

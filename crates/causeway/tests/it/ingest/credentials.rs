@@ -1,4 +1,4 @@
-//! Who may send.
+//! Tokens, credentials, IP addresses and signatures of senders.
 
 use causeway_core::clock::Timestamp;
 
@@ -121,7 +121,7 @@ async fn only_listed_addresses_may_send() {
             "X-Nothing: 1",
             403,
         ),
-        // What the caller says of itself counts only when a proxy in front is trusted…
+        // The caller's own header counts only with `trust_forwarded_for`…
         (
             "allow_ips = [\"192.0.2.0/24\"]",
             "X-Forwarded-For: 192.0.2.7",
@@ -137,7 +137,7 @@ async fn only_listed_addresses_may_send() {
             "X-Forwarded-For: ::ffff:192.0.2.7",
             200,
         ),
-        // …and then only what that proxy added.
+        // …and then only the entry that the proxy added.
         (
             "allow_ips = [\"192.0.2.0/24\"]\ntrust_forwarded_for = true",
             "X-Forwarded-For: 192.0.2.7, 198.51.100.1",
@@ -155,7 +155,7 @@ async fn only_listed_addresses_may_send() {
 }
 
 #[tokio::test]
-async fn a_signed_id_tells_repeats_whatever_the_body_says() {
+async fn a_signed_id_identifies_duplicates() {
     let rig = start(&format!(
         "{BASE}signature = {{ scheme = \"standard-webhooks\", secrets = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\" }}"
     ))
@@ -210,7 +210,7 @@ async fn slashes_and_escapes_in_the_path_change_nothing() {
 }
 
 #[tokio::test]
-async fn of_a_header_sent_twice_one_has_to_be_right() {
+async fn one_of_two_headers_of_one_name_must_be_right() {
     let rig = start(&format!(
         "{BASE}header_secret = {{ name = \"X-Secret\", secrets = [\"first secret\", \"second secret\"] }}"
     ))
@@ -219,7 +219,7 @@ async fn of_a_header_sent_twice_one_has_to_be_right() {
         (&["X-Secret: first secret", "X-Secret: first secret"][..], 200),
         (&["X-Secret: wrong", "x-secret: second secret"], 200),
         (&["X-Secret: second secret", "X-Secret: wrong"], 200),
-        // As a proxy writes two lines.
+        // Two lines joined by a proxy.
         (&["X-Secret: first secret, first secret"], 200),
         (&["X-Secret: wrong,second secret"], 200),
         (&["X-Secret: wrong", "X-Secret: wrong too"], 401),
@@ -262,7 +262,7 @@ async fn a_proxy_may_write_the_port_behind_the_address() {
         ("[::ffff:192.0.2.7]:4711", 200),
         ("192.0.2.7, 198.51.100.1:4711", 403),
         ("[2001:db9::7]:4711", 403),
-        // No address of anybody, and not that of the proxy either, which is allowed here.
+        // An invalid entry does not count as the proxy's address, which is allowed here.
         ("unknown", 403),
         ("", 403),
         ("192.0.2.7:port", 403),
@@ -284,7 +284,7 @@ const SIGNED: [&str; 3] = [
 ];
 
 #[tokio::test]
-async fn a_genuine_signature_over_an_old_time_is_kept_and_a_wrong_one_is_not() {
+async fn a_valid_signature_over_an_old_time_is_stored_and_an_invalid_one_is_not() {
     let signed = |more: &str| {
         format!(
             "{BASE}signature = {{ scheme = \"standard-webhooks\", secrets = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"{more} }}"
@@ -312,7 +312,7 @@ async fn a_genuine_signature_over_an_old_time_is_kept_and_a_wrong_one_is_not() {
         assert_eq!(rig.post(&SIGNED, r#"{"test": 1}"#).await.status, 401);
         assert_eq!(rig.last_reason(), "signature_wrong");
     }
-    // As many as are allowed in an hour, and no more.
+    // Up to the limit per hour.
     for (limit, statuses) in [(0, [401, 401]), (1, [200, 401]), (2, [200, 200])] {
         let rig = start(&signed(&format!(", late_per_hour = {limit}"))).await;
         rig.clock.set(Timestamp::from_second(1_614_270_000).unwrap());

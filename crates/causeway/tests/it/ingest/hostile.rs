@@ -1,5 +1,5 @@
-//! Requests that mean harm, or were made by something broken. Each gets a definite answer or a closed connection, each
-//! leaves a reason in the figures, and the next honest request is served.
+//! Hostile and broken requests. Each gets a response or a closed connection, each is counted with a reason, and the next valid
+//! request is served.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::rig::{BASE, Rig, TOKEN, read, start};
 
 const LIMITS: &str = "limits = { body_timeout_s = 1 }";
 
-/// What is sent after the request line, and what comes back: a status (0 = only closed) and the reason counted.
+/// The bytes after the request line, and the expected status (0 = only closed) and counted reason.
 type Case = (&'static str, Vec<u8>, u16, &'static str);
 
 fn post(lines: &str, body: &str) -> Vec<u8> {
@@ -37,7 +37,7 @@ const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 const JSON: &str = "Content-Type: application/json\r\n";
 const XML: &str = "Content-Type: application/xml\r\n";
 
-/// Heads that are not HTTP, or too much of it.
+/// Heads that are not HTTP, or too large.
 #[rustfmt::skip] // One case a line reads as a table.
 fn heads() -> Vec<Case> {
     let many = (0..500).fold(String::new(), |mut all, n| {
@@ -65,7 +65,7 @@ fn heads() -> Vec<Case> {
     ]
 }
 
-/// Bodies that are not as long as they say.
+/// Bodies with a wrong length.
 #[rustfmt::skip] // One case a line reads as a table.
 fn lengths() -> Vec<Case> {
     vec![
@@ -88,7 +88,7 @@ fn lengths() -> Vec<Case> {
     ]
 }
 
-/// Bodies that arrive whole and mean nothing good.
+/// Complete but hostile bodies.
 #[rustfmt::skip] // One case a line reads as a table.
 fn bodies() -> Vec<Case> {
     let keys = (0..10_000).fold(String::new(), |mut all, n| {
@@ -103,7 +103,7 @@ fn bodies() -> Vec<Case> {
         ("200 brackets, escaped", post(FORM, &format!("a{}=1", "%5Bb%5D".repeat(200))), 413, "depth"),
         ("brackets that never close", post(FORM, &format!("a{}=1", "[".repeat(100_000))), 413, "depth"),
         ("JSON 100 000 deep", post(JSON, &"[".repeat(100_000)), 413, "depth"),
-        ("JSON 100 000 deep, type not told", post("", &"{\"a\":".repeat(100_000)), 413, "depth"),
+        ("JSON 100 000 deep, type not given", post("", &"{\"a\":".repeat(100_000)), 413, "depth"),
         ("JSON that ends early", post(JSON, r#"{"transactionid":"#), 200, "ok"),
         ("JSON with a number of 100 000 digits", post(JSON, &format!("{{\"transactionid\":{}}}", "9".repeat(100_000))), 200, "ok"),
         ("a NUL in a name", post(FORM, "contact%00[id]=5&a\0b=1"), 200, "ok"),
@@ -119,7 +119,7 @@ fn bodies() -> Vec<Case> {
     ]
 }
 
-/// Documents that mean nothing good. What is over a limit is refused as in a form; what cannot be read is kept as dead.
+/// Hostile documents. One over a limit is refused as in a form; an invalid one is stored as dead.
 #[rustfmt::skip] // One case a line reads as a table.
 fn documents() -> Vec<Case> {
     let bomb = (1..10).fold("<!DOCTYPE a [<!ENTITY e0 'ha'>".to_owned(), |mut all, n| {
@@ -138,7 +138,7 @@ fn documents() -> Vec<Case> {
         ("a document type elsewhere", post(XML, "<!DOCTYPE a SYSTEM 'http://127.0.0.1:1/a.dtd'><a/>"), 200, "ok"),
         ("an entity of nobody's", post(XML, "<a>&nbsp;</a>"), 200, "ok"),
         ("100 000 elements deep", post(XML, &"<a>".repeat(100_000)), 413, "depth"),
-        ("100 000 elements deep, type not told", post("", &"<a>".repeat(100_000)), 413, "depth"),
+        ("100 000 elements deep, type not given", post("", &"<a>".repeat(100_000)), 413, "depth"),
         ("lists as deep as their elements", post(XML, &format!("{}x{}", "<a><b/><b>".repeat(32), "</b></a>".repeat(32))), 200, "ok"),
         ("lists that make it too deep", post(XML, &format!("{}x{}", "<a><c/><b/><b>".repeat(32), "</b></a>".repeat(32))), 413, "depth"),
         ("30 000 elements", post(XML, &format!("<a>{names}</a>")), 413, "pairs"),
@@ -156,7 +156,7 @@ fn documents() -> Vec<Case> {
     ]
 }
 
-/// Targets that want to be somewhere else.
+/// Request targets that try to reach another path.
 #[rustfmt::skip] // One case a line reads as a table.
 fn targets() -> Vec<Case> {
     vec![
@@ -189,7 +189,7 @@ async fn try_all(cases: Vec<Case>) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// What was wrong, if anything was.
+/// The differences from the expectation.
 async fn try_one((what, bytes, status, reason): Case) -> Option<String> {
     let rig = start(&format!("{BASE}{LIMITS}")).await;
     let answer = rig.raw(&bytes).await;
@@ -204,7 +204,7 @@ async fn try_one((what, bytes, status, reason): Case) -> Option<String> {
     is_alive(&rig).await;
     reasons.extend(rig.counted.broken.lock().unwrap().iter());
     let stored = rig.stored().len();
-    // What was answered with 200 is in the inbox, and nothing else is but the honest one.
+    // The inbox has the requests with status 200 and the valid one, and nothing else.
     let is_right = answer.status == status
         && (reason.is_empty() || reasons.contains(&reason))
         && stored == 1 + usize::from(status == 200);
@@ -237,7 +237,7 @@ async fn hostile_targets_are_answered() {
 }
 
 #[tokio::test]
-async fn a_caller_that_hangs_up_early_harms_nobody() {
+async fn a_caller_that_disconnects_early_affects_nobody() {
     for cut in [1, 20, 90, 120, 130] {
         let rig = start(&format!("{BASE}{LIMITS}")).await;
         let bytes = post(FORM, "contact[id]=5");

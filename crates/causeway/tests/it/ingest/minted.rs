@@ -1,4 +1,4 @@
-//! Addresses that were minted beside the configuration, and what one hub tells another.
+//! URLs created by `causeway source`, and the header between hubs.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn url(source: &str, token: &str, valid_until: Option<causeway_core::clock::Time
 }
 
 #[tokio::test]
-async fn a_minted_address_leads_to_its_source_until_its_time_is_over() {
+async fn a_created_url_leads_to_its_source_until_it_expires() {
     let rig = start("preset = \"generic\"").await;
     let soon = rig.clock.now() + Duration::from_mins(1);
     let post = async |token: &str| {
@@ -46,7 +46,7 @@ async fn a_minted_address_leads_to_its_source_until_its_time_is_over() {
 }
 
 #[tokio::test]
-async fn what_is_asked_of_senders_is_asked_at_minted_addresses_too() {
+async fn a_created_url_requires_the_same_credentials() {
     let rig =
         start("preset = \"generic\"\nheader_secret = { name = \"X-Secret\", secrets = [\"sesame\"] }").await;
     rig.ingest.set_minted(vec![url("forms", "minted", None)]);
@@ -86,7 +86,7 @@ async fn the_hubs_that_a_message_came_through_are_kept() {
 }
 
 #[tokio::test]
-async fn the_answer_is_written_as_the_sender_accepts_it() {
+async fn the_response_has_the_format_that_the_sender_accepts() {
     let rig = start(BASE).await;
     for (accept, media, body) in [
         (

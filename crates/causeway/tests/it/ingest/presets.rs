@@ -1,4 +1,4 @@
-//! What each preset's decoder makes of what the listener stored.
+//! The decoder of each preset reads the messages that the listener stored.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ fn emails(event: &Event) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_platform_s_contact_is_read_however_it_is_sent() {
+async fn a_platform_s_contact_is_decoded_in_every_format() {
     let multipart =
         "--b\r\nContent-Disposition: form-data; name=\"contact[email]\"\r\n\r\nann@example.org\r\n--b--\r\n";
     for (method, query, header, body) in [
@@ -151,12 +151,12 @@ fn a_charset_parameter_or_path_that_leads_nowhere_is_refused() {
         (
             format!("{proca}charset = \"latin1\""),
             "charset",
-            "means nothing for preset = \"proca\"",
+            "has no meaning for preset = \"proca\"",
         ),
         (
             format!("{proca}params = {{ p1 = \"email\" }}"),
             "params",
-            "means nothing for preset = \"proca\"",
+            "has no meaning for preset = \"proca\"",
         ),
         (
             format!("{generic}generic = {{ each = '\"a.b' }}"),
@@ -203,7 +203,7 @@ async fn proca_s_messages_are_read_as_from_a_queue() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_read_is_dead_with_a_reason() {
+async fn an_invalid_message_is_dead_with_a_reason() {
     for (header, body) in [
         ("Content-Type: application/json", r#"{"contact":"#),
         ("Content-Type: multipart/form-data", "no boundary"),
@@ -236,7 +236,7 @@ fn a_key_file_that_is_missing_is_named() {
 }
 
 #[test]
-fn the_sample_is_a_listener_also_with_every_comment_taken_off() {
+fn the_sample_is_valid_also_without_its_comment_marks() {
     let sample = causeway::web::ingest::SAMPLE;
     let keys = |text: &str| {
         let table: toml::Table = text.parse().unwrap();
@@ -245,7 +245,7 @@ fn the_sample_is_a_listener_also_with_every_comment_taken_off() {
         causeway::web::ingest::Config::parse(&own)
     };
     keys(sample).unwrap();
-    // `# key = …` and `# [table]` are keys that are switched off; other comments are words.
+    // `# key = …` and `# [table]` are disabled keys; other comments are text.
     let full: String = sample
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -267,5 +267,5 @@ fn the_sample_is_a_listener_also_with_every_comment_taken_off() {
     let signature = read.signature.unwrap();
     assert!(signature.custom.is_some() && signature.public_url.is_some());
     let defaults = causeway::web::ingest::Limits::default();
-    assert_eq!(read.limits, defaults, "the sample tells the defaults");
+    assert_eq!(read.limits, defaults, "the sample has the defaults");
 }

@@ -1,4 +1,4 @@
-//! A listener on a free port, a pretend inbox, and a client that sends any bytes.
+//! A listener on a free port, a fake inbox, and a client that sends any bytes.
 
 use std::{
     collections::HashMap,
@@ -33,12 +33,12 @@ use tokio::{
 pub const TOKEN: &str = "Zx9-test-token-of-24-char";
 pub const BASE: &str = "preset = \"sync-to-third-party\"\ntoken = \"Zx9-test-token-of-24-char\"\n";
 
-/// Keeps what it accepts, as the store would.
+/// A fake store that keeps the accepted envelopes.
 pub struct Inbox {
     pub rows: Mutex<Vec<Envelope>>,
     seen: Mutex<HashMap<[u8; 16], InboxId>>,
     pub broken: Mutex<Option<fn() -> StoreError>>,
-    /// Each accept takes one permit when it starts to wait…
+    /// Each call of `accept` takes one permit when it starts to wait…
     pub entered: Semaphore,
     /// …and needs one of these to finish, unless it is closed.
     pub gate: Semaphore,
@@ -112,7 +112,7 @@ pub async fn start(toml: &str) -> Rig {
     rig
 }
 
-/// As [`start`], and accepting waits for `inbox.gate`.
+/// Like [`start`], but `accept` waits for `inbox.gate`.
 pub async fn start_gated(toml: &str) -> Rig {
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = socket.local_addr().unwrap();
@@ -183,7 +183,7 @@ impl Rig {
 
     pub async fn open(&self, bytes: &[u8]) -> TcpStream {
         let mut stream = TcpStream::connect(self.addr).await.unwrap();
-        // The other side may have heard enough and closed: its answer is what counts.
+        // The server may have closed early; only its response counts.
         drop(stream.write_all(bytes).await);
         stream
     }
@@ -224,7 +224,7 @@ pub async fn read(stream: &mut TcpStream) -> Answer {
     let mut bytes = Vec::new();
     let reading = stream.read_to_end(&mut bytes);
     let ended = tokio::time::timeout(Duration::from_secs(20), reading).await;
-    // Cut after the answer is as good as closed after it.
+    // A reset after the response counts as a close.
     assert!(ended.is_ok(), "no answer, and not closed either");
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));

@@ -1,4 +1,4 @@
-//! Health pages, the end of the program, and what the log must not say.
+//! Health pages, the graceful stop, and personal data in logs.
 
 use std::{
     io::Write,
@@ -10,7 +10,7 @@ use causeway::web::health::Reason;
 use super::rig::{BASE, TOKEN, read, request, start, start_gated};
 
 #[tokio::test]
-async fn health_pages_tell_what_is_red() {
+async fn health_pages_list_the_problems() {
     let rig = start(BASE).await;
     assert_eq!(rig.send("GET", "/livez", &[], "").await.body, r#"{"live":true}"#);
     let ready = rig.send("GET", "/readyz", &[], "").await;
@@ -33,10 +33,10 @@ async fn health_pages_tell_what_is_red() {
 }
 
 #[tokio::test]
-async fn a_stop_lets_the_request_under_way_finish_and_takes_no_more() {
+async fn a_stop_finishes_the_request_in_progress_and_accepts_no_more() {
     let rig = start_gated(BASE).await;
     let bytes = request("POST", &format!("/in/{TOKEN}"), &[], "a=1");
-    // Left open after its answer, if the stop did not close it.
+    // The connection would stay open after the response if the stop did not close it.
     let mut stream = rig
         .open(bytes.replace("Connection: close\r\n", "").as_bytes())
         .await;

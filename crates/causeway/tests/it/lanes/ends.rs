@@ -1,4 +1,4 @@
-//! What breaks, and how it ends.
+//! Panics, crashes and stops.
 
 use std::{sync::Arc, time::Duration};
 
@@ -29,7 +29,7 @@ async fn a_destination_that_panics_costs_an_attempt_and_the_lane_goes_on() {
 }
 
 #[tokio::test]
-async fn what_was_in_flight_at_a_crash_goes_out_again_under_the_same_key() {
+async fn deliveries_in_flight_at_a_crash_are_sent_again_under_the_same_key() {
     let (mut rig, crm) = Rig::start(pace(), |_, _| Act::Hang).await;
     rig.sign("ada").await;
     until_calls(&crm, 1).await;
@@ -50,7 +50,7 @@ async fn a_stop_lets_calls_in_flight_end_and_writes_them() {
     until_calls(&crm, 2).await;
     rig.stop();
     rig.clock.set(at(7));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert!(!rig.has_stopped());
     gate.add_permits(5);
     eventually("it stops", async || rig.has_stopped()).await;
@@ -58,15 +58,15 @@ async fn a_stop_lets_calls_in_flight_end_and_writes_them() {
 }
 
 #[tokio::test]
-async fn a_stop_cuts_off_what_outlasts_the_grace() {
+async fn a_stop_cuts_off_calls_that_outlast_the_grace() {
     let (mut rig, crm) = Rig::start(pace(), |_, _| Act::Hang).await;
     rig.sign("ada").await;
     until_calls(&crm, 1).await;
     rig.stop();
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert!(!rig.has_stopped());
     eventually("it stops", async || {
-        // Stepwise: the grace counts from when the lane heard of the stop.
+        // In steps, because the grace begins when the lane notices the stop.
         if rig.clock.now() < at(9) {
             rig.clock.advance(Duration::from_secs(1));
         }

@@ -1,4 +1,4 @@
-//! Lanes on a clock that stands still until the test moves it, with a real store and a destination that plays a part.
+//! Lanes on a clock that only the test moves, with a real store and a scripted destination.
 
 mod ends;
 mod order;

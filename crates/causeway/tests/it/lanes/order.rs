@@ -1,4 +1,4 @@
-//! Who goes first, who waits for whom, and who does not go at all.
+//! The order of deliveries, and deliveries that are not sent.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::rig::{Act, Rig, Script, delivered, pace, retry, until_calls};
 
 #[tokio::test]
-async fn a_contact_waits_for_their_own_and_others_do_not() {
+async fn deliveries_of_one_contact_wait_for_each_other_and_others_do_not() {
     let gate = Arc::new(Semaphore::new(0));
     let held = Arc::clone(&gate);
     let (mut rig, crm) = Rig::start(pace(), move |call, _| {
@@ -31,7 +31,7 @@ async fn a_contact_waits_for_their_own_and_others_do_not() {
     rig.until("delivered", 3).await;
     assert_eq!(crm.who().iter().filter(|who| *who == "ada").count(), 1);
     gate.add_permits(1);
-    // No clock: the end of the first wakes the lane for the second.
+    // The clock does not move: the end of the first delivery wakes the lane for the second.
     until_calls(&crm, 5).await;
     gate.add_permits(1);
     rig.until("delivered", 5).await;
@@ -50,10 +50,10 @@ async fn after_enough_failures_the_next_one_passes() {
     rig.sign("ada").await;
     rig.until_attempts(1).await;
     rig.sign("ada").await;
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(crm.calls(), 1);
     rig.clock.advance(Duration::from_secs(6));
-    // The second failure lets the second delivery go, at once.
+    // The second failure releases the second delivery at once.
     rig.until("delivered", 1).await;
     let rows = rig.rows().await;
     let states: Vec<&str> = rows.iter().map(|row| row.state.as_str()).collect();
@@ -61,7 +61,7 @@ async fn after_enough_failures_the_next_one_passes() {
 }
 
 #[tokio::test]
-async fn of_several_that_wait_only_the_newest_goes_out() {
+async fn with_coalesce_only_the_newest_waiting_delivery_is_sent() {
     let mut rule = DestinationRule::new("crm");
     rule.coalesce = true;
     let (mut rig, crm) = Rig::with_rule(rule, pace(), |_, _| delivered()).await;
@@ -86,7 +86,7 @@ async fn of_several_that_wait_only_the_newest_goes_out() {
 }
 
 #[tokio::test]
-async fn who_says_no_between_plan_and_send_is_not_mailed() {
+async fn an_opt_out_between_plan_and_send_stops_the_delivery() {
     let (mut rig, crm) = Rig::start(
         pace(),
         |_, call| if call == 1 { retry(None) } else { delivered() },

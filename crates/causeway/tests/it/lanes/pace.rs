@@ -1,4 +1,4 @@
-//! When a lane sends, and when it rests.
+//! Retries, rate, concurrency, circuit and pause of a lane.
 
 use std::{sync::Arc, time::Duration};
 
@@ -26,7 +26,7 @@ async fn retries_follow_the_schedule_within_a_fifth_and_end_dead() {
         let waited = due.duration_since(now).as_secs_f64() / wait.as_secs_f64();
         assert!((0.799..=1.201).contains(&waited), "attempt {attempt}: {waited}");
         rig.clock.set(due - Duration::from_millis(1));
-        rig.look().await;
+        rig.wake_and_settle().await;
         assert_eq!(crm.calls(), usize::try_from(attempt).unwrap(), "too early");
         rig.clock.set(due);
         until_calls(&crm, usize::try_from(attempt).unwrap() + 1).await;
@@ -39,11 +39,11 @@ async fn retries_follow_the_schedule_within_a_fifth_and_end_dead() {
     assert_eq!(seen.last().unwrap().at, rig.clock.now());
 }
 
-/// A crowd at the way in waits for processing's commits, so these are small then.
+/// Crowded senders wait for the commits of processing, so its batches are small then.
 #[tokio::test]
 async fn processing_takes_small_steps_while_intake_is_crowded() {
     let (mut rig, _crm) = Rig::start(pace(), |_, _| delivered()).await;
-    // No deliveries come of them, whose claims would be counted, too.
+    // Messages without deliveries, whose claims would be counted, too.
     let declined = |first: u32| -> Vec<_> {
         (first..first + 300)
             .map(|number| {
@@ -69,7 +69,7 @@ async fn processing_takes_small_steps_while_intake_is_crowded() {
 }
 
 #[tokio::test]
-async fn what_the_other_side_asks_for_wins_over_the_schedule() {
+async fn retry_after_overrides_the_schedule() {
     let asked = Duration::from_secs(777);
     let (mut rig, crm) = Rig::start(pace(), move |_, call| {
         if call == 1 {
@@ -83,7 +83,7 @@ async fn what_the_other_side_asks_for_wins_over_the_schedule() {
     rig.until_attempts(1).await;
     assert_eq!(rig.rows().await[0].due_at, Some(at(777)));
     rig.clock.set(at(776));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(crm.calls(), 1);
     rig.clock.set(at(777));
     rig.until("delivered", 1).await;
@@ -97,7 +97,7 @@ async fn no_more_than_the_rate_goes_out() {
     rig.sign_all(7).await;
     until_calls(&crm, 1).await;
     for half_seconds in 1..7_usize {
-        rig.look().await;
+        rig.wake_and_settle().await;
         assert_eq!(crm.calls(), half_seconds);
         assert!(rig.asked_while_idle().await < 5, "it asks in circles");
         rig.clock.advance(Duration::from_millis(500));
@@ -115,13 +115,13 @@ async fn no_more_calls_than_allowed_are_open_and_each_has_a_batch() {
     let (mut rig, crm) = Rig::start(batches, move |_, _| Act::Gate(Arc::clone(&held))).await;
     rig.sign_all(10).await;
     until_calls(&crm, 2).await;
-    rig.look().await;
+    rig.wake_and_settle().await;
     let sizes =
         |calls: &[super::rig::Seen]| -> Vec<usize> { calls.iter().map(|call| call.who.len()).collect() };
     assert_eq!(sizes(&crm.seen()), [3, 3]);
     gate.add_permits(1);
     until_calls(&crm, 3).await;
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(sizes(&crm.seen()), [3, 3, 3]);
     gate.add_permits(9);
     rig.until("delivered", 10).await;
@@ -129,12 +129,12 @@ async fn no_more_calls_than_allowed_are_open_and_each_has_a_batch() {
 }
 
 #[tokio::test]
-async fn a_call_without_an_answer_is_cut_off_and_repeated() {
+async fn a_call_without_a_response_is_cut_off_and_retried() {
     let (mut rig, crm) = Rig::start(pace(), |_, call| if call == 1 { Act::Hang } else { delivered() }).await;
     rig.sign("ada").await;
     until_calls(&crm, 1).await;
     rig.clock.set(at(9));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(rig.rows().await[0].attempts, 0);
     rig.clock.set(at(10));
     rig.until_attempts(1).await;
@@ -165,13 +165,13 @@ async fn the_circuit_opens_tries_one_and_closes_and_rests_cost_no_attempt() {
     .await;
     assert_eq!(crm.calls(), 2);
     rig.clock.set(at(59));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(crm.calls(), 2);
     rig.clock.set(at(60));
     until_calls(&crm, 3).await;
-    // Failed again: rests twice as long.
+    // It failed again, so it rests twice as long.
     rig.clock.set(at(179));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(crm.calls(), 3);
     rig.clock.set(at(180));
     rig.until("delivered", 6).await;
@@ -181,7 +181,7 @@ async fn the_circuit_opens_tries_one_and_closes_and_rests_cost_no_attempt() {
 }
 
 #[tokio::test]
-async fn a_half_open_circuit_with_nothing_due_does_not_ask_in_circles() {
+async fn a_half_open_circuit_with_nothing_due_does_not_poll_in_a_loop() {
     let mut fragile = pace();
     fragile.circuit.failures = 1;
     fragile.retry.waits = vec![Duration::from_hours(1)];
@@ -230,7 +230,7 @@ async fn a_halt_stops_the_lane_with_an_alarm_and_costs_no_attempt() {
     assert!(rig.metrics().contains("halted{destination=\"crm\"} 1"));
     rig.sign("ben").await;
     rig.clock.advance(Duration::from_hours(5));
-    rig.look().await;
+    rig.wake_and_settle().await;
     assert_eq!(crm.calls(), 1);
     assert!(
         rig.rows()
@@ -239,7 +239,7 @@ async fn a_halt_stops_the_lane_with_an_alarm_and_costs_no_attempt() {
             .all(|row| row.attempts == 0 && row.state == "waiting")
     );
     rig.store.set_lane("crm", LaneState::default()).await.unwrap();
-    // Without the clock: whoever resumes it here wakes it.
+    // The clock does not move: the resume wakes the lane.
     rig.engine.wake.lane("crm");
     rig.until("delivered", 2).await;
     assert!(rig.metrics().contains("halted{destination=\"crm\"} 0"));

@@ -1,4 +1,4 @@
-//! The engine on a set clock, and what can be seen of it.
+//! The engine on a set clock, and its observable effects.
 
 use std::{
     collections::HashMap,
@@ -33,10 +33,10 @@ use causeway_testkit::{
 };
 use tokio::{sync::Semaphore, task::JoinHandle};
 
-/// What the destination does with a call.
+/// The scripted result of a call.
 #[derive(Clone)]
 pub enum Act {
-    /// The same for all of the batch.
+    /// The same outcome for the whole batch.
     Answer(Outcome),
     Hang,
     Panic,
@@ -61,7 +61,7 @@ pub fn halt() -> Act {
     })
 }
 
-/// One call as the destination saw it.
+/// A call of the destination.
 #[derive(Debug, Clone)]
 pub struct Seen {
     pub at: Timestamp,
@@ -73,7 +73,7 @@ pub struct Seen {
 
 pub type Script = Box<dyn Fn(&Seen, usize) -> Act + Send + Sync>;
 
-/// Plays what `script` says for a call and its number (from 1).
+/// A destination with a script: a function of the call and its number (from 1).
 pub struct Scripted {
     clock: Arc<TestClock>,
     script: Script,
@@ -89,7 +89,7 @@ impl Scripted {
         self.seen().len()
     }
 
-    /// Everybody in the order of the calls.
+    /// The names of all calls, in order.
     pub fn who(&self) -> Vec<String> {
         self.seen().into_iter().flat_map(|seen| seen.who).collect()
     }
@@ -145,7 +145,7 @@ pub fn pace() -> Pace {
     }
 }
 
-/// Reads a message as the event that the test says it is.
+/// Decodes a message to the event that the test chose.
 #[derive(Default)]
 struct Known(Mutex<HashMap<Bytes, Event>>);
 
@@ -166,7 +166,7 @@ pub struct Rig {
     known: Arc<Known>,
     pub clock: Arc<TestClock>,
     pub store: Arc<SqliteStore>,
-    /// Counts what the engine asks of the store.
+    /// Counts the engine's calls of the store.
     counted: Arc<FailingStore>,
     pub engine: Arc<Engine>,
     stop: Stop,
@@ -267,7 +267,7 @@ impl Rig {
         (rig, scripted)
     }
 
-    /// As after a crash and a new start: all that is left is what is on disk.
+    /// Restarts as after a crash, with only the data on disk.
     pub async fn crash_and_start(
         self,
         pace: Pace,
@@ -276,7 +276,7 @@ impl Rig {
         self.running.abort();
         drop(self.running.await);
         drop((self.engine, self.counted));
-        // The file's lock goes with the last of it, which a recorder may hold for a moment.
+        // The last handle releases the file's lock; a recorder may hold one for a moment.
         let path = self.folder.path().join("a.db");
         let weak = Arc::downgrade(&self.store);
         drop(self.store);
@@ -346,7 +346,7 @@ impl Rig {
         rows.iter().filter(|row| row.state == state).count()
     }
 
-    /// Waits until so many deliveries are in that state.
+    /// Waits until this number of deliveries is in that state.
     pub async fn until(&self, state: &str, count: usize) {
         eventually(&format!("{count} are {state}"), async || {
             self.count(state).await == count
@@ -361,27 +361,27 @@ impl Rig {
         .await;
     }
 
-    /// Wakes the lanes and gives them a chance to do something wrong.
-    pub async fn look(&self) {
+    /// Wakes the lanes and gives them time to do something wrong.
+    pub async fn wake_and_settle(&self) {
         for _ in 0..2 {
             self.engine.wake.all_lanes();
             for _ in 0..50 {
                 tokio::task::yield_now().await;
             }
-            // In turn with whatever the lane asked before.
+            // Runs after the calls that the lane made before.
             self.store.release(Vec::new(), at(0)).await.expect("released");
             self.store.overview(at(0)).await.expect("an overview");
         }
     }
 
-    /// How often the engine has asked the store.
+    /// The number of the engine's calls of the store.
     pub fn asked(&self) -> u64 {
         self.counted.calls()
     }
 
-    /// How often the engine asks the store of itself, while nothing happens and the clock stands still.
+    /// The number of the engine's own calls of the store while nothing happens and the clock does not move.
     pub async fn asked_while_idle(&self) -> u64 {
-        self.look().await;
+        self.wake_and_settle().await;
         let before = self.asked();
         for _ in 0..30 {
             tokio::task::yield_now().await;
@@ -404,7 +404,7 @@ impl Rig {
     }
 }
 
-/// Waits for what has to come without the clock moving; fails when it does not.
+/// Waits for an event that needs no movement of the clock. Fails if it does not come.
 pub async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let waiting = async {
         while !condition().await {

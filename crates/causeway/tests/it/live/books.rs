@@ -1,4 +1,4 @@
-//! What was kept, what arrived, and whether both are what was sent.
+//! Compares the stored messages and the received deliveries with the messages that were sent.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use super::{Live, messages::agreed};
 
-/// One accepted message that is no repeat.
+/// An accepted message that is not a duplicate.
 #[derive(Debug)]
-struct Kept {
+struct StoredMessage {
     id: i64,
     source: String,
     state: String,
@@ -22,14 +22,14 @@ struct Kept {
     number: u64,
 }
 
-impl Kept {
-    /// As the program has to derive it, whenever and however often it sends.
+impl StoredMessage {
+    /// The idempotency key that the program must derive at every attempt.
     fn key_for(&self, destination: &str) -> String {
         IdempotencyKey::derive("default", &self.source, &self.key, destination, "record").0
     }
 }
 
-fn kept(live: &Live) -> Vec<Kept> {
+fn kept(live: &Live) -> Vec<StoredMessage> {
     let path = live.folder().join("data/causeway.db");
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE).expect("the database");
@@ -41,7 +41,7 @@ fn kept(live: &Live) -> Vec<Kept> {
         .expect("a question");
     let rows = rows.query_map([], |row| {
         let body: Value = serde_json::from_slice(&row.get::<_, Vec<u8>>(4)?).expect("a body of ours");
-        Ok(Kept {
+        Ok(StoredMessage {
             id: row.get(0)?,
             source: row.get(1)?,
             state: row.get(2)?,
@@ -70,15 +70,15 @@ fn number(record: &Value) -> u64 {
     id.parse().expect("a number")
 }
 
-/// Everything that was taken is kept once, and went once to a destination that takes everybody (a file) and to one
-/// that takes who agreed (an API). The program has stopped, and nothing waits.
+/// Checks that every accepted message is stored once, and was delivered once to a file with everybody and to an API with
+/// opt-ins. Called after the program has stopped with nothing waiting.
 pub struct Proof<'a> {
     pub live: &'a Live,
     pub sent: &'a BTreeSet<u64>,
 }
 
 impl Proof<'_> {
-    /// Gives how many repeats were recognised.
+    /// Returns the number of recognised duplicates.
     pub async fn books_balance(&self) -> i64 {
         let (code, audit) = self.live.ask(&["audit"]).await;
         assert_eq!(code, Some(0), "the books do not balance: {audit:#}");
@@ -113,7 +113,7 @@ impl Proof<'_> {
         }
     }
 
-    /// `is_taken` tells how the n-th request (from 0) was answered. Gives how often a delivery was repeated.
+    /// `is_taken(n)` says whether the n-th request (from 0) was accepted. Returns the number of repeated deliveries.
     pub fn reached_api(&self, api: &FakeApi, name: &str, is_taken: impl Fn(usize) -> bool) -> usize {
         let rows = kept(self.live);
         let expected: BTreeMap<u64, String> = rows
@@ -150,7 +150,7 @@ impl Proof<'_> {
         requests.len() - taken.len()
     }
 
-    /// Each delivery's line is in the file once.
+    /// Checks that the line of each delivery is in the file once.
     pub fn reached_file(&self, name: &str) {
         let expected: BTreeSet<String> = kept(self.live).iter().map(|row| row.key_for(name)).collect();
         let lines = lines(&self.live.folder().join(format!("{name}.jsonl")));
@@ -162,7 +162,7 @@ impl Proof<'_> {
         assert_eq!(found, expected);
     }
 
-    /// What `trace` tells of the first, a middle and the last message is what we know of them.
+    /// Checks the output of `trace` for the first, a middle and the last message.
     pub async fn trace_agrees(&self, destination: &str) {
         let rows = kept(self.live);
         for row in [rows.first(), rows.get(rows.len() / 2), rows.last()] {

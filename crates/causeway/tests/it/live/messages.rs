@@ -1,4 +1,4 @@
-//! Numbered messages of invented people, as a Proca queue carries them, and a dice that can be thrown again.
+//! Numbered messages of invented people in the format of a Proca queue, and a random generator with a seed.
 
 use std::{
     collections::BTreeSet,
@@ -15,20 +15,20 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::Sender;
 
-/// Few enough that each has many messages, which have to go out in order.
+/// Few people, so that each has many messages, which must be delivered in order.
 const PEOPLE: u64 = 300;
 
-/// Whether the person behind a message agreed to be mailed: nine of ten did.
+/// Whether the person of a message opted in: nine of ten did.
 pub fn agreed(number: u64) -> bool {
     !(number % PEOPLE).is_multiple_of(10)
 }
 
-/// An action; no two numbers have the same.
+/// The action of a number; every number has another one.
 pub fn message(number: u64) -> String {
     long_message(number, 0)
 }
 
-/// An action with so many bytes of a comment.
+/// An action with a comment of this number of bytes.
 pub fn long_message(number: u64, bytes: usize) -> String {
     let person = number % PEOPLE;
     json!({
@@ -52,7 +52,7 @@ pub fn long_message(number: u64, bytes: usize) -> String {
     .to_string()
 }
 
-/// Random enough to kill at random moments; the same seed throws the same again.
+/// A random generator. The same seed gives the same numbers.
 pub struct Dice(pub u64);
 
 impl Dice {
@@ -66,32 +66,32 @@ impl Dice {
     }
 }
 
-/// What sends until it is told to stop; each message until it was confirmed or answered with 200.
+/// Senders that run until [`Load::stop`]. Each repeats a message until it is confirmed or gets status 200.
 pub struct Load {
     stop: Arc<AtomicBool>,
     senders: JoinSet<BTreeSet<u64>>,
-    /// How many posts were answered with 200.
+    /// The number of posts with status 200.
     pub taken: watch::Receiver<u64>,
 }
 
 impl Load {
-    /// Sends to the queue, with `topology`, and by `posters` at once to the listener. Gentle pauses keep the load at
-    /// some hundred messages a second, so that a test with many rounds still ends. `first` is the first number.
+    /// Sends to the queue (if there is a `topology`) and to the listener with `posters` concurrent senders. Pauses keep the load at
+    /// some hundred messages per second, so that a test with many rounds ends. `first` is the first number.
     pub fn start(sender: &Sender, topology: Option<Topology>, posters: u32, first: u64) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let next = Arc::new(AtomicU64::new(first));
-        let (told, taken) = watch::channel(0);
+        let (counter, taken) = watch::channel(0);
         let mut senders = JoinSet::new();
         if let Some(topology) = topology {
             senders.spawn(publish(topology, stop.clone(), next.clone()));
         }
         for _ in 0..posters {
-            senders.spawn(post(sender.clone(), stop.clone(), next.clone(), told.clone()));
+            senders.spawn(post(sender.clone(), stop.clone(), next.clone(), counter.clone()));
         }
         Self { stop, senders, taken }
     }
 
-    /// Waits until so many more posts were taken.
+    /// Waits until this number of further posts was accepted.
     pub async fn takes(&mut self, more: u64) {
         let before = *self.taken.borrow();
         let enough = self.taken.wait_for(|taken| *taken >= before + more);
@@ -101,7 +101,7 @@ impl Load {
             .expect("the senders live");
     }
 
-    /// Tells the senders to finish what they have begun; gives the numbers of everything that was taken.
+    /// Stops the senders after their current messages. Returns the numbers of all accepted messages.
     pub async fn stop(self) -> BTreeSet<u64> {
         self.stop.store(true, Ordering::SeqCst);
         let all = tokio::time::timeout(super::LIMIT, self.senders.join_all()).await;
@@ -133,7 +133,7 @@ async fn post(
     sender: Sender,
     stop: Arc<AtomicBool>,
     next: Arc<AtomicU64>,
-    told: watch::Sender<u64>,
+    counter: watch::Sender<u64>,
 ) -> BTreeSet<u64> {
     let mut sent = BTreeSet::new();
     let mut pace = tokio::time::interval(Duration::from_millis(20));
@@ -142,7 +142,7 @@ async fn post(
         let number = next.fetch_add(1, Ordering::SeqCst);
         sender.post_until_taken(&message(number)).await;
         sent.insert(number);
-        told.send_modify(|taken| *taken += 1);
+        counter.send_modify(|taken| *taken += 1);
     }
     sent
 }

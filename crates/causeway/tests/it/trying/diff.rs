@@ -1,4 +1,4 @@
-//! `causeway config diff`: what another configuration would do.
+//! `causeway config diff`: the effect of another configuration.
 
 use std::{net::TcpListener, os::unix::fs::PermissionsExt as _};
 
@@ -20,7 +20,7 @@ async fn config_diff_counts_what_would_change_and_sends_and_stores_nothing() {
         &config,
     )
     .await;
-    // Whoever connected would be in the backlog of this listener.
+    // A connection would be in the backlog of this listener.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     listener
         .set_nonblocking(true)
@@ -93,14 +93,14 @@ async fn config_diff_counts_what_would_change_and_sends_and_stores_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn config_diff_runs_what_came_earlier_and_tells_what_is_gone() {
+async fn config_diff_runs_earlier_messages_and_counts_deleted_ones() {
     let config = setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'");
     let home = hub_with(&[("ada", Some(true)), ("eve", Some(true))], &config).await;
     home.write(
         "new.toml",
         config.replace("[destination.archive]", "[destination.attic]"),
     );
-    // As if both had come ten days ago, and the body of the second had been pruned.
+    // As if both had arrived ten days ago, and the body of the second had been pruned.
     {
         let db = rusqlite::Connection::open(home.path("causeway-data/causeway.db")).expect("the store");
         let ten_days = 10 * 86_400_000_i64;
@@ -123,7 +123,7 @@ async fn config_diff_runs_what_came_earlier_and_tells_what_is_gone() {
         (&month["records"], &month["not_available"]),
         (&1.into(), &1.into())
     );
-    // Ada signed before and now opts out: only the earlier record shows that there is something to withdraw.
+    // Ada signed before and now opts out. Only with the earlier message there is something to withdraw.
     home.write("no.json", status(1, "ada", "unsub").to_string());
     home.ok(&["send", "no.json", "--source", "proca"]);
     home.write(
@@ -149,7 +149,7 @@ async fn config_diff_runs_what_came_earlier_and_tells_what_is_gone() {
         .concat();
         home.json(&arguments)
     };
-    // The archive was given her under either policy, so either sends it the withdrawal.
+    // The archive was sent her data under both policies, so both send it the withdrawal.
     let archive = |said: &Value| said["counts"]["destinations"]["archive"].clone();
     let with = archive(&sent(&[]));
     assert_eq!(
@@ -213,7 +213,7 @@ async fn config_diff_leaves_no_copy_behind_when_it_is_interrupted() {
     diff.signal("INT");
     home.until("it has ended", || copies().is_empty()).await;
     assert!(diff.log().contains("stopped by a signal"), "{}", diff.log());
-    // What a killed one leaves behind goes with the next start.
+    // The next start removes the folder of a killed command.
     let mut killed = home.start(
         &["config", "diff", "causeway.toml", "causeway.toml"],
         "killed.log",

@@ -1,7 +1,7 @@
-//! `causeway preview`: what a person would be sent now.
+//! `causeway preview`: the request about a person that would be sent now.
 
 use super::{REMOTE, files, hub_with, setting};
-use crate::running::{Said, status};
+use crate::running::{CommandOutput, status};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
@@ -31,7 +31,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
     );
     assert!(
         out.contains("is skipped"),
-        "what became of the real one is told: {out}"
+        "the state of the real delivery is shown: {out}"
     );
     let json = home.json(&["preview", "--destination", "archive", "--message", "2", "--json"]);
     assert_eq!(json["sent"], true, "{json}");
@@ -73,7 +73,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
         (&["--message", "1"], 2, "--destination"),
     ];
     for (arguments, code, says) in refused {
-        let said: Said = home.run(&[&["preview"], arguments].concat());
+        let said: CommandOutput = home.run(&[&["preview"], arguments].concat());
         assert_eq!(said.code, code, "{arguments:?}: {said:?}");
         assert!(said.err.contains(says), "{arguments:?}: {said:?}");
         assert!(
@@ -85,7 +85,7 @@ async fn preview_shows_the_request_of_now_and_why_it_would_not_be_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn preview_names_the_filter_that_leaves_an_event_out_and_tells_a_withdrawal() {
+async fn preview_names_the_filter_that_excludes_an_event_and_shows_a_withdrawal() {
     let config = format!(
         "{}[destination.other]\nkind = 'null'\nconsent = 'all'\ncampaigns = ['save_bees']\n",
         setting(REMOTE).replace("consent = 'double_opt_in'", "consent = 'single'")
@@ -100,7 +100,7 @@ async fn preview_names_the_filter_that_leaves_an_event_out_and_tells_a_withdrawa
         out.contains("Not sent to other: it takes only the campaign 'save_bees', and the campaign of this message is 'clean_rivers'"),
         "{out}"
     );
-    // The archive has the person, who then says no while the archive is paused.
+    // The archive has the person, who then opts out while the archive is paused.
     home.write("no.json", status(1, "ada", "unsub").to_string());
     home.ok(&["delivery", "pause", "archive"]);
     home.ok(&["send", "no.json", "--source", "proca"]);

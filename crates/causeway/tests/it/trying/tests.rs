@@ -1,4 +1,4 @@
-//! `causeway test`: what it says of tests that pass, fail, or are none.
+//! `causeway test`: its output for tests that pass, fail, or are invalid.
 
 use serde_json::Value;
 
@@ -43,7 +43,7 @@ fn tests_pass_without_any_secret_and_leave_nothing_behind() {
 }
 
 #[test]
-fn what_is_not_as_expected_is_told() {
+fn differences_from_the_expectation_are_reported() {
     for (test, says) in [
         (
             "expect = [{ destination = 'newsletter', body = { EMAIL = 'eve@example.org', NAME = 'ada' } }]\nothers = true",
@@ -63,25 +63,25 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect = [{ destination = 'newsletter' }]",
-            &["archive: a contact is sent, and none was expected (others = true allows it)"],
+            &["archive: a contact is sent, but none was expected (others = true allows it)"],
         ),
         (
             "expect_none = true",
-            &["newsletter: a contact is sent, and none was expected"],
+            &["newsletter: a contact is sent, but none was expected"],
         ),
         (
             "expect = [{ destination = 'newsletter', kind = 'withdrawal' }]\nothers = true",
-            &["newsletter: a withdrawal was expected, and a contact is sent"],
+            &["newsletter: expected a withdrawal, but a contact is sent"],
         ),
         (
             "expect = [{ destination = 'newsletter', lacks = ['EMAIL'] }]\nothers = true",
-            &["newsletter: `EMAIL` was not expected"],
+            &["newsletter: expected no `EMAIL`, but it is"],
         ),
         (
             "expect = [{ destination = 'newsletter', request = 'PUT ' }]\nothers = true",
             &[
                 "the request does not contain",
-                "+ POST https://no-such-secret-hook.stand-in.example.org/***",
+                "+ POST https://no-such-secret-hook.dummy.example.org/***",
             ],
         ),
         (
@@ -90,11 +90,11 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect = [{ destination = 'newsletter', dead = 'too long' }]\nothers = true",
-            &["newsletter: would be sent, and was expected to be dead (too long)"],
+            &["newsletter: expected to be dead (too long), but it would be sent"],
         ),
         (
             "expect_skipped = [{ destination = 'newsletter' }]",
-            &["newsletter: is sent, and was expected to be skipped"],
+            &["newsletter: expected to be skipped, but it is sent"],
         ),
         (
             "expect_contact = { consent = { email = { state = 'suppressed' } } }",
@@ -102,11 +102,11 @@ fn what_is_not_as_expected_is_told() {
         ),
         (
             "expect_dead = 'no'",
-            &["the message cannot be read, was expected (no); it is done"],
+            &["expected: the message is dead (no); actual: it is done"],
         ),
         (
             "expect_left_alone = 'test'",
-            &["the message is skipped, was expected (test); it is done"],
+            &["expected: the message is skipped (test); actual: it is done"],
         ),
     ] {
         let out = failing(&format!("{CONFIRMS}{test}"));
@@ -117,7 +117,7 @@ fn what_is_not_as_expected_is_told() {
 }
 
 #[test]
-fn what_does_not_happen_is_told_with_the_reason() {
+fn a_missing_delivery_is_reported_with_the_reason() {
     for (test, says) in [
         (
             "message = { file = 'signed.json' }\nexpect = [{ destination = 'newsletter' }]\nothers = true",
@@ -129,7 +129,7 @@ fn what_does_not_happen_is_told_with_the_reason() {
         ),
         (
             "message = '{'\nexpect = [{ destination = 'newsletter' }]",
-            "the message cannot be read",
+            "the message is dead",
         ),
         (
             "message = { file = 'none.json' }\nexpect_none = true",
@@ -137,7 +137,7 @@ fn what_does_not_happen_is_told_with_the_reason() {
         ),
         (
             "before = ['{']\nmessage = { file = 'signed.json' }\nexpect_contact = {}",
-            "message 1 of `before` cannot be read",
+            "message 1 of `before` is dead",
         ),
     ] {
         let out = failing(test);
@@ -146,7 +146,7 @@ fn what_does_not_happen_is_told_with_the_reason() {
 }
 
 #[test]
-fn a_configuration_without_tests_and_one_with_a_wrong_one_are_wrong_usage() {
+fn a_configuration_with_no_or_invalid_tests_is_wrong_usage() {
     let said = home("").run(&["test"]);
     assert_eq!(
         (said.code, said.err.contains("has no [[test]]")),

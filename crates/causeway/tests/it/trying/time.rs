@@ -1,11 +1,11 @@
-//! Time that passes in tests and between two configurations: delays, schedules and dates.
+//! The passing of time in `causeway test` and `causeway config diff`: delays, schedules and dates.
 
 use std::path::Path;
 
 use super::{hub_with, single};
 use crate::running::{Home, signature, status};
 
-/// A reminder two days after the signature, unless the person said no meanwhile.
+/// A reminder two days after the signature, unless the person opted out meanwhile.
 fn with_automation(delay: &str) -> String {
     format!(
         "{}[destination.reminder]\nkind = 'webhook'\nurl = 'https://reminder.example.org/'\ntakes = 'automations'\n\
@@ -17,13 +17,13 @@ fn with_automation(delay: &str) -> String {
 }
 
 #[test]
-fn a_test_lets_time_pass_for_what_automations_put_off() {
+fn a_test_lets_time_pass_for_delayed_steps() {
     let home = Home::new(&format!(
         "{}[[test]]\nname = 'after two days'\nmessage = {{ file = 'signed.json' }}\nothers = true\n\
          expect = [{{ destination = 'reminder', due = '2 days', body = {{ EMAIL = 'ada@example.org' }} }}]\n\
          [[test]]\nname = 'not at once'\nmessage = {{ file = 'signed.json' }}\n\
          expect = [{{ destination = 'newsletter' }}, {{ destination = 'archive' }}]\n\
-         [[test]]\nname = 'not after a no'\nbefore = [{{ file = 'signed.json' }}]\nmessage = {{ file = 'no.json' }}\nwait = '3 days'\n\
+         [[test]]\nname = 'not after an opt-out'\nbefore = [{{ file = 'signed.json' }}]\nmessage = {{ file = 'no.json' }}\nwait = '3 days'\n\
          expect = [{{ destination = 'newsletter', kind = 'withdrawal' }}, {{ destination = 'archive' }}]\n",
         with_automation("2 days")
     ));
@@ -31,7 +31,7 @@ fn a_test_lets_time_pass_for_what_automations_put_off() {
     home.write("no.json", status(1, "ada", "unsub").to_string());
     let out = home.ok(&["test"]);
     assert!(out.ends_with("3 passed, 0 failed\n"), "{out}");
-    // Three days pass without the stop condition: the reminder goes out although the person said no, or would but for consent.
+    // Without the stop condition, the reminder would be sent after the opt-out; only the consent state prevents it.
     let config = home.read("causeway.toml");
     home.write(
         "causeway.toml",
@@ -53,13 +53,13 @@ fn a_test_lets_time_pass_for_what_automations_put_off() {
             .contains("automation Remind: did not run: its condition does not hold")
             && said
                 .out
-                .contains("its condition saw campaign.name = \"clean_rivers\""),
+                .contains("its condition read campaign.name = \"clean_rivers\""),
         "{}",
         said.out
     );
 }
 
-/// The complete configurations on the page about tests do what they say.
+/// The complete configurations on the page about tests pass their tests.
 #[test]
 fn the_tests_in_the_documentation_pass() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -82,7 +82,7 @@ fn the_tests_in_the_documentation_pass() {
     assert_eq!(run, 2);
 }
 
-/// Sent by the clock: on Mondays, and on birthdays.
+/// Scheduled automations: on Mondays, and on birthdays.
 const CLOCKED: &str = "[destination.weekly]\nkind = 'webhook'\nurl = 'https://weekly.example.org/'\ntakes = 'automations'\n\
      fields = { EMAIL = 'contact.email' }\n\
      [[automation]]\nname = 'Mondays'\non = { schedule = 'weekly', weekday = 'monday', at = '09:00' }\n\
@@ -111,10 +111,10 @@ fn a_test_lets_the_clock_start_automations() {
     let said = home.run(&["test"]);
     assert!(said.out.ends_with("3 passed, 0 failed\n"), "{said:?}");
 
-    // A turn that came before there was anybody is nobody's.
+    // A run before the first contact has no effect.
     home.write("causeway.toml", config.replace("'24 hours'", "'22 hours'"));
     assert_eq!(home.run(&["test", "between"]).code, 1);
-    // What the clock started is explained, too.
+    // Scheduled runs are explained, too.
     home.write("causeway.toml", config.replace("'paused' not in", "'greeted' in"));
     let said = home.run(&["test", "a day before"]);
     assert_eq!(said.code, 1);
@@ -123,7 +123,7 @@ fn a_test_lets_the_clock_start_automations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn config_diff_lets_the_clock_start_automations_in_both() {
+async fn config_diff_runs_scheduled_automations_in_both() {
     let daily = |hour: u32, who: &str| {
         format!(
             "{}[destination.daily]\nkind = 'webhook'\nurl = 'https://daily.example.org/'\ntakes = 'automations'\nconsent = 'all'\n\
@@ -168,7 +168,7 @@ async fn config_diff_lets_the_clock_start_automations_in_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn config_diff_lets_automations_have_their_turns_in_both() {
+async fn config_diff_fires_timers_in_both() {
     let home = hub_with(
         &[("ada", Some(true)), ("eve", Some(false))],
         &with_automation("2 days"),

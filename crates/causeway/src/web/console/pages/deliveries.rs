@@ -1,4 +1,4 @@
-//! `/deliveries`: what went where, and what did not.
+//! `/deliveries`: the list of deliveries with its filters.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ const PER_PAGE: u32 = 50;
 pub(crate) const STATES: [&str; 5] = ["waiting", "blocked", "delivered", "dead", "skipped"];
 
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Parameters {
     state: Option<String>,
     destination: Option<String>,
     reason: Option<String>,
@@ -36,21 +36,21 @@ pub(crate) struct Asked {
 pub(crate) struct Deliveries {
     states: Vec<&'static str>,
     destinations: Vec<String>,
-    /// What the form shows.
+    /// The values of the form.
     state: String,
     destination: String,
     reason: String,
     rows: Vec<Row>,
-    /// The page of older ones.
+    /// The link to older deliveries.
     older: Option<String>,
-    /// The first page, where this is a later one.
+    /// The link to the first page, if this is a later one.
     newest: Option<String>,
-    /// What to type to send these again, or to give them up.
+    /// The commands that retry or discard these deliveries.
     retry: Option<String>,
     discard: Option<String>,
 }
 
-/// A delivery as a table shows it.
+/// A delivery as a row of the table.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     id: i64,
@@ -62,7 +62,7 @@ pub(crate) struct Row {
     attempts: u32,
     planned: When,
     finished: Option<When>,
-    /// When it is tried next.
+    /// The time of the next attempt.
     due: Option<When>,
     reason: Option<String>,
     remote_id: Option<String>,
@@ -83,7 +83,7 @@ impl Row {
             finished: row.finished_at.map(|at| When::new(at, now)),
             due: due.map(|at| When::new(at.max(now), now)),
             reason: row.reason,
-            // Some systems know people by their address.
+            // Masked, because some systems use the address as their id.
             remote_id: row
                 .remote_id
                 .map(|id| if id.contains('@') { masking::text(&id) } else { id }),
@@ -119,7 +119,7 @@ impl Page for Deliveries {
 pub(crate) async fn show(
     State(console): State<Arc<Console>>,
     uri: Uri,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     let state = super::filled(asked.state).filter(|state| STATES.contains(&state.as_str()));
@@ -135,7 +135,7 @@ pub(crate) async fn show(
         before,
         ..DeliveryFilter::default()
     };
-    // One more row than is shown says whether there is a next page.
+    // One row more than is shown, to know whether there is a next page.
     let mut rows = match console.views.deliveries(filter, PER_PAGE + 1).await {
         Ok(rows) => rows,
         Err(error) => return super::unavailable(&console, "deliveries", &uri, &error).await,
@@ -154,7 +154,7 @@ pub(crate) async fn show(
     };
     let last = rows.last().map(|row| row.id.to_string()).filter(|_| has_more);
     let destinations = destinations(&console).await;
-    // Only a name that we know gets into a command: a link from elsewhere must not write one for people to paste.
+    // Only known names become part of a command: a foreign link must not put a command on the page for people to paste.
     let dead_at = destination
         .as_deref()
         .filter(|name| state.as_deref() == Some("dead") && destinations.iter().any(|known| known == name));
@@ -174,7 +174,7 @@ pub(crate) async fn show(
     html(&console, StatusCode::OK, &frame, &page)
 }
 
-/// Those that can be chosen: configured, or with deliveries from an earlier configuration.
+/// The destinations to choose from: the configured ones, and former ones with deliveries.
 async fn destinations(console: &Console) -> Vec<String> {
     let live = console.live.frame().await;
     let cards = live.iter().flat_map(|live| &live.picture.destinations);

@@ -1,4 +1,4 @@
-//! The pages. Each is a struct that its template is given, made from what the store shows.
+//! The pages. Each is a struct for its template, made from the views of the store.
 
 pub(super) mod deliveries;
 pub(super) mod overview;
@@ -23,12 +23,12 @@ use super::{
     render::{Frame, Page, html},
 };
 
-/// A page that has only something to say.
+/// A page with only a text.
 #[derive(Debug, Serialize)]
 pub(super) struct Message {
     pub title: String,
     pub text: String,
-    /// What to type.
+    /// The command to type.
     pub command: Option<String>,
 }
 
@@ -48,7 +48,7 @@ impl Page for Message {
     }
 }
 
-/// The frame for a page at `here`, for a request to `uri`.
+/// The frame of the page `here`, for a request to `uri`.
 async fn frame(console: &Console, here: &'static str, uri: &Uri) -> Frame {
     let asked = uri.query().and_then(|query| {
         url::form_urlencoded::parse(query.as_bytes())
@@ -70,13 +70,13 @@ async fn frame(console: &Console, here: &'static str, uri: &Uri) -> Frame {
     }
 }
 
-/// The page for a store that does not answer.
+/// The page shown when the store does not answer.
 async fn unavailable(console: &Console, here: &'static str, uri: &Uri, error: &StoreError) -> Response {
     log_store_error(error);
     let page = Message {
         title: "The store does not answer".to_owned(),
-        text: "The page could not be read from the store. Nothing is lost: what is not stored is not acknowledged. \
-               Load the page again in a moment; if it stays so, this says why:"
+        text: "The page could not be read from the store. Nothing is lost: messages are acknowledged only after they are stored. \
+               Load the page again in a moment. If the error stays, this command shows the cause:"
             .to_owned(),
         command: Some("causeway doctor".to_owned()),
     };
@@ -88,17 +88,17 @@ async fn unavailable(console: &Console, here: &'static str, uri: &Uri, error: &S
     )
 }
 
-/// For who asks while the program stops.
+/// The page shown while the program stops.
 fn stopping(console: &Console, frame: &Frame) -> Response {
     let page = Message {
-        title: "The program stops".to_owned(),
-        text: "What is under way is finished; what waits is sent after the next start.".to_owned(),
+        title: "The program is stopping".to_owned(),
+        text: "Attempts in flight are finished. Waiting deliveries are sent after the next start.".to_owned(),
         command: Some("causeway serve".to_owned()),
     };
     html(console, StatusCode::SERVICE_UNAVAILABLE, frame, &page)
 }
 
-/// For every address that is no page.
+/// The page shown for an unknown URL.
 pub(super) async fn not_found(State(console): State<Arc<Console>>, uri: Uri) -> Response {
     let page = Message {
         title: "There is no such page".to_owned(),
@@ -115,14 +115,14 @@ pub(super) async fn not_found(State(console): State<Arc<Console>>, uri: Uri) -> 
     )
 }
 
-/// A form sends every field, also the empty ones.
+/// The value of a form field. A form sends empty fields, too, which count as missing.
 fn filled(field: Option<String>) -> Option<String> {
     field
         .map(|text| text.trim().to_owned())
         .filter(|text| !text.is_empty())
 }
 
-/// `/deliveries?` and these pairs, for a link.
+/// A link such as `/deliveries?` with these pairs.
 pub(super) fn link(path: &str, pairs: &[(&str, Option<&str>)]) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     for (key, value) in pairs {

@@ -1,4 +1,4 @@
-//! `/`: how everything flows, and what needs a person.
+//! `/`: the flow of messages and deliveries, and what needs attention.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use super::super::{
 pub(crate) struct Overview<'a> {
     #[serde(flatten)]
     picture: &'a Picture,
-    /// Many cards are drawn smaller.
+    /// Whether the cards are drawn smaller, because there are many.
     is_dense: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What a page shows of one person's consent: a sentence for each destination, and the ledger. Masked.
+//! The consent of one person on a page: a sentence for each destination, and the ledger. Masked.
 
 use causeway_core::{
     permission::{self, Evidence, Permission, Reader, Scope},
@@ -17,7 +17,7 @@ pub(super) struct Person {
     destinations: Vec<Sentence>,
     /// Oldest first.
     ledger: Vec<Line>,
-    /// The same in a terminal.
+    /// The command that shows the same in a terminal.
     command: &'static str,
 }
 
@@ -58,7 +58,7 @@ impl Person {
 
 pub(super) fn sentences(view: &ContactView, rules: &Rules, scope: Scope) -> Vec<Sentence> {
     let sentence = |permission: Permission| Sentence {
-        // What is sent whatever the consent is nothing to rejoice at after an opt-out.
+        // A delivery that needs no consent is not marked as good after an opt-out.
         mark: if permission.may_be_sent && !permission.consent.is_opt_out() {
             "good"
         } else {

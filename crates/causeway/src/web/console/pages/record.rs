@@ -1,4 +1,4 @@
-//! `/messages/NUMBER`: one record's way, from the bytes that came to what each destination answered. Masked.
+//! `/messages/NUMBER`: everything about one message, from its bytes to the responses of the destinations. Masked.
 
 use std::sync::Arc;
 
@@ -43,14 +43,14 @@ pub(crate) struct Record {
     decision: Option<String>,
     ledger: Vec<Fact>,
     automations: Automations,
-    /// The record that this one follows from, and those that follow from it.
+    /// The message that caused this one, and the messages that this one caused.
     about: Option<i64>,
     follow_ups: Vec<i64>,
     via: Vec<String>,
     deliveries: Vec<Delivery>,
-    /// What each destination may be sent of it as things are now.
+    /// Whether each destination may be sent this message now.
     destinations: Vec<person::Sentence>,
-    /// The same in a terminal.
+    /// The command that shows the same in a terminal.
     command: String,
 }
 
@@ -80,7 +80,7 @@ struct ActionPart {
 struct ContactPart {
     id: i64,
     merged: Vec<i64>,
-    /// (what, masked value)
+    /// (Kind of identity, masked value)
     identities: Vec<(String, String)>,
     fields: Vec<(String, String)>,
     standing: Vec<Standing>,
@@ -291,7 +291,7 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, uri: Uri, Path(id)
         Ok(None) => {
             let page = Message {
                 title: format!("There is no message {number}"),
-                text: "It never existed, or its retention is over.".to_owned(),
+                text: "It never existed, or it was deleted after its retention.".to_owned(),
                 command: Some("causeway audit".to_owned()),
             };
             html(

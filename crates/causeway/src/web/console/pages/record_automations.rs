@@ -1,4 +1,4 @@
-//! Why automations ran for a record, or did not.
+//! Shows why automations ran for a message, or did not.
 
 use causeway_core::{
     automation::{Explained, Verdict},
@@ -12,14 +12,14 @@ use super::super::{format::When, masking};
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Automations {
-    asked: Vec<Asked>,
-    /// What the conditions looked at, and what they saw, masked where it is of a person.
+    asked: Vec<Considered>,
+    /// The names and values that the conditions read. Personal data is masked.
     values: Vec<(String, String)>,
     timers: Vec<Timer>,
 }
 
 #[derive(Debug, Serialize)]
-struct Asked {
+struct Considered {
     name: String,
     mark: &'static str,
     words: String,
@@ -38,7 +38,7 @@ impl Automations {
         Self {
             asked: asked
                 .into_iter()
-                .map(|(name, verdict)| Asked {
+                .map(|(name, verdict)| Considered {
                     name: name.to_string(),
                     mark: mark(&verdict),
                     words: verdict.to_string(),
@@ -72,7 +72,7 @@ fn mark(verdict: &Verdict) -> &'static str {
     }
 }
 
-/// Campaigns, pages and consent are shown as they are; what is of the person is masked.
+/// The value as text. Campaigns, pages and consent are shown; personal data is masked.
 fn shown(name: &str, value: &Value) -> String {
     let is_personal = ["contact", "fields", "action.fields", "changed"]
         .iter()

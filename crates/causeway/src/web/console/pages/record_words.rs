@@ -1,4 +1,4 @@
-//! What a record's way is called, in words.
+//! The words for events, facts, consent states and outcomes on the page of a message.
 
 use causeway_core::consent::{ConsentState, Suppression, What};
 
@@ -28,12 +28,12 @@ pub(super) fn fact(what: &What) -> &'static str {
     }
 }
 
-/// A mark that the style sheet knows, and the sentence.
+/// A class of the style sheet, and the sentence.
 pub(super) fn standing(standing: ConsentState) -> (&'static str, &'static str) {
     match standing {
         ConsentState::Unknown => ("idle", "There is no fact: may not be mailed"),
         ConsentState::NotSubscribed => ("idle", "Known, but did not agree: may not be mailed"),
-        ConsentState::Pending { .. } => ("busy", "Agreed on a form; the confirmation is still to come"),
+        ConsentState::Pending { .. } => ("busy", "Agreed on a form; not confirmed by mail yet"),
         ConsentState::OptedIn { .. } => ("good", "May be mailed: agreed on a form"),
         ConsentState::DoubleOptedIn { .. } => ("good", "May be mailed: confirmed by mail"),
         ConsentState::Unsubscribed { .. } => ("bad", "May not be mailed: unsubscribed"),

@@ -1,4 +1,4 @@
-//! `/messages`: what came in, and the way to one record.
+//! `/messages`: the list of messages, and the search.
 
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ use crate::people;
 const PER_PAGE: u32 = 50;
 
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Asked {
+pub(crate) struct Parameters {
     state: Option<String>,
     source: Option<String>,
     before: Option<String>,
-    /// Numbers of contacts, with commas: a search by address ends here.
+    /// Numbers of contacts, separated by commas. A search by address redirects here.
     contact: Option<String>,
 }
 
@@ -40,16 +40,16 @@ pub(crate) struct Records {
     sources: Vec<String>,
     state: String,
     source: String,
-    /// Set when only one person's records are shown.
+    /// Set if only one person's messages are shown.
     contact: Option<String>,
-    /// Those of `contact`.
+    /// The people in `contact`.
     people: Vec<Person>,
     rows: Vec<Row>,
     older: Option<String>,
     newest: Option<String>,
 }
 
-/// An inbox row as a table shows it.
+/// A message as a row of the table.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(super) id: i64,
@@ -107,7 +107,7 @@ impl Page for Records {
 pub(crate) async fn show(
     State(console): State<Arc<Console>>,
     uri: Uri,
-    asked: Result<Query<Asked>, QueryRejection>,
+    asked: Result<Query<Parameters>, QueryRejection>,
 ) -> Response {
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
     match records(&console, asked).await {
@@ -121,7 +121,7 @@ pub(crate) async fn show(
     }
 }
 
-async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError> {
+async fn records(console: &Console, asked: Parameters) -> Result<Records, StoreError> {
     let state = super::filled(asked.state);
     let state = InboxState::ALL
         .into_iter()
@@ -150,7 +150,7 @@ async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError>
             filter.ids.extend(contact.inbox);
         }
     }
-    // No ids would mean all rows.
+    // An empty list of ids would select all rows.
     let nobody = !contacts.is_empty() && filter.ids.is_empty();
     let mut rows = if nobody {
         Vec::new()
@@ -186,7 +186,7 @@ async fn records(console: &Console, asked: Asked) -> Result<Records, StoreError>
     })
 }
 
-/// The search box. A form post, so that an address that somebody types does not end up in a URL.
+/// The search box. It uses POST, so that an address does not become part of a URL.
 pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: Bytes) -> Response {
     let typed = url::form_urlencoded::parse(&body)
         .find(|(key, _)| key == "what")
@@ -206,8 +206,8 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
         Ok(contacts) if contacts.is_empty() => (
             StatusCode::NOT_FOUND,
             "Nothing found",
-            "No message has that number, and no contact has that address or id. Messages that were erased, or whose \
-             retention is over, are no longer here."
+            "No message has that number, and no contact has that address or id. Messages that were erased or whose \
+             retention is over are deleted."
                 .to_owned(),
         ),
         Ok(contacts) => {

@@ -1,4 +1,4 @@
-//! The rows of the pretended store.
+//! The rows of the fake store.
 
 use causeway_core::{
     automation::{Explained, Verdict},

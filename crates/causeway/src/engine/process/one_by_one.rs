@@ -1,4 +1,4 @@
-//! When the store fails on a batch: its rows in ever smaller parts, so that only the one to blame stays behind.
+//! Processes a batch on which the store failed in ever smaller parts, so that only the row that fails becomes dead.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use causeway_core::{
 
 use super::{BATCH, Engine, decode, origins, wait, wake, write};
 
-/// Processes the oldest batch in parts. Returns the row to go on after.
+/// Processes the oldest batch in parts. Returns the last row of the batch.
 pub(super) async fn oldest(engine: &Arc<Engine>, stop: &Stop) -> InboxId {
     let rows = match engine.store.fetch_new(InboxId(0), BATCH).await {
         Ok(rows) => rows,
@@ -23,7 +23,7 @@ pub(super) async fn oldest(engine: &Arc<Engine>, stop: &Stop) -> InboxId {
     };
     let last = rows.last().map_or(InboxId(0), |(id, _)| *id);
     let origins = origins(&rows);
-    // What is yet to be processed, the first of it last.
+    // A stack of the parts still to be processed; the first part is on top.
     let mut parts = vec![decode(engine, rows).await];
     let mut stuck = 0_u32;
     while let Some(mut part) = parts.pop() {
@@ -56,7 +56,7 @@ pub(super) async fn oldest(engine: &Arc<Engine>, stop: &Stop) -> InboxId {
     if stuck > 0 {
         tracing::error!(
             rows = stuck,
-            "messages can be neither processed nor set aside: the store needs a repair"
+            "messages can be neither processed nor marked as dead: the store needs a repair"
         );
         wait(engine, stop).await;
     }

@@ -1,7 +1,7 @@
-//! A store that only pretends: invented figures that move with the clock, and a few records. For the preview and the tests.
+//! A fake store: invented figures that move with the clock, and a few records. For the preview and the tests.
 
 // Named, since tests read this file, too.
-#[path = "pretend/rows.rs"]
+#[path = "fake_store/rows.rs"]
 mod rows;
 
 use std::{
@@ -62,16 +62,16 @@ fn rules() -> Rules {
     }
 }
 
-pub struct Pretend {
+pub struct FakeStore {
     pub scene: Scene,
     pub start: Timestamp,
-    /// Added to what was received, so that a test can move a figure.
+    /// Added to the received messages, so that a test can change a figure.
     pub more: AtomicU64,
     /// When set, the store does not answer.
     pub is_down: std::sync::atomic::AtomicBool,
 }
 
-impl Pretend {
+impl FakeStore {
     pub fn new(scene: Scene, start: Timestamp) -> Arc<Self> {
         Arc::new(Self {
             scene,
@@ -125,7 +125,7 @@ impl Pretend {
         sources
     }
 
-    /// What came until `now` at about `per_s`, in waves.
+    /// The number of messages until `now` at about `per_s`, in waves.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -143,7 +143,7 @@ impl Pretend {
 
     fn check(&self) -> Result<(), StoreError> {
         if self.is_down.load(Ordering::Relaxed) {
-            return Err(StoreError::Unavailable("pretending".to_owned()));
+            return Err(StoreError::Unavailable("fake failure".to_owned()));
         }
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Pretend {
 }
 
 #[async_trait]
-impl Views for Pretend {
+impl Views for FakeStore {
     async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
         self.check()?;
         if self.scene == Scene::Empty {
