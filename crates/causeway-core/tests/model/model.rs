@@ -269,12 +269,11 @@ impl Model {
             }
         }
         if let Some((since, gravity)) = holds.into_iter().max() {
-            let consent_state = if gravity == 0 {
-                "unsubscribed"
-            } else {
-                "suppressed"
+            let state = match gravity {
+                0 => "unsubscribed",
+                _ => "suppressed",
             };
-            return (consent_state, Some(since));
+            return (state, Some(since));
         }
         // A click that an opt-out took back stays taken back.
         let is_taken_back = |click: &Fact| {
