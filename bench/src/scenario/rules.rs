@@ -6,7 +6,10 @@ use anyhow::{Context as _, ensure};
 use causeway_core::{
     automation::Scoring,
     clock::Timestamp,
-    decode::{placeholders::Placeholders, proca::{OptInMode, ProcaDecoder, Testing}},
+    decode::{
+        placeholders::Placeholders,
+        proca::{OptInMode, ProcaDecoder, Testing},
+    },
     envelope::{Dedup, Envelope, Meta, digest},
     event::Decode as _,
     id::InboxId,
@@ -144,7 +147,7 @@ async fn open(path: &Path, with: bool) -> anyhow::Result<Arc<SqliteStore>> {
 
 fn decoder() -> ProcaDecoder {
     ProcaDecoder {
-placeholders: Placeholders::default(),
+        placeholders: Placeholders::default(),
         namespace: "proca".into(),
         own_orgs: [ORG.to_string()].into(),
         keystore: Arc::new(SharedKeystore::new(Keystore::default())),
