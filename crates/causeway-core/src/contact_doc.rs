@@ -86,7 +86,7 @@ pub struct StoredContact {
     f: Vec<Group<Values>>,
     #[serde(default)]
     lists: Vec<String>,
-    /// Of the contact's own JSON.
+    /// As the contact's own JSON has them.
     #[serde(default)]
     fields: BTreeMap<String, Field>,
     #[serde(default)]

@@ -55,7 +55,7 @@ async fn an_id_that_two_people_have_names_neither_of_them() {
     // The command prints the data that it does not reach, with the line.
     assert!(said.contains("out is NOT asked to remove the person"), "{said}");
     assert!(said.contains("out.jsonl names the person in line 1;"), "{said}");
-    assert!(said.contains("Backups"), "{said}");
+    assert!(said.contains("backups"), "{said}");
     assert_eq!(home.run(&["contact", "show", "ann@example.org"]).code, 1);
     // The id is unambiguous now.
     assert!(home.ok(&["contact", "show", "8812"]).contains("ben@example.org"));

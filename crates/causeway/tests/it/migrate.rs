@@ -171,7 +171,7 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
     let (migrated, _) = of(".env.odd");
     for says in [
         "did you mean `mailchimp`?",
-        "CRM_TYPE has a value that is not known",
+        "CRM_TYPE has an unknown value",
         "line 3 is neither",
         "PROCA_QUEUE is missing",
         "PROCA_QUEUE appears more than once",

@@ -96,7 +96,7 @@ fn a_listener_that_could_not_start_is_refused() {
         assert_refused(&listener(&format!("{token}{keys}")), key, says);
     }
     for (keys, key, says) in [
-        ("scheme = 'hubspot-v3'", "signature.public_url", "address"),
+        ("scheme = 'hubspot-v3'", "signature.public_url", "signs the URL"),
         ("scheme = 'custom'", "signature.custom", "table"),
         (
             "scheme = 'custom', custom = { header = 'x', template = '{boy}' }",

@@ -44,7 +44,18 @@ const MARKERS: [Marker; 11] = [
 const COMMENT_START: &str = "Of";
 
 /// (File, marker, reason): hits that are the trade's own words.
-const ALLOWED: [(&str, &str, &str); 0] = [];
+const ALLOWED: [(&str, &str, &str); 2] = [
+    (
+        "crates/causeway-store/migrations/sqlite/0008_repeats.sql",
+        "tells",
+        "a migration that was applied is never changed",
+    ),
+    (
+        "crates/causeway-store/migrations/sqlite/0015_plain_names.sql",
+        "tells",
+        "renames the column of that name",
+    ),
+];
 
 /// This file holds the markers themselves.
 const OWN_FILE: &str = "crates/causeway/tests/it/words.rs";

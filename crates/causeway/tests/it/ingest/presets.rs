@@ -261,7 +261,7 @@ fn the_sample_is_valid_also_without_its_comment_marks() {
             "all else is right: {other_preset}"
         );
     }
-    let until_presets = full.split("# --- How it is read").next().unwrap();
+    let until_presets = full.split("# --- The keys of the preset").next().unwrap();
     let read = keys(until_presets).unwrap();
     assert!(read.basic.is_some() && read.header_secret.is_some() && read.namespace.is_some());
     let signature = read.signature.unwrap();
