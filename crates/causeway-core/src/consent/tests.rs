@@ -134,3 +134,22 @@ fn at_equal_times_the_opt_out_and_the_suppression_count() {
         Standing::OptedIn { since: at(9) }
     );
 }
+
+#[test]
+fn a_join_reports_news_of_each_sort_once() {
+    for what in every() {
+        let mut other = Consent::default();
+        other.add(&what, at(5), None);
+        let mut consent = Consent::default();
+        assert!(consent.join(&other), "{what:?}");
+        assert_eq!(consent, other, "{what:?}");
+        assert!(!consent.join(&other), "{what:?}");
+        for news in every() {
+            let mut newer = other.clone();
+            newer.add(&news, at(9), None);
+            let mut joined = other.clone();
+            assert!(joined.join(&newer), "{news:?} beside {what:?}");
+            assert_eq!(joined, newer, "{news:?} beside {what:?}");
+        }
+    }
+}
