@@ -235,3 +235,92 @@ fn a_list_that_was_cleared_stays_a_list_and_only_the_first_time_is_news() {
     );
     assert_eq!(contact.fields["Topics"].value, json!(["rivers"]));
 }
+
+#[test]
+fn one_value_with_lost_letters_spoils_a_list_and_an_object() {
+    let said = |value: Value| BTreeMap::from([("names".to_owned(), value)]);
+    for broken in [
+        json!(["Zo\u{fffd}", "Ada"]),
+        json!({ "a": "Zo\u{fffd}", "b": "Ada" }),
+    ] {
+        let mut contact = Contact::default();
+        contact.take_fields(&said(json!(["Ben"])), at(0), 1);
+        contact.take_fields(&said(broken), at(9), 2);
+        assert_eq!(contact.fields["names"].value, json!(["Ben"]));
+    }
+}
+
+#[test]
+fn news_of_one_field_is_news_whatever_follows_it() {
+    let said = |city: &str| BTreeMap::from([("a".to_owned(), json!(city)), ("b".to_owned(), json!("x"))]);
+    let mut contact = Contact::default();
+    assert!(contact.set_fields(&said("Brno"), at(0)));
+    assert!(contact.set_fields(&BTreeMap::from([("b".to_owned(), json!("x"))]), at(5)));
+    assert!(contact.set_fields(&said("Ulm"), at(3)), "`b` is newer already");
+    assert!(!contact.set_fields(&said("Ulm"), at(3)));
+
+    let names = ["a", "b", "unknown"].map(str::to_owned);
+    let mut contact = Contact::default();
+    contact.set_fields(&said("Brno"), at(0));
+    assert!(!contact.hold_several(names.iter(), &BTreeSet::from(["unknown".to_owned()])));
+    assert!(contact.hold_several(names[1..].iter(), &BTreeSet::from(names.clone())));
+    assert!(contact.hold_several(names.iter(), &BTreeSet::from(names.clone())));
+    assert!(!contact.hold_several(names.iter(), &BTreeSet::from(names.clone())));
+}
+
+#[test]
+fn a_value_of_a_rule_wins_at_the_same_time_and_is_news_only_if_it_differs() {
+    let mut contact = Contact::default();
+    assert_eq!(contact.put("city", json!("Brno"), at(5)), Some(None));
+    assert_eq!(contact.put("city", json!("Ulm"), at(4)), None);
+    assert_eq!(contact.text("city"), Some("Brno"), "the rule's event is older");
+    assert_eq!(
+        contact.put("city", json!("Ulm"), at(5)),
+        Some(Some(json!("Brno")))
+    );
+    assert_eq!(contact.put("city", json!("Ulm"), at(9)), None);
+    assert_eq!(
+        contact.fields["city"].at,
+        at(9),
+        "an older message cannot undo it"
+    );
+
+    let object = json!({ "street": "Main" });
+    contact.put("places", json!(["home"]), at(5));
+    contact.put("places", object.clone(), at(6));
+    assert_eq!(contact.fields["places"].value, object);
+}
+
+#[test]
+fn removing_a_tag_is_news_only_if_the_contact_has_it() {
+    let mut contact = Contact::default();
+    assert_eq!(contact.set_tag("vip", false, at(1)), None);
+    assert_eq!(contact.set_tag("vip", true, at(2)), Some(Some(json!(false))));
+    assert_eq!(contact.set_tag("vip", false, at(3)), Some(Some(json!(true))));
+    assert_eq!(contact.set_tag("new", true, at(1)), Some(None));
+}
+
+#[test]
+fn an_address_is_noted_for_each_id_of_the_contact_and_for_no_visitor() {
+    let id = |id: &str| Identity::ForeignId {
+        namespace: "shop".into(),
+        id: id.to_owned(),
+    };
+    let address = Identity::Email {
+        address: "ada@example.org".to_owned(),
+    };
+    let visitor = Identity::visitor("shop", "7".to_owned());
+    let mut contact = Contact::default();
+    assert!(!contact.add_address_of(&[address, visitor], "ada@example.org", at(0)));
+    assert!(contact.ids.is_empty(), "{:?}", contact.ids);
+    assert!(contact.add_address_of(&[id("2")], "ada@example.org", at(0)));
+    assert!(contact.add_address_of(&[id("1"), id("2")], "ada@example.org", at(0)));
+    assert!(!contact.add_address_of(&[id("1"), id("2")], "ada@example.org", at(0)));
+
+    // A fact about the address of an id is about the addresses that came with the id.
+    contact.add_address("ada@example.org", at(0));
+    contact.add_address("ben@example.org", at(0));
+    let mut fact = ConsentFact::new(EMAIL, crate::consent::What::Bounced, at(5), "a test");
+    fact.address = Some(of_id(&id("1")));
+    assert_eq!(contact.addresses_of(&fact), [Name::from("ada@example.org")]);
+}
