@@ -324,3 +324,72 @@ fn an_address_is_noted_for_each_id_of_the_contact_and_for_no_visitor() {
     fact.address = Some(of_id(&id("1")));
     assert_eq!(contact.addresses_of(&fact), [Name::from("ada@example.org")]);
 }
+
+/// A contact that knows one thing of each sort.
+fn knows_all() -> Contact {
+    let mut contact = Contact::default();
+    contact.set_fields(&BTreeMap::from([("city".to_owned(), json!("Brno"))]), at(5));
+    contact
+        .consent
+        .entry(EMAIL.to_owned())
+        .or_default()
+        .add(&crate::consent::What::OptIn, at(5), None);
+    contact.add_address("ada@example.org", at(5));
+    let id = Identity::ForeignId {
+        namespace: "shop".into(),
+        id: "1".to_owned(),
+    };
+    contact.add_address_of(&[id], "ada@example.org", at(5));
+    contact.gave_data = true;
+    contact.ran.insert("welcome".into(), at(5));
+    contact.points = 5.0;
+    contact
+}
+
+#[test]
+fn a_merge_reports_news_of_each_sort_whatever_else_is_known() {
+    let all = knows_all();
+    let mut same = all.clone();
+    assert!(!same.join(all.clone()));
+    let without: [fn(&mut Contact); 5] = [
+        |contact| contact.fields.clear(),
+        |contact| contact.consent.clear(),
+        |contact| contact.addresses.clear(),
+        |contact| contact.ids.clear(),
+        |contact| contact.gave_data = false,
+    ];
+    for (number, remove) in without.iter().enumerate() {
+        let mut one = all.clone();
+        remove(&mut one);
+        assert!(one.join(all.clone()), "the other knows more: {number}");
+        assert_eq!(one, all, "{number}");
+    }
+}
+
+#[test]
+fn a_merge_keeps_the_first_run_and_the_most_points() {
+    for (first, second) in [(3, 9), (9, 3)] {
+        let of = |second: i64, points| Contact {
+            ran: [("welcome".into(), at(second))].into(),
+            points,
+            ..Contact::default()
+        };
+        let mut contact = of(first, 1.0);
+        contact.join(of(second, 2.0));
+        assert_eq!(contact, of(3, 2.0));
+        contact.join(of(second, 1.0));
+        assert_eq!(contact, of(3, 2.0));
+    }
+}
+
+#[test]
+fn tags_and_lists_are_no_other_fields() {
+    let mut contact = Contact::default();
+    contact.set_tag("vip", true, at(1));
+    contact.set_tag("old", false, at(1));
+    for (name, value) in [("list:news", true), ("list:gone", false), ("zip", true)] {
+        contact.put(name, json!(value), at(1));
+    }
+    assert_eq!(contact.tags().collect::<Vec<_>>(), ["vip"]);
+    assert_eq!(contact.lists().collect::<Vec<_>>(), ["news"]);
+}
