@@ -313,11 +313,11 @@ impl Finder<'_> {
         };
         let guarded = self.fragment(range(guard));
         let at = range(guard);
-        let always = self.mutant(guard.span(), format!("guard → true in `{pattern} if {guarded}`"));
-        let never = self.mutant(guard.span(), format!("guard → false in `{pattern} if {guarded}`"));
         if has_let(guard) {
             return;
         }
+        let always = self.mutant(guard.span(), format!("guard → true in `{pattern} if {guarded}`"));
+        let never = self.mutant(guard.span(), format!("guard → false in `{pattern} if {guarded}`"));
         let mut pieces = Vec::new();
         if let Some(id) = always {
             pieces.extend([on(id), text(" || ")]);

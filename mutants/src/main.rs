@@ -45,6 +45,9 @@ struct Options {
     /// Keeps the mutants that were killed before, although the code or the tests have changed since.
     #[arg(long)]
     survivors: bool,
+    /// Leaves out the tests that take long. With `--survivors` they run later.
+    #[arg(long)]
+    quick: bool,
     /// Mutants tested at once; default: one for each processor.
     #[arg(long)]
     workers: Option<usize>,
@@ -105,7 +108,7 @@ fn check(options: &Options) -> anyhow::Result<bool> {
         let workers = options
             .workers
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        runner.learn(workers)?;
+        runner.learn(workers, options.quick, &options.work.join("reach.json"))?;
         test(&runner, &open, workers, (options, &mut results))?;
     }
     let accepted: Vec<Accepted> = accepted

@@ -14,6 +14,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     compile::Binaries,
@@ -27,6 +28,7 @@ const SLOW: Duration = Duration::from_millis(100);
 /// What a run may take besides ten times its usual time: the machine may have other work.
 const LEAST: Duration = Duration::from_secs(10);
 
+#[derive(Clone, Serialize, Deserialize)]
 struct Test {
     name: String,
     took: Duration,
@@ -60,10 +62,7 @@ impl Runner {
     }
 
     fn command(&self, stage: &Stage, worker: usize) -> anyhow::Result<Command> {
-        let key = (stage.package.to_owned(), stage.binary.to_owned());
-        let Some(binary) = self.binaries.get(&key) else {
-            bail!("there is no test binary `{}` of {}", stage.binary, stage.package);
-        };
+        let binary = self.binary(stage)?;
         let folder = self.root.join("crates").join(stage.package);
         let temp = self.temp.join(worker.to_string());
         std::fs::create_dir_all(&temp)?;
@@ -82,26 +81,22 @@ impl Runner {
         Ok(command)
     }
 
-    /// Runs each test of the stages alone.
-    pub fn learn(&mut self, workers: usize) -> anyhow::Result<()> {
-        let mut stages: Vec<Stage> = Vec::new();
-        for stage in PARTS.iter().flat_map(|part| part.stages) {
-            if !stages.contains(stage) {
-                stages.push(*stage);
+    /// Runs each test of the stages alone, unless `known` holds what came of that for the same binary.
+    pub fn learn(&mut self, workers: usize, is_quick: bool, known: &Path) -> anyhow::Result<()> {
+        let mut all: HashMap<String, Vec<Test>> = std::fs::read_to_string(known)
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let stages = PARTS.iter().flat_map(|part| part.stages);
+        for stage in stages.filter(|stage| !(is_quick && stage.is_slow)) {
+            if self.tests.contains_key(stage) {
+                continue;
             }
-        }
-        for stage in stages {
-            let names = self.list(&stage)?;
-            let tests = Mutex::new(Vec::new());
-            each(workers, &names, |worker, name| {
-                match self.learn_one(&stage, worker, name)? {
-                    Some(test) => lock(&tests).push(test),
-                    None => eprintln!("warning: {name} fails without a mutant and is left out"),
-                }
-                Ok(())
-            })?;
-            let mut tests = tests.into_inner().unwrap_or_default();
-            tests.sort_by_key(|test: &Test| test.took);
+            let key = format!("{} {}", stage.name, self.build_of(stage)?);
+            let tests = match all.get(&key) {
+                Some(tests) => tests.clone(),
+                None => self.learn_stage(stage, workers)?,
+            };
             let took: Duration = tests.iter().map(|test| test.took).sum();
             eprintln!(
                 "{}: {} tests, {:.1} s",
@@ -109,9 +104,45 @@ impl Runner {
                 tests.len(),
                 took.as_secs_f32()
             );
-            self.tests.insert(stage, tests);
+            all.retain(|key, _| !key.starts_with(&format!("{} /", stage.name)));
+            all.insert(key, tests.clone());
+            std::fs::write(known, serde_json::to_string(&all)?)?;
+            self.tests.insert(*stage, tests);
         }
         Ok(())
+    }
+
+    fn learn_stage(&self, stage: &Stage, workers: usize) -> anyhow::Result<Vec<Test>> {
+        let names = self.list(stage)?;
+        let tests = Mutex::new(Vec::new());
+        each(workers, &names, |worker, name| {
+            match self.learn_one(stage, worker, name)? {
+                Some(test) => lock(&tests).push(test),
+                None => eprintln!("warning: {name} fails without a mutant and is left out"),
+            }
+            Ok(())
+        })?;
+        let mut tests = tests.into_inner().unwrap_or_default();
+        tests.sort_by_key(|test: &Test| test.took);
+        Ok(tests)
+    }
+
+    fn binary(&self, stage: &Stage) -> anyhow::Result<&Path> {
+        let key = (stage.package.to_owned(), stage.binary.to_owned());
+        match self.binaries.get(&key) {
+            Some(binary) => Ok(binary),
+            None => bail!("there is no test binary `{}` of {}", stage.binary, stage.package),
+        }
+    }
+
+    /// Differs for each build of the binary.
+    fn build_of(&self, stage: &Stage) -> anyhow::Result<String> {
+        let binary = self.binary(stage)?;
+        let made = binary
+            .metadata()?
+            .modified()?
+            .duration_since(std::time::UNIX_EPOCH)?;
+        Ok(format!("{} {}", binary.display(), made.as_nanos()))
     }
 
     fn list(&self, stage: &Stage) -> anyhow::Result<Vec<String>> {
@@ -177,7 +208,8 @@ impl Runner {
         worker: usize,
     ) -> anyhow::Result<Option<(Outcome, String)>> {
         let usual: Duration = tests.iter().map(|test| test.took).sum();
-        let until = Instant::now() + usual * 10 + LEAST;
+        let limit = usual * 10 + LEAST;
+        let start = Instant::now();
         let mut child = self
             .command(stage, worker)?
             .arg("--exact")
@@ -197,20 +229,20 @@ impl Runner {
         });
         let mut failed = None;
         loop {
-            match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match receive.recv_timeout(Duration::from_secs(1)) {
                 Ok(line) if line.ends_with("FAILED") && line.starts_with("test ") => {
                     failed = line.split(' ').nth(1).map(str::to_owned);
                     break;
                 }
                 Ok(_) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    end(&mut child)?;
-                    return Ok(Some((
-                        Outcome::TimedOut,
-                        format!("after {:.0} s", (usual * 10 + LEAST).as_secs_f32()),
-                    )));
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+            }
+            // On a busy machine a test gets little processor time. What waits for ever uses none.
+            if start.elapsed() > limit && (processor_time(&child) > limit || start.elapsed() > limit * 10) {
+                end(&mut child)?;
+                let after = format!("after {:.0} s", start.elapsed().as_secs_f32());
+                return Ok(Some((Outcome::TimedOut, after)));
             }
         }
         if let Some(name) = failed {
@@ -226,6 +258,23 @@ impl Drop for Runner {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.temp);
     }
+}
+
+/// What a process has used so far. Without /proc, as much as it takes to be over any limit.
+fn processor_time(child: &Child) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap_or_default();
+    // After the name, which may hold spaces: the state is field 3, and fields 14 and 15 are hundredths of a
+    // second.
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+    let ticks: Vec<u64> = fields
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse().ok())
+        .collect();
+    if ticks.len() < 2 {
+        return Duration::MAX;
+    }
+    Duration::from_millis(ticks.iter().sum::<u64>() * 10)
 }
 
 fn end(child: &mut Child) -> anyhow::Result<()> {

@@ -22,6 +22,8 @@ pub struct Stage {
     /// Not these.
     pub without: &'static [&'static str],
     pub env: &'static [(&'static str, &'static str)],
+    /// Left out with `--quick`.
+    pub is_slow: bool,
 }
 
 const CORE: &str = "causeway-core";
@@ -35,6 +37,7 @@ const fn stage(name: &'static str, package: &'static str, binary: &'static str) 
         prefix: "",
         without: &[],
         env: &[],
+        is_slow: false,
     }
 }
 
@@ -74,7 +77,10 @@ pub const PARTS: [Part; 2] = [
             stage("corpora", CORE, "corpora"),
             stage("unit tests of the store", STORE, "lib"),
             CONTRACT,
-            model("model, 6000 histories", &[("MODEL_CASES", "6000")]),
+            Stage {
+                is_slow: true,
+                ..model("model, 6000 histories", &[("MODEL_CASES", "6000")])
+            },
         ],
     },
     Part {

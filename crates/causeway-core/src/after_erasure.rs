@@ -303,6 +303,12 @@ mod tests {
                 200,
                 None,
             ),
+            (
+                "a record with a new date and an old consent",
+                event(EventKind::ContactSync, 150, &[(OptIn, 50)]),
+                200,
+                Some(vec![]),
+            ),
             ("a tag", event(EventKind::Engagement, 150, &[]), 200, Some(vec![])),
         ] {
             assert_eq!(taken(&event, received, &gone), expected, "{name}");
@@ -331,10 +337,80 @@ mod tests {
         );
         let signs = |when| event(EventKind::Action, when, &[(What::OptIn, when)]);
         assert_eq!(taken(&signs(140), 200, &past(Some(150), false)), Some(vec![]));
+        assert_eq!(taken(&signs(150), 200, &past(Some(150), false)), Some(vec![]));
         assert_eq!(
             taken(&signs(160), 200, &past(Some(150), false)),
             Some(vec![What::OptIn])
         );
+    }
+
+    #[test]
+    fn the_newest_opt_out_after_the_erasure_is_remembered_whatever_its_sort() {
+        use What::{Blocked, Bounced, Complained, Declined, Inactive, OptIn, Unsubscribed};
+        let remembered = |consent: &[(What, i64)]| {
+            let event = event(EventKind::Action, 99, consent);
+            match judge(&event, at(200), AfterErasure::Accept, &past(None, false)) {
+                Judgement::TurnedAway { opted_out_at, .. } => opted_out_at,
+                Judgement::Anew(_) => panic!("it begins anew"),
+            }
+        };
+        for what in [Unsubscribed, Complained, Bounced, Blocked, Inactive] {
+            let twice = [(what.clone(), 150), (what.clone(), 140)];
+            assert_eq!(remembered(&twice), Some(at(150)), "{what:?}");
+        }
+        assert_eq!(
+            remembered(&[(Unsubscribed, 100)]),
+            None,
+            "it is not from after the erasure"
+        );
+        assert_eq!(remembered(&[(OptIn, 150), (Declined, 150)]), None);
+        assert_eq!(
+            remembered(&[(Unsubscribed, 250)]),
+            Some(at(200)),
+            "a clock is ahead"
+        );
+    }
+
+    #[test]
+    fn a_new_contact_says_what_was_left_out() {
+        let notes = |consent: &[(What, i64)], past: &PastErasure| {
+            let event = event(EventKind::Action, 160, consent);
+            match judge(&event, at(200), AfterErasure::Accept, past) {
+                Judgement::Anew(event) => event.notes,
+                Judgement::TurnedAway { reason, .. } => panic!("{reason}"),
+            }
+        };
+        let opt_ins = [5, 6, 140, 160].map(|when| (What::OptIn, when));
+        let [anew, older, opted_out] = &notes(&opt_ins, &past(Some(150), false))[..] else {
+            panic!("not three notes");
+        };
+        assert!(anew.contains("erased on 2027-01-15"), "{anew}");
+        assert!(older.starts_with("2 statements about consent"), "{older}");
+        assert!(opted_out.starts_with("1 opt-ins do not count"), "{opted_out}");
+        let nothing: [String; 0] = [];
+        assert_eq!(notes(&opt_ins[3..], &past(None, true)), nothing);
+    }
+
+    #[test]
+    fn only_opens_and_clicks_without_anything_else_are_reactions() {
+        let open = |kind, consent: &[(What, i64)], field: Option<&str>| {
+            let mut event = event(kind, 150, consent);
+            event.engagements = vec![engagement(EngagementKind::EmailOpen, Some(150))];
+            event.fields = field
+                .map(|name| (name.to_owned(), "x".into()))
+                .into_iter()
+                .collect();
+            taken(&event, 200, &past(None, false)).is_none()
+        };
+        let is_reaction = |consent, field| open(EventKind::Engagement, consent, field);
+        assert!(is_reaction(&[], None));
+        assert!(
+            is_reaction(&[], Some("email")),
+            "the address that the mail went to"
+        );
+        assert!(!is_reaction(&[], Some("city")));
+        assert!(!is_reaction(&[(What::OptIn, 150)], None));
+        assert!(!open(EventKind::Action, &[], None));
     }
 
     #[test]

@@ -235,3 +235,161 @@ fn a_list_that_was_cleared_stays_a_list_and_only_the_first_time_is_news() {
     );
     assert_eq!(contact.fields["Topics"].value, json!(["rivers"]));
 }
+
+#[test]
+fn one_value_with_lost_letters_spoils_a_list_and_an_object() {
+    let said = |value: Value| BTreeMap::from([("names".to_owned(), value)]);
+    for broken in [
+        json!(["Zo\u{fffd}", "Ada"]),
+        json!({ "a": "Zo\u{fffd}", "b": "Ada" }),
+    ] {
+        let mut contact = Contact::default();
+        contact.take_fields(&said(json!(["Ben"])), at(0), 1);
+        contact.take_fields(&said(broken), at(9), 2);
+        assert_eq!(contact.fields["names"].value, json!(["Ben"]));
+    }
+}
+
+#[test]
+fn news_of_one_field_is_news_whatever_follows_it() {
+    let said = |city: &str| BTreeMap::from([("a".to_owned(), json!(city)), ("b".to_owned(), json!("x"))]);
+    let mut contact = Contact::default();
+    assert!(contact.set_fields(&said("Brno"), at(0)));
+    assert!(contact.set_fields(&BTreeMap::from([("b".to_owned(), json!("x"))]), at(5)));
+    assert!(contact.set_fields(&said("Ulm"), at(3)), "`b` is newer already");
+    assert!(!contact.set_fields(&said("Ulm"), at(3)));
+
+    let names = ["a", "b", "unknown"].map(str::to_owned);
+    let mut contact = Contact::default();
+    contact.set_fields(&said("Brno"), at(0));
+    assert!(!contact.hold_several(names.iter(), &BTreeSet::from(["unknown".to_owned()])));
+    assert!(contact.hold_several(names[1..].iter(), &BTreeSet::from(names.clone())));
+    assert!(contact.hold_several(names.iter(), &BTreeSet::from(names.clone())));
+    assert!(!contact.hold_several(names.iter(), &BTreeSet::from(names.clone())));
+}
+
+#[test]
+fn a_value_of_a_rule_wins_at_the_same_time_and_is_news_only_if_it_differs() {
+    let mut contact = Contact::default();
+    assert_eq!(contact.put("city", json!("Brno"), at(5)), Some(None));
+    assert_eq!(contact.put("city", json!("Ulm"), at(4)), None);
+    assert_eq!(contact.text("city"), Some("Brno"), "the rule's event is older");
+    assert_eq!(
+        contact.put("city", json!("Ulm"), at(5)),
+        Some(Some(json!("Brno")))
+    );
+    assert_eq!(contact.put("city", json!("Ulm"), at(9)), None);
+    assert_eq!(
+        contact.fields["city"].at,
+        at(9),
+        "an older message cannot undo it"
+    );
+
+    let object = json!({ "street": "Main" });
+    contact.put("places", json!(["home"]), at(5));
+    contact.put("places", object.clone(), at(6));
+    assert_eq!(contact.fields["places"].value, object);
+}
+
+#[test]
+fn removing_a_tag_is_news_only_if_the_contact_has_it() {
+    let mut contact = Contact::default();
+    assert_eq!(contact.set_tag("vip", false, at(1)), None);
+    assert_eq!(contact.set_tag("vip", true, at(2)), Some(Some(json!(false))));
+    assert_eq!(contact.set_tag("vip", false, at(3)), Some(Some(json!(true))));
+    assert_eq!(contact.set_tag("new", true, at(1)), Some(None));
+}
+
+#[test]
+fn an_address_is_noted_for_each_id_of_the_contact_and_for_no_visitor() {
+    let id = |id: &str| Identity::ForeignId {
+        namespace: "shop".into(),
+        id: id.to_owned(),
+    };
+    let address = Identity::Email {
+        address: "ada@example.org".to_owned(),
+    };
+    let visitor = Identity::visitor("shop", "7".to_owned());
+    let mut contact = Contact::default();
+    assert!(!contact.add_address_of(&[address, visitor], "ada@example.org", at(0)));
+    assert!(contact.ids.is_empty(), "{:?}", contact.ids);
+    assert!(contact.add_address_of(&[id("2")], "ada@example.org", at(0)));
+    assert!(contact.add_address_of(&[id("1"), id("2")], "ada@example.org", at(0)));
+    assert!(!contact.add_address_of(&[id("1"), id("2")], "ada@example.org", at(0)));
+
+    // A fact about the address of an id is about the addresses that came with the id.
+    contact.add_address("ada@example.org", at(0));
+    contact.add_address("ben@example.org", at(0));
+    let mut fact = ConsentFact::new(EMAIL, crate::consent::What::Bounced, at(5), "a test");
+    fact.address = Some(of_id(&id("1")));
+    assert_eq!(contact.addresses_of(&fact), [Name::from("ada@example.org")]);
+}
+
+/// A contact that knows one thing of each sort.
+fn knows_all() -> Contact {
+    let mut contact = Contact::default();
+    contact.set_fields(&BTreeMap::from([("city".to_owned(), json!("Brno"))]), at(5));
+    contact
+        .consent
+        .entry(EMAIL.to_owned())
+        .or_default()
+        .add(&crate::consent::What::OptIn, at(5), None);
+    contact.add_address("ada@example.org", at(5));
+    let id = Identity::ForeignId {
+        namespace: "shop".into(),
+        id: "1".to_owned(),
+    };
+    contact.add_address_of(&[id], "ada@example.org", at(5));
+    contact.gave_data = true;
+    contact.ran.insert("welcome".into(), at(5));
+    contact.points = 5.0;
+    contact
+}
+
+#[test]
+fn a_merge_reports_news_of_each_sort_whatever_else_is_known() {
+    let all = knows_all();
+    let mut same = all.clone();
+    assert!(!same.join(all.clone()));
+    let without: [fn(&mut Contact); 5] = [
+        |contact| contact.fields.clear(),
+        |contact| contact.consent.clear(),
+        |contact| contact.addresses.clear(),
+        |contact| contact.ids.clear(),
+        |contact| contact.gave_data = false,
+    ];
+    for (number, remove) in without.iter().enumerate() {
+        let mut one = all.clone();
+        remove(&mut one);
+        assert!(one.join(all.clone()), "the other knows more: {number}");
+        assert_eq!(one, all, "{number}");
+    }
+}
+
+#[test]
+fn a_merge_keeps_the_first_run_and_the_most_points() {
+    for (first, second) in [(3, 9), (9, 3)] {
+        let of = |second: i64, points| Contact {
+            ran: [("welcome".into(), at(second))].into(),
+            points,
+            ..Contact::default()
+        };
+        let mut contact = of(first, 1.0);
+        contact.join(of(second, 2.0));
+        assert_eq!(contact, of(3, 2.0));
+        contact.join(of(second, 1.0));
+        assert_eq!(contact, of(3, 2.0));
+    }
+}
+
+#[test]
+fn tags_and_lists_are_no_other_fields() {
+    let mut contact = Contact::default();
+    contact.set_tag("vip", true, at(1));
+    contact.set_tag("old", false, at(1));
+    for (name, value) in [("list:news", true), ("list:gone", false), ("zip", true)] {
+        contact.put(name, json!(value), at(1));
+    }
+    assert_eq!(contact.tags().collect::<Vec<_>>(), ["vip"]);
+    assert_eq!(contact.lists().collect::<Vec<_>>(), ["news"]);
+}

@@ -134,3 +134,75 @@ fn at_equal_times_the_opt_out_and_the_suppression_count() {
         ConsentState::OptedIn { since: at(9) }
     );
 }
+
+#[test]
+fn a_join_reports_news_of_each_sort_once() {
+    for (what, place) in every()
+        .into_iter()
+        .flat_map(|what| [(what.clone(), None), (what, Some(ADA))])
+    {
+        let mut other = Consent::default();
+        other.add(&what, at(5), place);
+        let mut consent = Consent::default();
+        assert!(consent.join(&other), "{what:?}");
+        assert_eq!(consent, other, "{what:?}");
+        assert!(!consent.join(&other), "{what:?}");
+        for (news, place) in every()
+            .into_iter()
+            .flat_map(|what| [(what.clone(), None), (what, Some(BEN))])
+        {
+            let mut newer = other.clone();
+            newer.add(&news, at(9), place);
+            let mut joined = other.clone();
+            assert!(joined.join(&newer), "{news:?} beside {what:?}");
+            assert_eq!(joined, newer, "{news:?} beside {what:?}");
+        }
+    }
+}
+
+#[test]
+fn an_opt_out_of_another_user_of_the_mailbox_is_news_when_the_person_says_it() {
+    let mut consent = Consent::default();
+    assert!(consent.add_shared(&What::Unsubscribed, at(5), ADA));
+    assert!(consent.add(&What::Unsubscribed, at(5), Some(ADA)));
+    assert!(!consent.add(&What::Unsubscribed, at(5), Some(ADA)));
+}
+
+#[test]
+fn the_newest_click_and_the_newest_suppression_of_all_ids_of_the_address_count() {
+    let terms = Terms::default();
+    let here = At {
+        address: Some(ADA),
+        ..At::default()
+    };
+    let why = Suppression::Bounced;
+    for (one, two) in [(3, 9), (9, 3)] {
+        let mut clicked = Consent::default();
+        clicked.add(&What::Bounced, at(5), Some(ADA));
+        clicked.add(&What::DoubleOptIn, at(one), Some("id:shop/1"));
+        clicked.add(&What::DoubleOptIn, at(two), Some("id:shop/2"));
+        assert_eq!(
+            clicked.standing(here, &terms),
+            Standing::DoubleOptedIn { since: at(9) }
+        );
+        // The click came with an id of another address.
+        let ids = ["id:shop/1", "id:shop/2"].map(|id| (id.into(), [(BEN.into(), at(0))].into()));
+        let ids = AddressesOfIds::from(ids);
+        let elsewhere = At {
+            ids: Some(&ids),
+            ..here
+        };
+        assert_eq!(
+            clicked.standing(elsewhere, &terms),
+            Standing::Suppressed { since: at(5), why }
+        );
+        let mut bounced = Consent::default();
+        bounced.add(&What::Bounced, at(one), Some("id:shop/1"));
+        bounced.add(&What::Bounced, at(two), Some("id:shop/2"));
+        bounced.add(&What::DoubleOptIn, at(5), Some(ADA));
+        assert_eq!(
+            bounced.standing(here, &terms),
+            Standing::Suppressed { since: at(9), why }
+        );
+    }
+}

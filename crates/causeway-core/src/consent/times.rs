@@ -134,6 +134,7 @@ mod tests {
         for (times, json) in [
             (times(&[]), "[]"),
             (times(&[5]), "5"),
+            (times(&[-3]), "-3"),
             (times(&[5, 7, 5, -3]), "[7,5,-3]"),
         ] {
             assert_eq!(serde_json::to_string(&times).unwrap(), json);
