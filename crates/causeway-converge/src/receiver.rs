@@ -88,7 +88,7 @@ const SLOW: Duration = Duration::from_millis(150);
 /// Longer than the destinations' `timeout_s`.
 const HANG: Duration = Duration::from_millis(1_300);
 /// Maximum number of failing attempts of one delivery; much fewer than its schedule has.
-const MOST_FAILURES: u32 = 4;
+const MAX_FAILURES: u32 = 4;
 
 impl Receivers {
     pub async fn start(count: usize, seed: u64, is_well: bool) -> anyhow::Result<Self> {
@@ -293,7 +293,7 @@ impl Service {
             .entry((call.destination.clone(), call.key.clone()))
             .or_default();
         *attempt += 1;
-        if self.is_well.load(Ordering::Relaxed) || *attempt > MOST_FAILURES {
+        if self.is_well.load(Ordering::Relaxed) || *attempt > MAX_FAILURES {
             return Manner::Good;
         }
         let mut dice = Dice::new(mix(&[

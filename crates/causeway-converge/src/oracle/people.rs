@@ -12,7 +12,7 @@ use super::{
 use crate::message::{Content, Id, Says, When};
 
 /// Maximum number of addresses of one id that belong to one person.
-const MOST_ADDRESSES: usize = 2;
+const MAX_ADDRESSES: usize = 2;
 
 /// Messages within this time may be processed in another order, in milliseconds (`docs/consent.md`: ten seconds).
 const IN_TURN_MS: i64 = 10_000;
@@ -179,8 +179,7 @@ impl People {
     fn pair(&self, id: &Id) -> Vec<&String> {
         let own = self.of(id);
         let places = own.iter().enumerate();
-        let pair =
-            places.filter(|(place, _)| *place < MOST_ADDRESSES || self.is_beside_pair(id, own, *place));
+        let pair = places.filter(|(place, _)| *place < MAX_ADDRESSES || self.is_beside_pair(id, own, *place));
         pair.map(|(_, address)| address).collect()
     }
 
@@ -266,9 +265,9 @@ impl People {
         let Some(place) = own.iter().position(|other| other == address) else {
             return Relevance::No;
         };
-        if own.len() > MOST_ADDRESSES {
+        if own.len() > MAX_ADDRESSES {
             // The first two addresses may have been joined before the third arrived; no other may be joined.
-            let is_pair = |place: usize| place < MOST_ADDRESSES || self.is_beside_pair(id, own, place);
+            let is_pair = |place: usize| place < MAX_ADDRESSES || self.is_beside_pair(id, own, place);
             let from = from
                 .and_then(|from| own.iter().position(|other| other == from))
                 .unwrap_or(0);
@@ -280,7 +279,7 @@ impl People {
             };
         }
         // The documents do not say whether only the id's addresses count, or all addresses of the person.
-        let is_crowded = self.linked(address).len() > MOST_ADDRESSES;
+        let is_crowded = self.linked(address).len() > MAX_ADDRESSES;
         if is_crowded || self.are_of_several(&[address, from.unwrap_or(address)]) {
             return Relevance::Maybe;
         }
@@ -298,7 +297,7 @@ impl People {
             self.came.get(&(id.clone(), address)).copied()
         };
         came(place)
-            .zip(came(MOST_ADDRESSES - 1))
+            .zip(came(MAX_ADDRESSES - 1))
             .is_some_and(|(it, last)| it - last <= IN_TURN_MS)
     }
 

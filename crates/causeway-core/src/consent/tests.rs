@@ -182,27 +182,27 @@ fn the_newest_click_and_the_newest_suppression_of_all_ids_of_the_address_count()
         clicked.add(&What::DoubleOptIn, at(one), Some("id:shop/1"));
         clicked.add(&What::DoubleOptIn, at(two), Some("id:shop/2"));
         assert_eq!(
-            clicked.standing(here, &terms),
-            Standing::DoubleOptedIn { since: at(9) }
+            clicked.state(here, &terms),
+            ConsentState::DoubleOptedIn { since: at(9) }
         );
         // The click came with an id of another address.
         let ids = ["id:shop/1", "id:shop/2"].map(|id| (id.into(), [(BEN.into(), at(0))].into()));
         let ids = AddressesOfIds::from(ids);
-        let elsewhere = At {
+        let at_other = At {
             ids: Some(&ids),
             ..here
         };
         assert_eq!(
-            clicked.standing(elsewhere, &terms),
-            Standing::Suppressed { since: at(5), why }
+            clicked.state(at_other, &terms),
+            ConsentState::Suppressed { since: at(5), why }
         );
         let mut bounced = Consent::default();
         bounced.add(&What::Bounced, at(one), Some("id:shop/1"));
         bounced.add(&What::Bounced, at(two), Some("id:shop/2"));
         bounced.add(&What::DoubleOptIn, at(5), Some(ADA));
         assert_eq!(
-            bounced.standing(here, &terms),
-            Standing::Suppressed { since: at(9), why }
+            bounced.state(here, &terms),
+            ConsentState::Suppressed { since: at(9), why }
         );
     }
 }
