@@ -226,13 +226,13 @@ impl<'a> Name<'a> {
         let whole = before_nul(name);
         let start = whole.iter().position(|byte| *byte != b' ').unwrap_or(whole.len());
         let trimmed = whole.get(start..).unwrap_or_default();
-        let bracket = memchr(b'[', trimmed);
+        let bracket = trimmed.iter().position(|byte| *byte == b'[');
         let (top, indexes) = trimmed.split_at_checked(bracket.unwrap_or(trimmed.len()))?;
         if top.is_empty() {
             return None;
         }
         // A first bracket that is never closed is a part of the name.
-        let (top, indexes) = if memchr(b']', indexes).is_some() {
+        let (top, indexes) = if indexes.contains(&b']') {
             (top, indexes)
         } else {
             (trimmed, &b""[..])
@@ -309,7 +309,7 @@ fn store(root: &mut Array, name: &Name<'_>, value: Vec<u8>, max_depth: usize, ma
 
 /// Splits `index]rest`. An empty index, or a single white space, appends: `None`.
 fn split_index(text: &[u8]) -> Option<(Option<&[u8]>, &[u8])> {
-    let end = memchr(b']', text)?;
+    let end = text.iter().position(|byte| *byte == b']')?;
     let index = text.get(..end)?;
     let rest = text.get(end + 1..)?;
     let appends = match index {

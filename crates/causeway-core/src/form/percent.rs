@@ -1,29 +1,27 @@
 //! Percent-encoding as PHP does it, over bytes.
 
-use memchr::memchr2;
-
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Decodes `+` and `%XX` into `out`, replacing its content. Malformed escapes stay as they are.
 pub(super) fn decode(text: &[u8], out: &mut Vec<u8>) {
     out.clear();
-    out.reserve_exact(text.len());
-    let mut rest = text;
-    while let Some((plain, marked)) = memchr2(b'+', b'%', rest).and_then(|mark| rest.split_at_checked(mark)) {
-        out.extend_from_slice(plain);
-        rest = match marked {
-            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                out.push(hex_digit(*high) << 4 | hex_digit(*low));
-                after
+    out.reserve(text.len());
+    let plain = text.iter().position(|byte| matches!(byte, b'+' | b'%'));
+    let (plain, mut rest) = text
+        .split_at_checked(plain.unwrap_or(text.len()))
+        .unwrap_or_default();
+    out.extend_from_slice(plain);
+    while let [first, after @ ..] = rest {
+        rest = after;
+        out.push(match (first, after) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                rest = after;
+                hex_digit(*high) << 4 | hex_digit(*low)
             }
-            [mark, after @ ..] => {
-                out.push(if *mark == b'+' { b' ' } else { *mark });
-                after
-            }
-            [] => &[],
-        };
+            _ => *first,
+        });
     }
-    out.extend_from_slice(rest);
 }
 
 fn hex_digit(digit: u8) -> u8 {
