@@ -47,10 +47,24 @@ fn contact(address: &str) -> Contact {
     contact
 }
 
-/// The plan for a hub with one destination that is sent everybody and everything new.
-fn planned(event: &Event, contacts: &[Contact], shared: &[ConsentFact]) -> Plan {
+/// A destination that is sent everybody and everything new.
+fn crm() -> DestinationRule {
     let mut crm = DestinationRule::new("crm");
     crm.policy = Policy::All;
+    crm
+}
+
+fn planned(event: &Event, contacts: &[Contact], shared: &[ConsentFact]) -> Plan {
+    planned_for(crm(), &[], event, contacts, shared)
+}
+
+fn planned_for(
+    crm: DestinationRule,
+    given: &[Given],
+    event: &Event,
+    contacts: &[Contact],
+    shared: &[ConsentFact],
+) -> Plan {
     let rules = Rules {
         destinations: [("crm".into(), Arc::new(crm))].into(),
         hub: "us".into(),
@@ -60,7 +74,7 @@ fn planned(event: &Event, contacts: &[Contact], shared: &[ConsentFact]) -> Plan 
         contacts,
         action_is_known: false,
         terms: &Terms::default(),
-        given: &|_| Vec::new(),
+        given: &|_| given.to_vec(),
         shared,
         knows: &|_| false,
         has_new_id: false,
@@ -146,5 +160,72 @@ fn a_contact_moves_when_an_address_in_use_changes() {
         (vec![contact(BEN), contact(ADA)], true),
     ] {
         assert_eq!(planned(&sync, &contacts, &[]).has_moved, has_moved);
+    }
+}
+
+#[test]
+fn the_withdrawal_of_a_former_address_is_followed_by_the_address_in_use() {
+    let given = [ADA, BEN].map(|address| Given {
+        address: Some(address.to_owned()),
+        change: Change::Subscribe,
+        withdrawal_is_open: false,
+        is_shared: false,
+        purpose: None,
+    });
+    let mut known = contact(ADA);
+    known.add_address(BEN, at(0));
+    known.add_consent(&fact(What::OptIn, 1, None));
+    known.add_consent(&fact(What::Bounced, 5, Some(BEN)));
+    let nothing_new = event(EventKind::Engagement, ADA);
+    let plan = |known: &Contact| {
+        let crm = DestinationRule::new("crm");
+        planned_for(crm, &given, &nothing_new, std::slice::from_ref(known), &[])
+    };
+    let both = plan(&known);
+    assert_eq!(kinds(&both), [Kind::Withdrawal, Kind::Contact]);
+    assert_eq!(both.deliveries[0].address.as_deref(), Some(BEN));
+    assert_eq!(both.deliveries[1].address, None);
+    known.add_consent(&fact(What::Unsubscribed, 6, None));
+    assert_eq!(
+        kinds(&plan(&known)),
+        [Kind::Withdrawal; 2],
+        "nor may the other be used"
+    );
+}
+
+#[test]
+fn a_destination_that_cannot_show_an_opt_out_is_not_sent_the_message_that_brings_it() {
+    let is_sent = |known: &Contact, facts: Vec<ConsentFact>| {
+        let mut crm = crm();
+        crm.expresses = vec![Change::Subscribe];
+        let mut status = event(EventKind::EmailStatus, ADA);
+        status.consent = facts;
+        status.fields.insert("city".to_owned(), json!("Brno"));
+        let plan = planned_for(crm, &[], &status, std::slice::from_ref(known), &[]);
+        assert_eq!(kinds(&plan), [Kind::Contact]);
+        plan.deliveries[0].gate == Gate::Send
+    };
+    let known = contact(ADA);
+    let of_another_purpose = ConsentFact::new("sms", What::NotAsked, at(20), "a test");
+    let opt_out = fact(What::Unsubscribed, 20, Some(ADA));
+    assert!(!is_sent(&known, vec![opt_out.clone(), of_another_purpose]));
+    let mut left = known;
+    left.add_consent(&opt_out);
+    assert!(is_sent(&left, vec![]), "it was an earlier message");
+    assert!(is_sent(&left, vec![fact(What::Declined, 10, Some(ADA))]));
+    let of_sms = ConsentFact::new("sms", What::Unsubscribed, at(30), "a test");
+    assert!(is_sent(&left, vec![of_sms]));
+}
+
+#[test]
+fn a_browser_alone_is_sent_nowhere_and_a_browser_with_an_id_is() {
+    let visitor = Identity::visitor("shop", "7".to_owned());
+    for (identities, expected) in [
+        (vec![visitor.clone()], vec![]),
+        (vec![visitor, reference()], vec![Kind::Contact]),
+    ] {
+        let mut visit = event(EventKind::Engagement, ADA);
+        visit.identities = identities;
+        assert_eq!(kinds(&planned(&visit, &[], &[])), expected);
     }
 }
