@@ -152,7 +152,7 @@ pub fn plan(case: &Case<'_>) -> Plan {
     };
     let news = applied.news || has_other_values(before, &contact);
     let may_deliver = update_only.is_none() && !is_anonymous(event, &contact);
-    let kind = delivery_kind(case, news, sync).filter(|_| may_deliver);
+    let kind = delivery_kind(case, news, sync);
     let origin = event
         .follow_up
         .as_ref()
@@ -503,3 +503,6 @@ fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
     }
     words.join("; ")
 }
+
+#[cfg(test)]
+mod tests;
