@@ -129,7 +129,10 @@ fn a_new_fact_of_another_user_of_the_mailbox_is_news_whatever_old_fact_follows_i
     let nothing_new = event(EventKind::Engagement, ADA);
     let old = fact(What::Blocked, 5, Some(ADA));
     let contacts = [known];
-    assert_eq!(kinds(&planned(&nothing_new, &contacts, &[old.clone()])), []);
+    assert_eq!(
+        kinds(&planned(&nothing_new, &contacts, std::slice::from_ref(&old))),
+        []
+    );
     let shared = [fact(What::Bounced, 9, Some(ADA)), old];
     let plan = planned(&nothing_new, &contacts, &shared);
     assert_eq!(kinds(&plan), [Kind::Contact]);
