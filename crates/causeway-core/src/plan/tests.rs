@@ -114,7 +114,7 @@ fn a_merged_contact_is_written_whatever_old_facts_come_with_it() {
     let old = fact(What::Unsubscribed, 5, Some(ADA));
     let mut status = event(EventKind::EmailStatus, ADA);
     let contacts = [known, Contact::default()];
-    assert!(planned(&status, &contacts, &[old.clone()]).contact_changed);
+    assert!(planned(&status, &contacts, std::slice::from_ref(&old)).contact_changed);
     status.consent = vec![old];
     assert!(planned(&status, &contacts, &[]).contact_changed);
     assert!(!planned(&status, &contacts[..1], &[]).contact_changed);
@@ -142,7 +142,10 @@ fn a_new_fact_of_another_user_of_the_mailbox_is_news_whatever_old_fact_follows_i
     let nothing_new = event(EventKind::Engagement, ADA);
     let old = fact(What::Blocked, 5, Some(ADA));
     let contacts = [known];
-    assert_eq!(kinds(&planned(&nothing_new, &contacts, &[old.clone()])), []);
+    assert_eq!(
+        kinds(&planned(&nothing_new, &contacts, std::slice::from_ref(&old))),
+        []
+    );
     let shared = [fact(What::Bounced, 9, Some(ADA)), old];
     let plan = planned(&nothing_new, &contacts, &shared);
     assert_eq!(kinds(&plan), [Kind::Contact]);
