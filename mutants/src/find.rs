@@ -587,7 +587,6 @@ impl<'ast> Visit<'ast> for Finder<'_> {
 }
 
 #[cfg(test)]
-#[expect(clippy::expect_used, reason = "a test may stop")]
 mod tests {
     use std::collections::HashSet;
 

@@ -234,9 +234,8 @@ impl Runner {
                     failed = line.split(' ').nth(1).map(str::to_owned);
                     break;
                 }
-                Ok(_) => {}
+                Ok(_) | Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
             }
             // On a busy machine a test gets little processor time. What waits for ever uses none.
             if start.elapsed() > limit && (processor_time(&child) > limit || start.elapsed() > limit * 10) {

@@ -108,6 +108,19 @@ fn a_merge_is_news_even_if_the_event_says_nothing_else() {
 }
 
 #[test]
+fn a_merged_contact_is_written_whatever_old_facts_come_with_it() {
+    let mut known = contact(ADA);
+    known.add_consent(&fact(What::Unsubscribed, 9, Some(ADA)));
+    let old = fact(What::Unsubscribed, 5, Some(ADA));
+    let mut status = event(EventKind::EmailStatus, ADA);
+    let contacts = [known, Contact::default()];
+    assert!(planned(&status, &contacts, std::slice::from_ref(&old)).contact_changed);
+    status.consent = vec![old];
+    assert!(planned(&status, &contacts, &[]).contact_changed);
+    assert!(!planned(&status, &contacts[..1], &[]).contact_changed);
+}
+
+#[test]
 fn one_new_fact_is_news_whatever_old_fact_follows_it() {
     let mut known = contact(ADA);
     known.add_consent(&fact(What::Unsubscribed, 9, Some(ADA)));
@@ -168,13 +181,7 @@ fn a_contact_moves_when_an_address_in_use_changes() {
 
 #[test]
 fn the_withdrawal_of_a_former_address_is_followed_by_the_address_in_use() {
-    let given = [ADA, BEN].map(|address| Given {
-        address: Some(address.to_owned()),
-        change: Change::Subscribe,
-        withdrawal_is_open: false,
-        is_shared: false,
-        purpose: None,
-    });
+    let given = [ADA, BEN].map(given_to);
     let mut known = contact(ADA);
     known.add_address(BEN, at(0));
     known.add_consent(&fact(What::OptIn, 1, None));
@@ -231,4 +238,74 @@ fn a_browser_alone_is_sent_nowhere_and_a_browser_with_an_id_is() {
         visit.identities = identities;
         assert_eq!(kinds(&planned(&visit, &[], &[])), expected);
     }
+}
+
+fn given_to(address: &str) -> Given {
+    Given {
+        address: Some(address.to_owned()),
+        change: Change::Subscribe,
+        withdrawal_is_open: false,
+        is_shared: false,
+        purpose: None,
+    }
+}
+
+/// The number of withdrawals for a destination that was given the contact.
+fn withdrawn(rule: &DestinationRule, before: &[Contact], after: &Contact, given: Given) -> usize {
+    let terms = Terms::default();
+    withdrawals(rule, before, &terms, after, &terms, &[given]).len()
+}
+
+#[test]
+fn a_destination_that_cannot_receive_a_withdrawal_gets_one_that_a_person_sees_and_no_second() {
+    let mut mute = DestinationRule::new("crm");
+    mute.supported_changes = vec![Change::Subscribe];
+    let with = |what| {
+        let mut contact = contact(ADA);
+        contact.add_consent(&fact(what, 5, Some(ADA)));
+        contact
+    };
+    let (agreed, left, declined) = (with(What::OptIn), with(What::Unsubscribed), with(What::Declined));
+    for (before, after, expected) in [
+        (vec![agreed.clone()], &left, 1),
+        (vec![left.clone()], &left, 0),
+        (vec![agreed, left.clone()], &left, 0),
+        // This is no opt-out, and nothing ended.
+        (vec![declined.clone()], &declined, 0),
+    ] {
+        assert_eq!(
+            withdrawn(&mute, &before, after, given_to(ADA)),
+            expected,
+            "{before:?}"
+        );
+    }
+}
+
+#[test]
+fn another_purpose_and_another_mailbox_need_an_opt_out_to_be_withdrawn() {
+    let rule = DestinationRule::new("crm");
+    let (mut before, mut after) = (contact(ADA), contact(ADA));
+    for contact in [&mut before, &mut after] {
+        contact.add_address(BEN, at(0));
+    }
+    for purpose in [EMAIL, "sms"] {
+        before.add_consent(&ConsentFact::new(purpose, What::OptIn, at(5), "a test"));
+    }
+    let of_sms = Given {
+        purpose: Some("sms".into()),
+        ..given_to(ADA)
+    };
+    let of_others = Given {
+        is_shared: true,
+        ..given_to(BEN)
+    };
+    let before = [before];
+    assert_eq!(withdrawn(&rule, &before, &after, given_to(ADA)), 1);
+    assert_eq!(withdrawn(&rule, &before, &after, of_sms.clone()), 0);
+    assert_eq!(withdrawn(&rule, &before, &after, of_others.clone()), 0);
+    for purpose in [EMAIL, "sms"] {
+        after.add_consent(&ConsentFact::new(purpose, What::Unsubscribed, at(9), "a test"));
+    }
+    assert_eq!(withdrawn(&rule, &before, &after, of_sms), 1);
+    assert_eq!(withdrawn(&rule, &before, &after, of_others), 1);
 }
