@@ -1,8 +1,8 @@
 //! The document in which the store keeps a contact.
 //!
 //! Most fields of a contact come with one message and share its time and number. The document writes both
-//! once for all of them; the contact's own JSON, which people read, repeats them for each field. A third of
-//! the bytes and of the work is saved.
+//! once for all of them; the contact's own JSON, which people read, repeats them for each field. The document
+//! is read and written for nearly every message, so its size matters.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ struct Millis(#[serde(with = "millis")] Timestamp);
 #[derive(Serialize)]
 pub struct ContactDoc<'a> {
     f: Vec<Group<Ordered<'a>>>,
-    /// The fields that are lists although their value is none.
+    /// Fields that hold several values although the present value is not a list (`Field::was_list`).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lists: Vec<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
