@@ -86,11 +86,11 @@ pub const PARTS: [Part; 2] = [
     Part {
         package: STORE,
         files: &[
-            "sqlite/claim.rs",
-            "sqlite/given.rs",
-            "sqlite/shared.rs",
-            "sqlite/reconcile.rs",
-            "sqlite/decide.rs",
+            "sqlite/outbox/claim.rs",
+            "sqlite/outbox/given.rs",
+            "sqlite/people/shared.rs",
+            "sqlite/outbox/reconcile.rs",
+            "sqlite/inbox/decide.rs",
         ],
         stages: &[
             stage("unit tests of the store", STORE, "lib"),

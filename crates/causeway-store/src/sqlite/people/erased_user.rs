@@ -1,0 +1,214 @@
+//! The other users of a mailbox when one of its users is erased.
+//!
+//! Invariants: an erased person's opt-ins count for nobody, and facts that forbid mail to the mailbox still
+//! count. Messages about the other users count while the erasure is pending, and the other users are sent
+//! again to destinations that removed the mailbox.
+
+use crate::sqlite::{
+    base::{error::Error, rows::ms, tx::Tx},
+    inbox::process::Row,
+    outbox::{
+        delivery, given,
+        reconcile::{self, Change},
+    },
+    people::{contact, erasure, shared},
+};
+use causeway_core::{
+    clock::Timestamp,
+    consent::EMAIL,
+    contact::Contact,
+    delivery::Kind,
+    envelope::digest,
+    event::Event,
+    id::{ContactId, Name},
+    plan::Planned,
+    rules::Gate,
+    store::Processed,
+};
+
+/// The event kind of rows that record a change for a mailbox.
+const KIND: &str = "mailbox";
+const TAKEN_BACK: &str = "another user of the same address was erased: that person's opt-ins no longer count";
+const REMOVED: &str = "another user of the same address was erased, and the destination was asked to remove it: this contact is sent again";
+const OPTED_OUT: &str = "a message that names the address alone opted out of it";
+
+/// Removes the erased contact's opt-ins from the other users of its addresses.
+pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Timestamp) -> Result<(), Error> {
+    let addresses: Vec<String> = tx
+        .connection
+        .prepare_cached("SELECT address FROM shared_address WHERE workspace_id = ?1 AND contact_id = ?2")?
+        .query_map([workspace, erased], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for address in addresses {
+        for other in shared::others(tx, workspace, &address, &[erased])? {
+            let Some(before) = contact::read(tx.connection, other)? else {
+                continue;
+            };
+            let left = shared::opt_ins_at(tx, (workspace, &address), other, &[erased])?;
+            let mut after = before.clone();
+            let consent = after.consent.get_mut(EMAIL);
+            if consent.is_some_and(|consent| consent.set_agreed(&address, &left)) {
+                change(tx, workspace, (other, &before, &after), TAKEN_BACK, now)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes the changed contact and plans the deliveries that follow. They belong to an inbox row of their own,
+/// since no message of the contact caused them.
+fn change(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    (id, before, after): (i64, &Contact, &Contact),
+    decision: &str,
+    now: Timestamp,
+) -> Result<Vec<Planned>, Error> {
+    tx.state.recent.forget_contact(id);
+    contact::update(tx.connection, id, after, now)?;
+    let row = own_row(tx, workspace, id, decision, now)?;
+    let terms = tx.state.terms_of(workspace);
+    let change = Change {
+        contact: id,
+        before: (before, &terms),
+        after: (after, &terms),
+    };
+    reconcile::after_change(tx, workspace, row, &change, now)
+}
+
+fn own_row(
+    tx: &mut Tx<'_>,
+    workspace: i64,
+    contact: i64,
+    decision: &str,
+    now: Timestamp,
+) -> Result<i64, Error> {
+    let newest: i64 = tx
+        .connection
+        .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
+        .query_row([], |row| row.get(0))?;
+    let key = digest(&[
+        KIND.as_bytes(),
+        &contact.to_be_bytes(),
+        &newest.to_be_bytes(),
+        &ms(now).to_be_bytes(),
+    ]);
+    erasure::own_row(tx, (contact, workspace), key, (KIND, decision), now)
+}
+
+/// Whether the delivery asks a destination to remove a contact that is being erased.
+pub(crate) fn is_removal_of_erasure(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Error> {
+    Ok(tx
+        .connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM erasure JOIN delivery ON delivery.inbox_id = erasure.inbox_id
+                            WHERE erasure.contact_id = ?1 AND delivery.id = ?2)",
+        )?
+        .query_row([contact, delivery], |row| row.get(0))?)
+}
+
+/// Sends the other users of an address again. The destination may have removed everything that it held under
+/// this address. Only users who had been sent there before, and may still be sent there, are sent again.
+pub(crate) fn send_again(
+    tx: &mut Tx<'_>,
+    erased: i64,
+    destination: i64,
+    address: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    if address.is_empty() || !tx.state.any_shared.get() {
+        return Ok(());
+    }
+    let Some(rule) = delivery::rule(tx, destination) else {
+        return Ok(());
+    };
+    let workspace: i64 = tx
+        .connection
+        .prepare_cached("SELECT workspace_id FROM contact WHERE id = ?1")?
+        .query_row([erased], |row| row.get(0))?;
+    let terms = tx.state.terms_of(workspace);
+    for other in shared::others(tx, workspace, address, &[erased])? {
+        let Some(known) = contact::read(tx.connection, other)? else {
+            continue;
+        };
+        let was_given = given::of(tx, &[other], &rule)?
+            .iter()
+            .any(|given| given.address.as_deref() == Some(address));
+        let gate = rule.gate(
+            Kind::Contact,
+            known.consent_state(&rule.purpose, &terms),
+            known.gave_data,
+        );
+        if !was_given || known.address().as_deref() != Some(address) || gate != Gate::Send {
+            continue;
+        }
+        let row = own_row(tx, workspace, other, REMOVED, now)?;
+        let planned = Planned {
+            destination: Name::clone(&rule.name),
+            kind: Kind::Contact,
+            address: None,
+            gate,
+        };
+        delivery::insert(tx, row, Some(other), false, &planned, now)?;
+    }
+    Ok(())
+}
+
+/// Does the same as [`send_again`] where a removal was not confirmed, because the destination may have done
+/// it all the same.
+pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timestamp) -> Result<(), Error> {
+    let unanswered: Vec<(i64, String)> = tx
+        .connection
+        .prepare_cached(
+            "SELECT delivery.destination_id, delivery.address
+             FROM erasure JOIN delivery ON delivery.inbox_id = erasure.inbox_id
+             WHERE erasure.contact_id = ?1 AND delivery.contact_id = ?1
+               AND delivery.state IN ('waiting', 'blocked', 'dead')",
+        )?
+        .query_map([erased], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (destination, address) in unanswered {
+        send_again(tx, erased, destination, &address, now)?;
+    }
+    Ok(())
+}
+
+/// Applies a message's opt-outs to the other users of a mailbox at once, when the message itself is postponed
+/// or turned away because of an erased user.
+pub(crate) fn opt_out_others(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    addresses: &[String],
+    event: &Event,
+    processed: &mut Processed,
+) -> Result<(), Error> {
+    for address in addresses {
+        for other in shared::others(tx, workspace, address, &[])? {
+            let Some(before) = contact::read(tx.connection, other)? else {
+                continue;
+            };
+            let mut after = before.clone();
+            let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+            let mut is_news = false;
+            for fact in event.consent.iter().filter(|fact| {
+                let is_of_address = fact.address.as_ref().is_none_or(|of| of == address);
+                fact.purpose == EMAIL && fact.what.is_opt_out() && is_of_address
+            }) {
+                is_news |= consent.add_shared(&fact.what, fact.at, address);
+            }
+            if !is_news {
+                continue;
+            }
+            let planned = change(tx, workspace, (other, &before, &after), OPTED_OUT, row.now)?;
+            processed.contacts.push(ContactId(other));
+            for planned in planned {
+                match planned.gate {
+                    Gate::Send => processed.planned.push(planned.destination),
+                    Gate::Skip { .. } => processed.skipped.push(planned.destination),
+                }
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! The time between the request for an erasure and the erasure. Each destination that has the person is sent
+//! a removal first. Nothing else about the person is sent, and new messages about the person are not applied.
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::{Change, ConsentState},
+    contact::Contact,
+    delivery::Kind,
+    envelope::digest,
+    id::{ContactId, Name},
+    plan::{Given, Planned},
+    record::Record,
+    rules::{DestinationRule, Gate},
+    store::{Erasure, ErasureStart, InboxState},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::sqlite::{
+    base::{
+        error::Error,
+        rows::{at, ms, name},
+        tx::Tx,
+    },
+    outbox::{
+        delivery::{self, End},
+        given,
+    },
+    people::{erase, erased_user},
+};
+
+/// The reason with which all other deliveries about the person are skipped.
+pub(crate) const ERASING: &str = "the person asked to be erased";
+const DECISION: &str = "the person asked to be erased: the destinations that were sent the person \
+     get a removal, then everything is erased";
+
+/// Plans the removals. If the erasure is pending already, it changes nothing and returns the same.
+pub(crate) fn begin(
+    tx: &mut Tx<'_>,
+    contact: ContactId,
+    at_latest: Timestamp,
+    now: Timestamp,
+) -> Result<ErasureStart, Error> {
+    let Some((id, workspace)) = erase::living(tx.connection, contact)? else {
+        return Ok(ErasureStart::default());
+    };
+    let known: Option<i64> = tx
+        .connection
+        .prepare_cached("SELECT inbox_id FROM erasure WHERE contact_id = ?1")?
+        .query_row([id], |row| row.get(0))
+        .optional()?;
+    let is_new = known.is_none();
+    let mut start = ErasureStart::default();
+    let workspace_name = tx.state.names.name(workspace)?;
+    let rules = tx.state.rules.clone();
+    let given: Vec<(&DestinationRule, Vec<Given>)> = rules
+        .destinations_of(&workspace_name)
+        .map(|rule| Ok((&**rule, given::of(tx, &[id], rule)?)))
+        .filter(|found| !matches!(found, Ok((_, given)) if given.is_empty()))
+        .collect::<Result<_, Error>>()?;
+    if is_new {
+        erase::remember_hashes(tx, id, workspace, now)?;
+        erase::forget_keys(tx, id)?;
+    }
+    if given.is_empty() {
+        return Ok(start);
+    }
+    let inbox = match known {
+        Some(inbox) => inbox,
+        None => make_row(tx, id, workspace, now)?,
+    };
+    if is_new {
+        tx.connection
+            .prepare_cached(
+                "INSERT INTO erasure (contact_id, inbox_id, asked_at, at_latest) VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![id, inbox, ms(now), ms(at_latest)])?;
+        skip_open_deliveries(tx, id, now)?;
+        erased_user::take_back(tx, workspace, id, now)?;
+    }
+    for (rule, given) in given {
+        let gate = match rule.removal() {
+            Ok(change) => {
+                start.asked.push((Name::clone(&rule.name), change));
+                Gate::Send
+            }
+            Err(Gate::Skip { reason }) => {
+                start.not_asked.push((Name::clone(&rule.name), reason.clone()));
+                Gate::Skip { reason }
+            }
+            Err(Gate::Send) => continue,
+        };
+        // One removal for each address that the destination was given.
+        for given in given {
+            let planned = Planned {
+                destination: Name::clone(&rule.name),
+                kind: Kind::Withdrawal,
+                address: given.address,
+                gate: gate.clone(),
+            };
+            delivery::insert(tx, inbox, Some(id), false, &planned, now)?;
+        }
+    }
+    Ok(start)
+}
+
+/// Skips all other deliveries of the person. One in flight ends by itself; if it would be retried, `claim`
+/// skips it.
+fn skip_open_deliveries(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Error> {
+    let open: Vec<i64> = tx
+        .connection
+        .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
+        .query_map([contact], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for delivery in open {
+        if tx.state.leases.is_held(delivery, now) {
+            continue;
+        }
+        if let Some(row) = delivery::row(tx, delivery)? {
+            delivery::set_end(tx, &row, &End::skipped(&row, ERASING, ms(now)))?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the inbox row that the removals belong to.
+fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Result<i64, Error> {
+    let key = digest(&[b"erasure", &contact.to_be_bytes(), &ms(now).to_be_bytes()]);
+    own_row(tx, (contact, workspace), key, ("erasure", DECISION), now)
+}
+
+/// Makes an inbox row for a command of a person. There was no message, so the row has no body. It counts for
+/// the source of the contact's latest message.
+pub(crate) fn own_row(
+    tx: &mut Tx<'_>,
+    (contact, workspace): (i64, i64),
+    key: [u8; 16],
+    (kind, decision): (&str, &str),
+    now: Timestamp,
+) -> Result<i64, Error> {
+    let latest: Option<i64> = tx
+        .connection
+        .prepare_cached(
+            "SELECT inbox.source_id FROM event JOIN inbox ON inbox.id = event.inbox_id
+             WHERE event.contact_id = ?1 ORDER BY event.inbox_id DESC LIMIT 1",
+        )?
+        .query_row([contact], |row| row.get(0))
+        .optional()?;
+    let source: i64 = match latest {
+        Some(source) => source,
+        // The contact's messages are past their retention.
+        None => tx
+            .connection
+            .prepare_cached("SELECT id FROM name WHERE kind = 'source' ORDER BY id LIMIT 1")?
+            .query_row([], |row| row.get(0))?,
+    };
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO inbox (source_id, dedup, key, received_at, processed_at, state, bytes)
+             VALUES (?1, ?2, ?2, ?3, ?3, 'done', 0)",
+        )?
+        .execute(params![source, key, ms(now)])?;
+    let inbox = tx.connection.last_insert_rowid();
+    tx.connection
+        .prepare_cached(
+            "INSERT INTO event (inbox_id, workspace_id, kind, at, contact_id, decision)
+             VALUES (?1, ?2, ?6, ?3, ?4, ?5)",
+        )?
+        .execute(params![inbox, workspace, ms(now), contact, decision, kind])?;
+    tx.state.counters.add(source, "received", 1);
+    tx.state.counters.add(source, InboxState::Done.as_str(), 1);
+    Ok(inbox)
+}
+
+/// Whether any erasure is pending. Saves a look-up for each delivery while none is.
+pub(crate) fn is_any_pending(tx: &Tx<'_>) -> Result<bool, Error> {
+    Ok(tx
+        .connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id > 0)")?
+        .query_row([], |row| row.get(0))?)
+}
+
+/// The inbox row of the contact's erasure, if one is pending.
+pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, Error> {
+    let Some(contact) = contact else {
+        return Ok(None);
+    };
+    Ok(tx
+        .connection
+        .prepare_cached("SELECT inbox_id FROM erasure WHERE contact_id = ?1")?
+        .query_row([contact], |row| row.get(0))
+        .optional()?)
+}
+
+/// Whether the contact is being erased.
+pub(crate) fn is_being_erased(tx: &Tx<'_>, contact: i64) -> Result<bool, Error> {
+    Ok(row_of(tx, Some(contact))?.is_some())
+}
+
+/// Changes the record to a removal. It holds only what names the person.
+pub(crate) fn make_removal(record: &mut Record, change: Change) {
+    record.change = change;
+    let since = record.event_at;
+    for consent_state in record.consent_state.values_mut() {
+        *consent_state = ConsentState::Unsubscribed { since };
+    }
+    let email = record.contact.fields.remove("email");
+    record.contact = Contact {
+        id: record.contact.id,
+        fields: email
+            .map(|email| ("email".to_owned(), email))
+            .into_iter()
+            .collect(),
+        ..Contact::default()
+    };
+    record.engagements.clear();
+    record.action = None;
+    record.campaign = None;
+    record.page = None;
+}
+
+/// All pending erasures, with the number of open deliveries of each. A dead removal counts as open: the
+/// destination still has the person, and somebody must know whom to remove.
+pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Error> {
+    let mut statement = connection.prepare_cached(
+        "SELECT name.name, erasure.contact_id, erasure.inbox_id, erasure.asked_at, erasure.at_latest,
+                (SELECT count(*) FROM delivery WHERE contact_id = erasure.contact_id
+                 AND (state IN ('waiting', 'blocked')
+                      OR (state = 'dead' AND delivery.inbox_id = erasure.inbox_id)))
+         FROM erasure JOIN contact ON contact.id = erasure.contact_id JOIN name ON name.id = contact.workspace_id
+         ORDER BY erasure.contact_id",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(Erasure {
+            workspace: name(row, 0)?,
+            contact: ContactId(row.get(1)?),
+            record: causeway_core::id::InboxId(row.get(2)?),
+            asked_at: at(row.get(3)?),
+            at_latest: at(row.get(4)?),
+            open: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+        });
+    }
+    Ok(all)
+}

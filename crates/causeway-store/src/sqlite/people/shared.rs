@@ -1,0 +1,326 @@
+//! A mailbox that several contacts use: an opt-in or opt-out of one of them counts for all of them.
+//!
+//! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox and has not opted
+//! out anywhere since. Facts that forbid mail to the mailbox keep counting.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::{Consent, ConsentFact, EMAIL, id_in_place},
+    contact::Contact,
+    event::Event,
+    id::Name,
+    plan::{Planned, event_address},
+};
+use rusqlite::params;
+
+use crate::sqlite::{
+    base::{error::Error, tx::Tx},
+    inbox::process::Row,
+    outbox::reconcile::{self, Change},
+    people::{
+        contact::{self, consent_fact},
+        erasure, identity,
+    },
+};
+
+/// Facts about the address from its other users; looks nothing up while no address is shared.
+pub(crate) fn facts_from_others(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    contacts: &[i64],
+) -> Result<Vec<ConsentFact>, Error> {
+    if !tx.state.any_shared.get() {
+        return Ok(Vec::new());
+    }
+    facts_of_other_users(tx, workspace, address, contacts)
+}
+
+/// Facts about an address from its users other than `contacts`.
+pub(crate) fn facts_of_other_users(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    contacts: &[i64],
+) -> Result<Vec<ConsentFact>, Error> {
+    let facts = facts_for_others(tx, workspace, address)?;
+    let by_others = facts.into_iter().filter(|(user, _)| !contacts.contains(user));
+    Ok(by_others.map(|(_, fact)| fact).collect())
+}
+
+/// The facts of each user of an address that count for the other users.
+fn facts_for_others(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Error> {
+    let mut facts = Vec::new();
+    let grace = tx.state.terms_of(workspace).click_grace;
+    for user in identity::users(tx, workspace, address)? {
+        let Some(known) = contact::read(tx.connection, user)? else {
+            continue;
+        };
+        let is_being_erased = erasure::is_being_erased(tx, user)?;
+        for fact in ledger(tx, user)? {
+            if counts_for_others(&known, &fact, address, grace) && !(is_being_erased && fact.what.is_opt_in())
+            {
+                let address = Some(address.to_owned());
+                facts.push((user, ConsentFact { address, ..fact }));
+            }
+        }
+    }
+    Ok(facts)
+}
+
+/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own
+/// opt-out confirms nothing for others either.
+fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: Duration) -> bool {
+    let is_in_use = || user.address().as_deref() == Some(address);
+    let is_about_address = match fact.address.as_deref() {
+        None => false,
+        // A fact that names an id is about the mailbox that the id's owner uses now. A suppression may be
+        // about any of the addresses that came with the id.
+        Some(place) if id_in_place(place).is_some() => {
+            let places = user.addresses_of(fact);
+            (fact.what.is_suppression() || is_in_use()) && places.iter().any(|place| **place == *address)
+        }
+        Some(place) => place == address,
+    };
+    let opt_out = user.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
+    let counts_from = |opt_out: Timestamp| {
+        let grace = if fact.what.is_click() {
+            grace
+        } else {
+            Duration::ZERO
+        };
+        opt_out.checked_add(grace).unwrap_or(Timestamp::MAX)
+    };
+    let is_newer = || opt_out.is_none_or(|opt_out| counts_from(opt_out) < fact.at);
+    is_about_address && (!fact.what.is_opt_in() || (is_in_use() && is_newer()))
+}
+
+/// The opt-ins of a contact and of the other users of an address, without those of `except`.
+pub(crate) fn opt_ins_at(
+    tx: &Tx<'_>,
+    (workspace, address): (i64, &str),
+    contact: i64,
+    except: &[i64],
+) -> Result<Consent, Error> {
+    let mut own = Contact::default();
+    for fact in ledger(tx, contact)? {
+        own.add_consent(&fact);
+    }
+    let mut agreed = own.consent.remove(EMAIL).unwrap_or_default();
+    for (user, fact) in facts_for_others(tx, workspace, address)? {
+        if user != contact && !except.contains(&user) {
+            agreed.add_shared(&fact.what, fact.at, address);
+        }
+    }
+    Ok(agreed)
+}
+
+/// The facts of a contact about e-mail.
+pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Error> {
+    let mut statement = tx.connection.prepare_cached(
+        "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND purpose = ?2",
+    )?;
+    let mut rows = statement.query(params![contact, EMAIL])?;
+    let mut facts = Vec::new();
+    while let Some(row) = rows.next()? {
+        facts.push(consent_fact(row)?);
+    }
+    Ok(facts)
+}
+
+/// The other contacts that use the address, without those that are being erased.
+pub(crate) fn others(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    contacts: &[i64],
+) -> Result<Vec<i64>, Error> {
+    let mut others = Vec::new();
+    for user in identity::users(tx, workspace, address)? {
+        if !contacts.contains(&user) && !erasure::is_being_erased(tx, user)? {
+            others.push(user);
+        }
+    }
+    Ok(others)
+}
+
+/// Earlier facts that concern the other users only now: all facts when several contacts are merged, and facts
+/// that name an id when that id comes with a shared mailbox.
+pub(crate) fn earlier_facts(
+    tx: &Tx<'_>,
+    contact: i64,
+    is_merged: bool,
+    is_shared: bool,
+) -> Result<Vec<ConsentFact>, Error> {
+    if !(is_merged || is_shared) || !tx.state.any_shared.get() {
+        return Ok(Vec::new());
+    }
+    let mut facts = ledger(tx, contact)?;
+    facts.retain(|fact| {
+        is_merged
+            || fact
+                .address
+                .as_deref()
+                .is_some_and(|place| id_in_place(place).is_some())
+    });
+    Ok(facts)
+}
+
+/// Passes new facts on to the other users of the address, and adds the deliveries that follow to `planned`.
+/// Returns the contacts that changed.
+pub(crate) fn share_facts(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    contact: i64,
+    facts: &[ConsentFact],
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<i64>, Error> {
+    if !tx.state.any_shared.get() {
+        return Ok(Vec::new());
+    }
+    let Some(known) = contact::read(tx.connection, contact)? else {
+        return Ok(Vec::new());
+    };
+    let grace = tx.state.terms_of(workspace).click_grace;
+    let mut by_address: BTreeMap<Name, Vec<&ConsentFact>> = BTreeMap::new();
+    for fact in facts.iter().filter(|fact| fact.purpose == EMAIL) {
+        for address in known.addresses_of(fact) {
+            if counts_for_others(&known, fact, &address, grace) {
+                by_address.entry(address).or_default().push(fact);
+            }
+        }
+    }
+    let mut changed = Vec::new();
+    for (address, facts) in by_address {
+        for other in others(tx, workspace, &address, &[contact])? {
+            if apply_facts(tx, row, workspace, (other, &address), &facts, planned)? {
+                changed.push(other);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Applies an opt-out that names only an id to everybody whose address came with the id, because each of them
+/// may have opted out. Adds the deliveries that follow to `planned`. Returns the contacts that changed.
+pub(crate) fn opt_out_by_id(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    contact: i64,
+    event: &Event,
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<i64>, Error> {
+    let opt_outs: Vec<&ConsentFact> = event
+        .consent
+        .iter()
+        .filter(|fact| fact.purpose == EMAIL && fact.what.is_opt_out() && fact.address.is_none())
+        .collect();
+    if opt_outs.is_empty() || event_address(event).is_some() {
+        return Ok(Vec::new());
+    }
+    let mut changed = Vec::new();
+    for id in event.identities.iter().filter(|id| id.is_of_contact()) {
+        for other in identity::conflict_contacts(tx, workspace, id)? {
+            let known = contact::read(tx.connection, other)?;
+            let Some(address) = known.as_ref().and_then(Contact::address) else {
+                continue;
+            };
+            if other != contact && apply_facts(tx, row, workspace, (other, &address), &opt_outs, planned)? {
+                changed.push(other);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Reconsiders the contact's opt-ins at its shared mailboxes after the contact moved to another address or
+/// opted out: they may no longer count for the other users, or count again. Adds the deliveries that follow
+/// to `planned`. Returns the contacts that changed.
+pub(crate) fn reconsider(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    contact: i64,
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<i64>, Error> {
+    if !tx.state.any_shared.get() {
+        return Ok(Vec::new());
+    }
+    let Some(known) = contact::read(tx.connection, contact)? else {
+        return Ok(Vec::new());
+    };
+    let mut agreed_at: BTreeSet<Name> = BTreeSet::new();
+    for fact in ledger(tx, contact)?.iter().filter(|fact| fact.what.is_opt_in()) {
+        agreed_at.extend(known.addresses_of(fact));
+    }
+    let mut changed = Vec::new();
+    for address in agreed_at {
+        for other in others(tx, workspace, &address, &[contact])? {
+            let Some(before) = contact::read(tx.connection, other)? else {
+                continue;
+            };
+            let agreed = opt_ins_at(tx, (workspace, &address), other, &[])?;
+            let mut after = before.clone();
+            let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+            if consent.set_agreed(&address, &agreed) {
+                write(tx, row, workspace, (other, &before, &after), planned)?;
+                changed.push(other);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Applies another user's facts to a contact. Returns whether anything changed.
+fn apply_facts(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    (other, address): (i64, &str),
+    facts: &[&ConsentFact],
+    planned: &mut Vec<Planned>,
+) -> Result<bool, Error> {
+    let Some(before) = contact::read(tx.connection, other)? else {
+        return Ok(false);
+    };
+    let mut after = before.clone();
+    let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+    let mut is_news = false;
+    for fact in facts {
+        is_news |= consent.add_shared(&fact.what, fact.at, address);
+    }
+    if !is_news {
+        return Ok(false);
+    }
+    write(tx, row, workspace, (other, &before, &after), planned)?;
+    Ok(true)
+}
+
+/// Writes the changed contact, and plans the deliveries that follow.
+fn write(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    (other, before, after): (i64, &Contact, &Contact),
+    planned: &mut Vec<Planned>,
+) -> Result<(), Error> {
+    tx.state.recent.forget_contact(other);
+    contact::update(tx.connection, other, after, row.now)?;
+    let terms = tx.state.terms_of(workspace);
+    let change = Change {
+        contact: other,
+        before: (before, &terms),
+        after: (after, &terms),
+    };
+    planned.extend(reconcile::after_change(
+        tx, workspace, row.id.0, &change, row.now,
+    )?);
+    Ok(())
+}

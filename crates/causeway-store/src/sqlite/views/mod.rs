@@ -1,0 +1,7 @@
+//! Read-only queries for people, for commands and for the console.
+
+pub(crate) mod audit;
+pub(crate) mod overview;
+pub(crate) mod queries;
+pub(crate) mod stored;
+pub(crate) mod trace;
