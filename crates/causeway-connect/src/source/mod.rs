@@ -1,5 +1,5 @@
-//! Sources that the hub reads from: one folder or file each, and one line in [`KINDS`]. (Messages that are
-//! sent to the hub come in through the program's HTTP listener.)
+//! What a kind of source is, and the kinds whose messages the hub fetches. (The kinds whose messages are posted
+//! to the hub are in the program's `web`; its `sources` lists all kinds.)
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -7,13 +7,14 @@ use causeway_core::{event::Decode, id::Name, source::Source};
 
 use crate::config::{ConfigError, Context};
 
-pub mod amqp;
 mod consent_from;
+pub mod proca;
 pub mod reconcile;
 
 pub use consent_from::{ConsentFrom, at_format, checked_purpose, purposes, rules as consent_rules};
 
 /// A kind of source. The command line, the documentation and the console are made from it.
+#[derive(Debug)]
 pub struct Kind {
     /// The value in `kind = "…"`.
     pub name: &'static str,
@@ -23,13 +24,23 @@ pub struct Kind {
     pub sample: &'static str,
     /// The kind's own keys.
     pub schema: fn() -> schemars::Schema,
-    /// Reads the kind's own keys without I/O, for `config check`.
-    pub parse: fn(&toml::Table) -> Result<Ours, ConfigError>,
-    /// Makes the source. Opens no connection; reads secrets.
-    pub connect: Connect,
+    /// Reads the own keys of the source with this name, without I/O.
+    pub parse: fn(&str, &toml::Table) -> Result<Ours, ConfigError>,
     /// Makes the decoder for the source's messages. Reads key files, so it is made again when they have
     /// changed.
     pub decoder: MakeDecoder,
+    pub entry: Entry,
+}
+
+/// How the messages of a source come to the hub.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry {
+    /// The hub fetches them. The function makes the source; it reads secrets and opens no connection.
+    Fetched(Connect),
+    /// They are posted to a URL of the source's own.
+    Listener,
+    /// They are posted to the events API.
+    Events,
 }
 
 /// What the rules must know about a source ([`causeway_core::rules::SourceRule`]).
@@ -47,14 +58,3 @@ pub struct Ours {
 
 pub type MakeDecoder = fn(&Context, &toml::Table) -> Result<Arc<dyn Decode>, ConfigError>;
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Source>, ConfigError>;
-
-/// All kinds, sorted by name.
-#[rustfmt::skip]
-pub const KINDS: &[Kind] = &[
-    amqp::KIND,
-];
-
-/// Finds a kind by name.
-pub fn kind(name: &str) -> Option<&'static Kind> {
-    KINDS.iter().find(|kind| kind.name == name)
-}

@@ -80,7 +80,7 @@ pub(super) async fn run(context: &Context, args: &Args) -> Result<(), Failure> {
 
 /// The complete section of a kind of source or destination.
 fn sample(kind: &str) -> Result<&'static str, Failure> {
-    let mut samples: Vec<(&str, &'static str)> = sources::kinds()
+    let mut samples: Vec<(&str, &'static str)> = sources::KINDS
         .iter()
         .map(|source| (source.name, source.sample))
         .collect();

@@ -1,5 +1,6 @@
 //! `causeway source`
 
+use causeway_connect::source::Entry;
 use causeway_core::{
     clock::{Clock, Timestamp},
     id::Name,
@@ -129,7 +130,7 @@ fn listener(config: &Config, name: &str) -> Result<Name, Failure> {
     let listeners = config
         .sources
         .iter()
-        .filter(|(_, source)| source.kind == "listener");
+        .filter(|(_, source)| matches!(source.kind.entry, Entry::Listener));
     let names: Vec<&Name> = listeners.map(|(name, _)| name).collect();
     names
         .iter()

@@ -8,7 +8,7 @@ use std::{
 use causeway_connect::{
     config::{ConfigError, did_you_mean, expected_names, json_members, read},
     destination::{self, Kind, Needs},
-    source::checked_purpose,
+    source::{self, checked_purpose},
 };
 use causeway_core::{
     consent::{Change, EMAIL, Policy},
@@ -27,7 +27,7 @@ use crate::engine::{Circuit, Pace};
 #[derive(Debug, Clone)]
 pub struct SourceConfig {
     pub rule: SourceRule,
-    pub kind: String,
+    pub kind: &'static source::Kind,
     /// The organisation that owns the queue.
     pub queue_org: Option<String>,
     /// The purposes for which this source brings consent.
@@ -382,7 +382,8 @@ pub(super) fn source(name: &str, mut own: toml::Table) -> Result<SourceConfig, V
         }
     }
     let common: CommonSource = read(&shared).map_err(|error| vec![error])?;
-    let ours = crate::sources::ours(name, &common.kind, &own).map_err(|error| vec![error])?;
+    let kind = crate::sources::kind(&common.kind).map_err(|error| vec![error])?;
+    let ours = (kind.parse)(name, &own).map_err(|error| vec![error])?;
     Ok(SourceConfig {
         rule: SourceRule {
             name: name.into(),
@@ -393,7 +394,7 @@ pub(super) fn source(name: &str, mut own: toml::Table) -> Result<SourceConfig, V
         queue_org: ours.queue_org,
         purposes: ours.purposes,
         consent_shared_with: common.consent_shared_with,
-        kind: common.kind,
+        kind,
         table: own,
     })
 }

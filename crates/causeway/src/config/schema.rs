@@ -26,8 +26,8 @@ pub fn schema() -> Value {
             )
         })
         .collect();
-    let sources: Vec<Value> = sources::kinds()
-        .into_iter()
+    let sources: Vec<Value> = sources::KINDS
+        .iter()
         .map(|kind| {
             section(
                 kind.name,

@@ -1,5 +1,6 @@
 //! Recognises duplicates among messages that a person brings in (`causeway import`, `causeway send`).
 
+use causeway_connect::source::Entry;
 use causeway_core::{
     clock::Timestamp,
     decode::events as items,
@@ -7,7 +8,6 @@ use causeway_core::{
     event::Decoded,
 };
 
-use super::{EVENTS, LISTENER, fetched};
 use crate::{
     config::SourceConfig,
     web::ingest::{self, Preset},
@@ -28,16 +28,15 @@ pub enum ByHand {
 
 impl ByHand {
     pub fn of(source: &SourceConfig) -> Self {
-        match source.kind.as_str() {
-            EVENTS => Self::Items,
-            LISTENER => match ingest::Config::parse(&source.table) {
+        match source.kind.entry {
+            Entry::Events => Self::Items,
+            Entry::Listener => match ingest::Config::parse(&source.table) {
                 Ok(config) if config.preset == Preset::Proca => Self::Dated {
                     before: &[b"bytes", b""],
                 },
                 _ => Self::Dateless,
             },
-            kind if fetched::kind(kind).is_some() => Self::Dated { before: &[] },
-            _ => Self::Dateless,
+            Entry::Fetched(_) => Self::Dated { before: &[] },
         }
     }
 

@@ -1,5 +1,5 @@
-//! The sources of a configuration: those that fetch messages (`causeway-connect`), those that receive them on our
-//! listener, and the decoders of both.
+//! The sources of a configuration: all kinds in one list, and what the hub makes of them: those that fetch messages
+//! (`causeway-connect`), those that receive them on our listener or events API, and the decoders of all.
 
 mod by_hand;
 mod namespaces;
@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use causeway_connect::{
     config::{ConfigError, Context},
-    source::{self as fetched, Ours},
+    source::{Entry, Kind, proca},
 };
 use causeway_core::{
     clock::Clock,
@@ -31,53 +31,21 @@ use crate::{
     },
 };
 
-/// A value of `kind = "…"`, for the schema and the documentation.
-pub struct Kind {
-    pub name: &'static str,
-    pub summary: &'static str,
-    pub schema: fn() -> schemars::Schema,
-    /// A complete `[source.NAME]` section.
-    pub sample: &'static str,
-}
-
-const LISTENER: &str = "listener";
-const EVENTS: &str = "events";
-
 /// All kinds, sorted by name.
-pub fn kinds() -> Vec<Kind> {
-    let listener = Kind {
-        name: LISTENER,
-        summary: ingest::SUMMARY,
-        schema: || schemars::schema_for!(ingest::Config),
-        sample: ingest::SAMPLE,
-    };
-    let events = Kind {
-        name: EVENTS,
-        summary: events::SUMMARY,
-        schema: || schemars::schema_for!(events::Config),
-        sample: events::SAMPLE,
-    };
-    let fetched = fetched::KINDS.iter().map(|kind| Kind {
-        name: kind.name,
-        summary: kind.summary,
-        schema: kind.schema,
-        sample: kind.sample,
-    });
-    [events, listener].into_iter().chain(fetched).collect()
-}
+#[rustfmt::skip]
+pub const KINDS: &[Kind] = &[
+    events::KIND,
+    ingest::KIND,
+    proca::KIND,
+];
 
-/// Checks a source's own keys without I/O, and returns the values that the rest of the configuration needs.
-pub fn ours(name: &str, kind: &str, own: &toml::Table) -> Result<Ours, ConfigError> {
-    match fetched::kind(kind) {
-        Some(kind) => (kind.parse)(own),
-        None if kind == LISTENER => Ok(ingest::Config::parse(own)?.ours(name)),
-        None if kind == EVENTS => Ok(events::Config::parse(own)?.ours(name)),
-        None => {
-            let names: Vec<&str> = kinds().iter().map(|kind| kind.name).collect();
-            let error = ConfigError::new("kind", format!("there is no source of kind {kind:?}"));
-            Err(error.hint(one_of(kind, &names)))
-        }
-    }
+/// Finds a kind by name.
+pub fn kind(name: &str) -> Result<&'static Kind, ConfigError> {
+    KINDS.iter().find(|kind| kind.name == name).ok_or_else(|| {
+        let names: Vec<&str> = KINDS.iter().map(|kind| kind.name).collect();
+        let error = ConfigError::new("kind", format!("there is no source of kind {name:?}"));
+        error.hint(one_of(name, &names))
+    })
 }
 
 /// The decoders of all sources. Reads the keystores.
@@ -102,11 +70,7 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dy
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
     };
-    match fetched::kind(&source.kind) {
-        Some(kind) => (kind.decoder)(&context, &source.table),
-        None if source.kind == EVENTS => Ok(events::Config::parse(&source.table)?.decoder(&context)),
-        None => ingest::Config::parse(&source.table)?.decoder(&context),
-    }
+    (source.kind.decoder)(&context, &source.table)
 }
 
 /// The sources that fetch their messages.
@@ -132,9 +96,10 @@ fn fetcher(
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
     };
-    fetched::kind(&source.kind)
-        .map(|kind| (kind.connect)(&context, &source.table))
-        .transpose()
+    match source.kind.entry {
+        Entry::Fetched(connect) => connect(&context, &source.table).map(Some),
+        Entry::Listener | Entry::Events => Ok(None),
+    }
 }
 
 /// The sources that receive their messages on our listener.
@@ -142,7 +107,7 @@ pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
     let listening = config
         .sources
         .iter()
-        .filter(|(_, source)| source.kind == LISTENER);
+        .filter(|(_, source)| matches!(source.kind.entry, Entry::Listener));
     let all: Vec<Listener> = listening
         .map(|(name, source)| {
             listener(config, name, source).map_err(|error| config.error_in("source", name, error).into())
@@ -181,7 +146,10 @@ fn check_after(config: &Config, source: &SourceConfig, after: &str) -> Result<()
 
 /// The sources of the events API.
 pub fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
-    let senders = config.sources.iter().filter(|(_, source)| source.kind == EVENTS);
+    let senders = config
+        .sources
+        .iter()
+        .filter(|(_, source)| matches!(source.kind.entry, Entry::Events));
     let all: Vec<Sender> = senders
         .map(|(name, source)| {
             sender(config, name, source).map_err(|error| config.error_in("source", name, error).into())
@@ -201,7 +169,7 @@ fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender,
 /// A digest of a source's configuration, to compare it with the one that a running hub has read.
 pub fn digest_of(source: &SourceConfig) -> String {
     let table = source.table.to_string();
-    let pieces = [&*source.kind, &*source.rule.workspace, &*table].map(str::as_bytes);
+    let pieces = [source.kind.name, &*source.rule.workspace, &*table].map(str::as_bytes);
     data_encoding::HEXLOWER.encode(&digest(&pieces))
 }
 
@@ -218,16 +186,16 @@ pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
     let (mut listeners, mut senders) = (Vec::new(), Vec::new());
     for (name, source) in &config.sources {
         let mut refuse = |error| errors.push(config.error_in("source", name, error));
-        match source.kind.as_str() {
-            LISTENER => match listener(config, name, source) {
+        match source.kind.entry {
+            Entry::Listener => match listener(config, name, source) {
                 Ok(made) => listeners.push(made),
                 Err(error) => refuse(error),
             },
-            EVENTS => match sender(config, name, source) {
+            Entry::Events => match sender(config, name, source) {
                 Ok(made) => senders.push(made),
                 Err(error) => refuse(error),
             },
-            _ => drop(fetcher(config, name, source, clock).map_err(&mut refuse)),
+            Entry::Fetched(_) => drop(fetcher(config, name, source, clock).map_err(&mut refuse)),
         }
         drop(decoder(config, name, source).map_err(&mut refuse));
     }
@@ -250,11 +218,10 @@ pub fn prove(
     clock: &Arc<dyn Clock>,
 ) -> Result<Option<Box<dyn Source>>, ConfigError> {
     decoder(config, name, source)?;
-    if source.kind == LISTENER {
-        listener(config, name, source)?;
-    }
-    if source.kind == EVENTS {
-        sender(config, name, source)?;
+    match source.kind.entry {
+        Entry::Listener => drop(listener(config, name, source)?),
+        Entry::Events => drop(sender(config, name, source)?),
+        Entry::Fetched(_) => {}
     }
     fetcher(config, name, source, clock)
 }

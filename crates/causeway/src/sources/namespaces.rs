@@ -4,10 +4,12 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use causeway_connect::{config::ConfigError, source::amqp};
+use causeway_connect::{
+    config::ConfigError,
+    source::{Entry, proca},
+};
 use causeway_core::id::Name;
 
-use super::{EVENTS, LISTENER};
 use crate::{
     config::{Config, SourceConfig},
     web::{
@@ -33,13 +35,17 @@ struct Proca<'a> {
 
 impl<'a> Proca<'a> {
     fn of(name: &'a Name, source: &'a SourceConfig, dir: &Path) -> Option<Self> {
-        let (given, server, is_posted) = if source.kind == LISTENER {
-            let config = ingest::Config::parse(&source.table).ok()?;
-            (config.preset == Preset::Proca).then_some((config.namespace, None, true))?
-        } else {
-            let config = amqp::Config::parse(&source.table).ok()?;
-            let server = config.server(dir);
-            (config.namespace, server, false)
+        let (given, server, is_posted) = match source.kind.entry {
+            Entry::Listener => {
+                let config = ingest::Config::parse(&source.table).ok()?;
+                (config.preset == Preset::Proca).then_some((config.namespace, None, true))?
+            }
+            Entry::Fetched(_) => {
+                let config = proca::Config::parse(&source.table).ok()?;
+                let server = config.server(dir);
+                (config.namespace, server, false)
+            }
+            Entry::Events => return None,
         };
         Some(Self {
             name,
@@ -59,7 +65,6 @@ impl<'a> Proca<'a> {
 fn all(config: &Config) -> Vec<Proca<'_>> {
     let sources = config.sources.iter();
     sources
-        .filter(|(_, source)| source.kind != EVENTS)
         .filter_map(|(name, source)| Proca::of(name, source, &config.dir))
         .collect()
 }
@@ -136,10 +141,10 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
         }
     }
     for (name, source) in &config.sources {
-        let Some(events) = (source.kind == EVENTS)
-            .then(|| events::Config::parse(&source.table).ok())
-            .flatten()
-        else {
+        let Entry::Events = source.kind.entry else {
+            continue;
+        };
+        let Ok(events) = events::Config::parse(&source.table) else {
             continue;
         };
         let here = || {

@@ -79,7 +79,7 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
 fn console(site: &Parts) -> anyhow::Result<Router> {
     let source = |(name, source): (&Name, &SourceConfig)| Connector {
         name: Name::clone(name),
-        kind: source.kind.clone(),
+        kind: source.kind.name.to_owned(),
         workspace: Name::clone(&source.rule.workspace),
     };
     let destination = |(name, destination): (&Name, &DestinationConfig)| Connector {

@@ -196,8 +196,8 @@ fn kinds(group: &str) -> BTreeMap<String, (String, Value)> {
         .map(|section| {
             let name = section["title"].as_str().expect("a title").to_owned();
             let sample = match group {
-                "source" => sources::kinds()
-                    .into_iter()
+                "source" => sources::KINDS
+                    .iter()
                     .find(|kind| kind.name == name)
                     .map(|kind| kind.sample),
                 _ => destination::kind(&name).map(|kind| kind.sample),

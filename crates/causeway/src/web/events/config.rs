@@ -4,23 +4,28 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use causeway_connect::{
     config::{ConfigError, Context, read},
-    source::Ours,
+    source::{Entry, Kind, Ours},
 };
 use causeway_core::{
     decode::{events::EventsDecoder, placeholders::Placeholders},
     event::Decode,
     id::Name,
 };
-use schemars::JsonSchema;
+use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
 use crate::web::secrets::{Fingerprint, Secrets, fingerprint};
 
-/// A complete `[source.NAME]` table, each key with unit and default in a comment.
-pub const SAMPLE: &str = include_str!("../../../../../samples/sources/events.toml");
-/// One line for lists of kinds.
-pub const SUMMARY: &str = "receives visits, opens, clicks, tags, scores and consent from POST /v1/events";
+pub const KIND: Kind = Kind {
+    name: "events",
+    summary: "receives visits, opens, clicks, tags, scores and consent from POST /v1/events",
+    sample: include_str!("../../../../../samples/sources/events.toml"),
+    schema: || schema_for!(Config),
+    parse: |name, table| Config::parse(table).map(|config| config.ours(name)),
+    decoder: |context, table| Ok(Config::parse(table)?.decoder(context)),
+    entry: Entry::Events,
+};
 
 /// Shorter tokens could be guessed.
 const MIN_TOKEN_CHARS: usize = 22;

@@ -37,7 +37,7 @@ use serde_json::Value;
 use tracing::{debug, error, warn};
 
 pub use self::{
-    config::{Config, Limits, SAMPLE, SUMMARY, Sender},
+    config::{Config, KIND, Limits, Sender},
     openapi::document,
 };
 use super::{

@@ -2,13 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use causeway_connect::config::{ConfigError, read};
+use causeway_connect::{
+    config::{ConfigError, read},
+    source::{Entry, Kind},
+};
 use causeway_core::decode::placeholders::Emptied;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use super::{answering::AnswerKeys, reading};
 use crate::web::{secrets::Secrets, verify};
+
+pub const KIND: Kind = Kind {
+    name: "listener",
+    summary: "receives what other systems send to a URL of its own",
+    sample: include_str!("../../../../../samples/sources/listener.toml"),
+    schema: || schema_for!(Config),
+    parse: |name, table| Config::parse(table).map(|config| config.ours(name)),
+    decoder: |context, table| Config::parse(table)?.decoder(context),
+    entry: Entry::Listener,
+};
 
 /// The own keys of a listener, without those of every source (`kind`, `workspace`).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

@@ -48,7 +48,7 @@ use tracing::{Instrument, debug, error, field, info_span, warn};
 
 pub use self::{
     answering::{AnswerKeys, Format},
-    config::{Basic, Config, HeaderSecret, Limits, Preset},
+    config::{Basic, Config, HeaderSecret, KIND, Limits, Preset},
     listener::Listener,
     metrics::{IngestMetrics, NoMetrics},
     reading::{Arrival, Generic, Proca, Sync},
@@ -69,11 +69,6 @@ const MAX_HUBS: usize = 32;
 const MAX_HUB_NAME: usize = 128;
 /// A longer content type is not stored.
 const MAX_CONTENT_TYPE: usize = 256;
-
-/// A complete `[source.NAME]` table, each key with unit and default in a comment.
-pub const SAMPLE: &str = include_str!("../../../../../samples/sources/listener.toml");
-/// One line for lists of kinds.
-pub const SUMMARY: &str = "receives what other systems send to a URL of its own";
 
 /// The configured listeners by token and by name.
 struct Registry {

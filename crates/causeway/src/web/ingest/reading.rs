@@ -8,9 +8,9 @@ use std::{
 use causeway_connect::{
     config::{ConfigError, Context},
     source::{
-        ConsentFrom, Ours,
-        amqp::{Consent, Reading, Testing},
-        at_format, checked_purpose, consent_rules, purposes,
+        ConsentFrom, Ours, at_format, checked_purpose, consent_rules,
+        proca::{Consent, Reading, Testing},
+        purposes,
     },
 };
 use causeway_core::{

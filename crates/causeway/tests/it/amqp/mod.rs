@@ -13,7 +13,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use causeway_connect::{config::Context, source::kind};
+use causeway_connect::{
+    config::Context,
+    source::proca::{Config, Proca},
+};
 use causeway_core::{
     destination::CheckError,
     envelope::Envelope,
@@ -300,8 +303,8 @@ fn source(url: &str, queue: &str, more: &str) -> Box<dyn Source> {
         dir: std::env::temp_dir(),
         tables: causeway_core::mapping::Tables::default(),
     };
-    let kind = kind("proca").expect("there is such a kind");
-    (kind.connect)(&context, &toml::from_str(&table).expect("valid TOML")).expect("a valid configuration")
+    let config = Config::parse(&toml::from_str(&table).expect("valid TOML")).expect("a valid configuration");
+    Box::new(Proca::new(&context, config).expect("a source"))
 }
 
 fn run(source: Box<dyn Source>, inbox: &Arc<Inbox>) -> Running {

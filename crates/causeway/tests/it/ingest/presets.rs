@@ -237,7 +237,7 @@ fn a_key_file_that_is_missing_is_named() {
 
 #[test]
 fn the_sample_is_valid_also_without_its_comment_marks() {
-    let sample = causeway::web::ingest::SAMPLE;
+    let sample = causeway::web::ingest::KIND.sample;
     let keys = |text: &str| {
         let table: toml::Table = text.parse().unwrap();
         let mut own = table["source"]["platform"].as_table().unwrap().clone();

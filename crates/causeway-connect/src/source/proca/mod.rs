@@ -40,7 +40,7 @@ use self::{
     depth::Depth,
     intake::{Intake, Terms},
 };
-use super::{Kind, reconcile::Reconciler};
+use super::{Entry, Kind, reconcile::Reconciler};
 use crate::config::{ConfigError, Context};
 
 mod arguments;
@@ -58,9 +58,9 @@ pub const KIND: Kind = Kind {
     summary: "a Proca queue on RabbitMQ: actions, and events when the organisation has them switched on",
     sample: include_str!("../../../../../samples/sources/proca.toml"),
     schema: || schema_for!(Config),
-    parse: |table| Config::parse(table).map(|config| config.ours()),
-    connect: |context, table| Ok(Box::new(Proca::new(context, Config::parse(table)?)?)),
+    parse: |_, table| Config::parse(table).map(|config| config.ours()),
     decoder: |context, table| decoder::decoder(context, &Config::parse(table)?),
+    entry: Entry::Fetched(|context, table| Ok(Box::new(Proca::new(context, Config::parse(table)?)?))),
 };
 
 /// Maximum time for a stop.
