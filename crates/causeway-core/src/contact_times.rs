@@ -31,6 +31,7 @@ impl Consent {
     fn map_times(&mut self, map: &mut dyn FnMut(Timestamp) -> Timestamp) {
         self.opt_in.map(map);
         self.declined.map(map);
+        self.own_opt_in.map(map);
         for slot in [
             &mut self.pending,
             &mut self.double_opt_in,
@@ -40,6 +41,7 @@ impl Consent {
             &mut self.bounced,
             &mut self.blocked,
             &mut self.inactive,
+            &mut self.others_opt_out,
         ] {
             *slot = slot.map(&mut *map);
         }

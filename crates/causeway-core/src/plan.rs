@@ -41,6 +41,8 @@ pub struct Known<'a> {
     pub given: &'a dyn Fn(&DestinationRule) -> Vec<Given>,
     /// The facts of other contacts that use the event's address: a mailbox has one consent.
     pub shared: &'a [ConsentFact],
+    /// The times of the contacts' own opt-ins for the event's address, if `shared` has an opt-out.
+    pub own_opt_ins: &'a [Timestamp],
     /// Whether the contact already has this engagement, with at least as many clicks.
     pub knows: &'a dyn Fn(&Engagement) -> bool,
     /// Whether the event names the person by a platform's id that the contact did not have.
@@ -259,6 +261,18 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         applied.changed |= contact.take_fields(&event.fields, fields_time, case.arrival);
     }
     applied.changed |= contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
+    // Before the event's own facts: whether an own opt-in for a mailbox is kept depends on what its other users
+    // said.
+    for fact in case.known.shared {
+        let Some(address) = &fact.address else { continue };
+        let consent = contact.consent.entry(fact.purpose.clone()).or_default();
+        let mut changed = consent.add_shared(&fact.what, fact.at, address);
+        for at in case.known.own_opt_ins {
+            changed |= consent.add_own_opt_in(*at, address);
+        }
+        applied.changed |= changed;
+        applied.news |= changed;
+    }
     for fact in &event.consent {
         let mut fact = fact.clone();
         if fact.purpose == EMAIL && fact.address.is_none() {
@@ -277,13 +291,6 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         applied.changed |= changed;
         applied.news |= changed && !renews;
         applied.ledger.push(fact);
-    }
-    for fact in case.known.shared {
-        let Some(address) = &fact.address else { continue };
-        let consent = contact.consent.entry(fact.purpose.clone()).or_default();
-        let changed = consent.add_shared(&fact.what, fact.at, address);
-        applied.changed |= changed;
-        applied.news |= changed;
     }
     let gives_data = event.kind == EventKind::ContactSync
         || (event.kind == EventKind::Engagement && event.has_opt_in())

@@ -44,6 +44,13 @@ pub struct Consent {
     pub blocked: Option<Timestamp>,
     #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Timestamp>,
+    /// Only in an entry of [`Self::addresses`]: the newest opt-out of another contact that uses the mailbox. It
+    /// is also in `unsubscribed`. Only an opt-in for this very mailbox ends it.
+    #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
+    pub others_opt_out: Option<Timestamp>,
+    /// Only beside `others_opt_out`: this contact's own opt-ins for the mailbox.
+    #[serde(skip_serializing_if = "Times::is_empty")]
+    pub own_opt_in: Times,
     /// Address → the facts about that address alone. The key `""` holds clicks for which the message named no
     /// address. A key `id:…` holds what became of the address of an id ([`of_id`]).
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -112,13 +119,28 @@ impl Consent {
                 let here = self.of_address(address).raise(what, at);
                 self.raise(what, at) | here
             }
+            Some(address) if *what == What::OptIn => {
+                let here = self.add_own_opt_in(at, address);
+                self.raise(what, at) | here
+            }
             _ => self.raise(what, at),
         }
     }
 
     /// Takes in a fact of another contact that uses this address; returns whether anything changed.
     pub fn add_shared(&mut self, what: &What, at: Timestamp, address: &str) -> bool {
-        self.of_address(address).raise(what, at)
+        let here = self.of_address(address);
+        let is_opt_out = *what == What::Unsubscribed;
+        let opts_out = is_opt_out && raise(&mut here.others_opt_out, Some(millis::floor(at)));
+        here.raise(what, at) | opts_out
+    }
+
+    /// Takes in the contact's own opt-in for a mailbox that another user opted out of. It is kept nowhere else
+    /// by address. Returns whether anything changed.
+    pub fn add_own_opt_in(&mut self, at: Timestamp, address: &str) -> bool {
+        let here = self.addresses.get_mut(address);
+        here.filter(|here| here.others_opt_out.is_some())
+            .is_some_and(|here| here.own_opt_in.add(millis::floor(at)))
     }
 
     /// Takes in all facts about an address, for a contact that begins to use it.
@@ -138,10 +160,15 @@ impl Consent {
             let place = self.addresses.get(address);
             place.is_some_and(|place| place.newest(what) == at)
         };
+        let is_own_opt_in_kept = |address: &str| {
+            let place = self.addresses.get(address);
+            place.is_none_or(|place| place.others_opt_out.is_none() || place.own_opt_in.newest() == at)
+        };
         match address {
             Some(address) if what.is_suppression() => of_address(address),
             _ if what.is_click() => of_person && of_address(address.unwrap_or_default()),
             Some(address) if is_opt_out_at(what, address) => of_person && of_address(address),
+            Some(address) if *what == What::OptIn => of_person && is_own_opt_in_kept(address),
             _ => of_person,
         }
     }
@@ -204,9 +231,11 @@ impl Consent {
             (&mut self.bounced, other.bounced),
             (&mut self.blocked, other.blocked),
             (&mut self.inactive, other.inactive),
+            (&mut self.others_opt_out, other.others_opt_out),
         ] {
             changed |= raise(slot, at);
         }
+        changed |= self.own_opt_in.join(&other.own_opt_in);
         for (page, at) in &other.on_page {
             let known = self.on_page.entry(page.clone()).or_insert(i64::MIN);
             if at > known {
@@ -226,6 +255,8 @@ impl Consent {
     ///   in a mail received the mail. A suppression without an address counts for every address that its id
     ///   had by then, and at least for the first, until a click there.
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
+    ///   The opt-out of another user of the mailbox ends only by one for this mailbox: what this contact agreed
+    ///   to elsewhere is not about the other person's mail.
     /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does
     ///   not count.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
@@ -266,9 +297,15 @@ impl Consent {
             let unnamed = slot(self).filter(|since| at.since.is_none_or(|known| known <= *since));
             here.and_then(slot).max(by_id.max()).max(unnamed)
         };
+        let mailbox = here.unwrap_or(self);
+        let opt_in_here = |times: &Times| times.iter().find(|at| !facts.declined.contains(*at));
+        let agreed_here = opt_in_here(&mailbox.opt_in)
+            .max(here.and_then(|here| opt_in_here(&here.own_opt_in)))
+            .max(graced(clicked_here));
         // From the lightest to the gravest: at equal times `max_by_key` takes the last.
         let opt_outs = [
             (facts.unsubscribed, None, agreed),
+            (mailbox.others_opt_out, None, agreed_here),
             (of_here(|c| c.inactive), Some(Suppression::Inactive), clicked_here),
             (of_here(|c| c.blocked), Some(Suppression::Blocked), clicked_here),
             (of_here(|c| c.bounced), Some(Suppression::Bounced), clicked_here),
@@ -316,6 +353,7 @@ impl Consent {
             opt_in: self.opt_in.clone(),
             on_page: self.on_page.clone(),
             declined: self.declined.clone(),
+            own_opt_in: Times::default(),
             addresses: BTreeMap::new(),
             ..*self
         }

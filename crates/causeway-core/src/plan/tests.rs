@@ -76,6 +76,7 @@ fn planned_for(
         terms: &Terms::default(),
         given: &|_| given.to_vec(),
         shared,
+        own_opt_ins: &[],
         knows: &|_| false,
         has_new_id: false,
         is_named: &|| true,

@@ -130,6 +130,7 @@ impl Book {
                     .collect()
             },
             shared: &[],
+            own_opt_ins: &[],
             knows: &|_| false,
             has_new_id: false,
             is_named: &|| true,

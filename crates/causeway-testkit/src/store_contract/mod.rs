@@ -18,6 +18,7 @@ pub mod inbox;
 pub mod leaving;
 pub mod mailboxes;
 pub mod moving;
+pub mod newcomers;
 pub mod people;
 pub mod repeats;
 pub mod sent;
@@ -198,6 +199,12 @@ macro_rules! store_contract {
                 a_report_about_a_former_address_does_not_bring_it_back,
                 facts_by_an_id_count_for_the_addresses_that_came_with_it,
                 a_removed_destination_with_people_is_reported_until_it_is_forgotten,
+            ],
+            newcomers: [
+                a_message_at_a_mailbox_is_about_a_contact_who_uses_it_now,
+                an_opt_in_elsewhere_does_not_end_the_opt_out_of_another_user,
+                an_earlier_opt_in_at_a_mailbox_ends_an_opt_out_that_arrives_later,
+                an_opt_out_elsewhere_comes_along_to_a_mailbox,
             ],
             leaving: [
                 destinations_are_sent_removals_before_a_person_is_erased,

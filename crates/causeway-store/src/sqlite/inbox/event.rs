@@ -80,12 +80,13 @@ pub(crate) fn process_event(
     };
     tx.state.recent.forget_event(row.id.0);
     let place = learn_entities(tx, workspace, event)?;
-    let shared = match event_address(event) {
-        Some(address) => shared::facts_from_others(tx, workspace, &address, &people.contacts)?,
-        None => Vec::new(),
+    let (shared, own_opt_ins) = match event_address(event) {
+        Some(address) => shared::facts_at(tx, workspace, &address, &people.contacts)?,
+        None => (Vec::new(), Vec::new()),
     };
     let before = Before {
         shared,
+        own_opt_ins,
         contacts: people.contacts.clone(),
         has_new_id: people.has_new_id,
         action: match &event.action {
@@ -145,7 +146,8 @@ pub(crate) fn process_event(
         .count();
     if let Some(contact) = contact {
         let is_merged = before.contacts.len() > 1;
-        let known = shared::earlier_facts(tx, contact, is_merged, people.shared.is_some())?;
+        let is_new_here = people.shared.is_some() || plan.has_moved;
+        let known = shared::earlier_facts(tx, contact, is_merged, is_new_here)?;
         let facts: Vec<ConsentFact> = plan.consent.iter().cloned().chain(known).collect();
         let mut others = shared::share_facts(tx, row, workspace, contact, &facts, &mut plan.deliveries)?;
         if plan.has_moved || facts.iter().any(|fact| fact.what == What::Unsubscribed) {
@@ -271,6 +273,8 @@ pub(crate) struct Before {
     pub action: Option<KnownAction>,
     /// Facts that other users of the event's address gave.
     pub shared: Vec<ConsentFact>,
+    /// The contacts' own opt-ins for that address, if one of the others opted out.
+    pub own_opt_ins: Vec<Timestamp>,
 }
 
 /// The contacts of an event. `None` when it follows from a message of a person who was erased.

@@ -189,15 +189,11 @@ pub(crate) fn opt_out_others(
                 continue;
             };
             let mut after = before.clone();
-            let consent = after.consent.entry(EMAIL.to_owned()).or_default();
-            let mut is_news = false;
-            for fact in event.consent.iter().filter(|fact| {
+            let opt_outs = event.consent.iter().filter(|fact| {
                 let is_of_address = fact.address.as_ref().is_none_or(|of| of == address);
                 fact.purpose == EMAIL && fact.what.is_opt_out() && is_of_address
-            }) {
-                is_news |= consent.add_shared(&fact.what, fact.at, address);
-            }
-            if !is_news {
+            });
+            if !shared::add_shared(tx, (other, &mut after), address, opt_outs)? {
                 continue;
             }
             let planned = change(tx, workspace, (other, &before, &after), OPTED_OUT, row.now)?;

@@ -85,7 +85,16 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
     for (identity, owner) in by_kind(true) {
         let address = identity.value();
         let is_nobodys = has_id && tx.state.rules.shared_addresses.fit(address);
-        let owner = owner.filter(|owner| !found.contains(owner));
+        let mut owner = owner.filter(|owner| !found.contains(owner));
+        if let (Some(first), true) = (owner, found.is_empty())
+            && let Some(user) = present_user(tx, workspace, address, first)?
+        {
+            resolved.notes.push(format!(
+                "{} was the first to use the address and has moved: it names another contact that uses it now",
+                ContactId(first)
+            ));
+            owner = Some(user);
+        }
         let is_anothers = match owner {
             // No contact is merged with one that is being erased.
             Some(owner) => {
@@ -293,6 +302,31 @@ fn is_another_person(
         }
     }
     Ok(false)
+}
+
+/// The contact that an address names in place of its owner: if the owner has moved to another address, and
+/// others still use this one, the oldest of them. `None` if the owner is meant.
+fn present_user(tx: &Tx<'_>, workspace: i64, address: &str, owner: i64) -> Result<Option<i64>, Error> {
+    if !tx.state.any_shared.get() {
+        return Ok(None);
+    }
+    let others = users(tx, workspace, address)?;
+    if others.is_empty() {
+        return Ok(None);
+    }
+    let uses = |contact: i64| -> Result<bool, Error> {
+        let known = contact::read(tx.connection, contact)?;
+        Ok(known.is_some_and(|known| known.address().as_deref() == Some(address)))
+    };
+    if uses(owner)? {
+        return Ok(None);
+    }
+    for other in others {
+        if other != owner && uses(other)? && !erasure::is_being_erased(tx, other)? {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
 }
 
 /// Whether others use the address, and the contact that is recognised by it is not noted among them.

@@ -10,7 +10,7 @@ use std::{
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Consent, ConsentFact, EMAIL, id_in_place},
+    consent::{Consent, ConsentFact, EMAIL, What, id_in_place},
     contact::Contact,
     event::Event,
     id::Name,
@@ -39,6 +39,56 @@ pub(crate) fn facts_from_others(
         return Ok(Vec::new());
     }
     facts_of_other_users(tx, workspace, address, contacts)
+}
+
+/// Facts about an address from its users other than `contacts`, and the times of the contacts' own opt-ins for
+/// it, if one of the others opted out.
+pub(crate) fn facts_at(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    contacts: &[i64],
+) -> Result<(Vec<ConsentFact>, Vec<Timestamp>), Error> {
+    let facts = facts_from_others(tx, workspace, address, contacts)?;
+    let mut own = Vec::new();
+    if facts.iter().any(|fact| fact.what == What::Unsubscribed) {
+        for contact in contacts {
+            own.extend(own_opt_ins(tx, *contact, address)?);
+        }
+    }
+    Ok((facts, own))
+}
+
+/// The times of a contact's own opt-ins for a mailbox.
+fn own_opt_ins(tx: &Tx<'_>, contact: i64, address: &str) -> Result<Vec<Timestamp>, Error> {
+    let Some(known) = contact::read(tx.connection, contact)? else {
+        return Ok(Vec::new());
+    };
+    let is_here = |fact: &ConsentFact| known.addresses_of(fact).iter().any(|place| **place == *address);
+    let mut facts = ledger(tx, contact)?;
+    facts.retain(|fact| fact.what == What::OptIn && is_here(fact));
+    Ok(facts.iter().map(|fact| fact.at).collect())
+}
+
+/// Takes in facts of other users of a mailbox. Returns whether anything changed.
+pub(crate) fn add_shared<'f>(
+    tx: &Tx<'_>,
+    (contact, after): (i64, &mut Contact),
+    address: &str,
+    facts: impl IntoIterator<Item = &'f ConsentFact>,
+) -> Result<bool, Error> {
+    let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+    let (mut is_news, mut opts_out) = (false, false);
+    for fact in facts {
+        is_news |= consent.add_shared(&fact.what, fact.at, address);
+        opts_out |= fact.what == What::Unsubscribed;
+    }
+    if opts_out {
+        for at in own_opt_ins(tx, contact, address)? {
+            is_news |= consent.add_own_opt_in(at, address);
+        }
+    }
+    Ok(is_news)
 }
 
 /// Facts about an address from its users other than `contacts`.
@@ -87,6 +137,8 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: D
         }
         Some(place) => place == address,
     };
+    // Mail to a mailbox reaches everybody who uses it, so what a user opted out of elsewhere counts here, too.
+    let is_about_address = is_about_address || (fact.what == What::Unsubscribed && is_in_use());
     let opt_out = user.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
     let counts_from = |opt_out: Timestamp| {
         let grace = if fact.what.is_click() {
@@ -149,20 +201,21 @@ pub(crate) fn others(
     Ok(others)
 }
 
-/// Earlier facts that concern the other users only now: all facts when several contacts are merged, and facts
-/// that name an id when that id comes with a shared mailbox.
+/// Earlier facts that concern the other users only now: all facts when several contacts are merged; opt-outs,
+/// and facts that name an id, when the contact begins to use a shared mailbox.
 pub(crate) fn earlier_facts(
     tx: &Tx<'_>,
     contact: i64,
     is_merged: bool,
-    is_shared: bool,
+    is_new_here: bool,
 ) -> Result<Vec<ConsentFact>, Error> {
-    if !(is_merged || is_shared) || !tx.state.any_shared.get() {
+    if !(is_merged || is_new_here) || !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
     let mut facts = ledger(tx, contact)?;
     facts.retain(|fact| {
         is_merged
+            || fact.what == What::Unsubscribed
             || fact
                 .address
                 .as_deref()
@@ -190,7 +243,12 @@ pub(crate) fn share_facts(
     let grace = tx.state.terms_of(workspace).click_grace;
     let mut by_address: BTreeMap<Name, Vec<&ConsentFact>> = BTreeMap::new();
     for fact in facts.iter().filter(|fact| fact.purpose == EMAIL) {
-        for address in known.addresses_of(fact) {
+        let in_use = known
+            .address()
+            .filter(|_| fact.what == What::Unsubscribed)
+            .map(Name::from);
+        let addresses: BTreeSet<Name> = known.addresses_of(fact).into_iter().chain(in_use).collect();
+        for address in addresses {
             if counts_for_others(&known, fact, &address, grace) {
                 by_address.entry(address).or_default().push(fact);
             }
@@ -291,12 +349,7 @@ fn apply_facts(
         return Ok(false);
     };
     let mut after = before.clone();
-    let consent = after.consent.entry(EMAIL.to_owned()).or_default();
-    let mut is_news = false;
-    for fact in facts {
-        is_news |= consent.add_shared(&fact.what, fact.at, address);
-    }
-    if !is_news {
+    if !add_shared(tx, (other, &mut after), address, facts.iter().copied())? {
         return Ok(false);
     }
     write(tx, row, workspace, (other, &before, &after), planned)?;

@@ -366,10 +366,8 @@ fn share(
     }
     for address in &shared {
         for (id, contact) in [(from, &mut *kept), (into, &mut *new)] {
-            for fact in shared::facts_from_others(tx, workspace, address, &[id])? {
-                let consent = contact.consent.entry(fact.purpose.clone()).or_default();
-                consent.add_shared(&fact.what, fact.at, address);
-            }
+            let facts = shared::facts_from_others(tx, workspace, address, &[id])?;
+            shared::add_shared(tx, (id, contact), address, &facts)?;
             contact::update(tx.connection, id, contact, now)?;
         }
     }
