@@ -87,7 +87,7 @@ fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
             (other.kind, &other.key, other.at) == (row.kind, &row.key, row.at)
         };
         match new.iter_mut().find(same) {
-            Some((_, known)) => *known = (*known).max(clicks),
+            Some((_, most)) => *most = (*most).max(clicks),
             None => new.push((row, clicks)),
         }
     }
