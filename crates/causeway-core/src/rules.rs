@@ -519,6 +519,37 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_listens_to_what_its_automations_name() {
+        use crate::{automation::Trigger, event::EngagementKind, mapping::Expression};
+
+        let listens = |on: Trigger, when: Option<&str>| {
+            let automation = Automation {
+                name: "it".into(),
+                workspace: DEFAULT_WORKSPACE.into(),
+                on: vec![on],
+                when: when.map(|text| Expression::new(text).unwrap()),
+                stop: None,
+                once: false,
+                per_hour: None,
+                then: Vec::new(),
+            };
+            let rule = WorkspaceRule::new(vec![automation.into()], Scoring::default());
+            [
+                rule.listens_to_engagements,
+                rule.listens_to_syncs,
+                rule.asks_for_history,
+            ]
+        };
+        let action = || Trigger::Action(None);
+        let opened = Trigger::Engaged(EngagementKind::EmailOpen, None);
+        let reads_clicks = "engagement.clicks[0].count > 1";
+        assert_eq!(listens(action(), None), [false, false, false]);
+        assert_eq!(listens(opened, None), [true, false, false]);
+        assert_eq!(listens(Trigger::Synced(None), None), [false, true, false]);
+        assert_eq!(listens(action(), Some(reads_clicks)), [false, false, true]);
+    }
+
+    #[test]
     fn settings_for_a_campaign_come_from_it_and_from_the_configuration_first() {
         let map = |value: Value| value.as_object().unwrap().clone();
         let settings = Settings {

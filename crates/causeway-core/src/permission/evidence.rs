@@ -143,7 +143,8 @@ pub(super) fn behind(
     }
 }
 
-/// The first of several opt-outs. The state has the date of the last one, but took effect with the first.
+/// The first of several opt-outs. The state has the date of the last one, but took effect with the first. An
+/// opt-out at the very time of an opt-in or a click is not undone by it.
 fn first<'a>(view: &'a ContactView, state: ConsentState, last: &LedgerRow) -> Option<&'a LedgerRow> {
     if !state.is_opt_out() {
         return None;
@@ -164,7 +165,7 @@ fn first<'a>(view: &'a ContactView, state: ConsentState, last: &LedgerRow) -> Op
         .map(|fact| fact.at)
         .max();
     earlier()
-        .filter(|row| row.fact.what == last.fact.what && undone.is_none_or(|undone| row.fact.at > undone))
+        .filter(|row| row.fact.what == last.fact.what && undone.is_none_or(|undone| row.fact.at >= undone))
         .filter(|row| !is_suppression || row.fact.address == last.fact.address)
         .min_by_key(|row| row.fact.at)
 }

@@ -29,10 +29,10 @@ pub(super) fn open(
             .map(|sent| &sent.row)
             .find(|row| row.address == address)
     };
+    let ended_at = |row: &DeliveryRow| row.finished_at.unwrap_or(row.planned_at);
     let is_settled = |row: &DeliveryRow, address: &Option<String>| {
-        let ended_at = row.finished_at.unwrap_or(row.planned_at);
         let is_received = given(address.as_deref())
-            .is_some_and(|given| given.change.gravity() > 0 && given.last_sent >= ended_at);
+            .is_some_and(|given| given.change.gravity() > 0 && given.last_sent >= ended_at(row));
         is_received
             || all()
                 .any(|later| later.id > row.id && later.state == "delivered" && address_of(later) == *address)
@@ -49,12 +49,10 @@ pub(super) fn open(
                 // A withdrawal that ended without being sent is of no interest once the destination was sent
                 // the contact again.
                 "skipped" if !row.by_hand => {
-                    let is_later =
-                        |last_sent| row.finished_at.is_none_or(|finished_at| finished_at >= last_sent);
                     let is_last = !all().any(|later| later.id > row.id && address_of(later) == address);
                     is_last
                         && !is_void
-                        && given(address.as_deref()).is_none_or(|given| is_later(given.last_sent))
+                        && given(address.as_deref()).is_none_or(|given| ended_at(row) >= given.last_sent)
                 }
                 "skipped" | "dead" => true,
                 _ => !is_void,

@@ -341,16 +341,9 @@ fn quoted(name: &str) -> String {
 }
 
 fn clean(name: &str) -> String {
-    let shown: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
-        .collect();
-    let more = if name.chars().count() > LONGEST_NAME {
-        "…"
-    } else {
-        ""
-    };
+    let mut rest = name.chars().filter(|c| !c.is_control());
+    let shown: String = rest.by_ref().take(LONGEST_NAME).collect();
+    let more = if rest.next().is_some() { "…" } else { "" };
     format!("{shown}{more}")
 }
 

@@ -76,7 +76,8 @@ fn is_created(case: &Case<'_>) -> bool {
     is_named && known.contacts.iter().all(may_be_nobody) && (known.contacts.is_empty() || !(known.is_named)())
 }
 
-/// Engagements that are not known yet, each once, with the numbers of its first and last new click.
+/// Engagements that are not known yet, each once, with the numbers of its first and last new click. Of several
+/// rows, the one with the most clicks counts.
 fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
     let knows = case.known.knows;
     let mut new: Vec<(&Engagement, (i64, i64))> = Vec::new();
@@ -86,7 +87,7 @@ fn new_engagements<'a>(case: &Case<'a>) -> Vec<(&'a Engagement, (i64, i64))> {
             (other.kind, &other.key, other.at) == (row.kind, &row.key, row.at)
         };
         match new.iter_mut().find(same) {
-            Some((_, (from, to))) => (*from, *to) = ((*from).min(clicks.0), (*to).max(clicks.1)),
+            Some((_, most)) => *most = (*most).max(clicks),
             None => new.push((row, clicks)),
         }
     }
@@ -102,10 +103,10 @@ fn new_clicks(row: &Engagement, knows: &dyn Fn(&Engagement) -> bool) -> (i64, i6
     if !knows(&counted(None)) {
         return (first + 1, last);
     }
-    let mut counted_before = last - 1;
-    while counted_before > first && !knows(&counted(Some(counted_before))) {
-        counted_before -= 1;
-    }
+    let counted_before = (first..last)
+        .rev()
+        .find(|count| knows(&counted(Some(*count))))
+        .unwrap_or(first);
     (counted_before + 1, last)
 }
 
@@ -133,5 +134,46 @@ fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
         lead: case.rules.of_workspace(case.workspace).scoring.lead(&contact),
         via: Vec::new(),
         contact,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EngagementKind;
+
+    fn clicks(count: Option<i64>) -> Engagement {
+        Engagement {
+            kind: EngagementKind::LinkClick,
+            key: "https://example.org".to_owned(),
+            name: None,
+            at: None,
+            raw_at: None,
+            count,
+            score: None,
+        }
+    }
+
+    #[test]
+    fn clicks_beyond_the_known_count_are_new_and_a_hundred_of_them_count() {
+        for (known, count, expected) in [
+            (None, None, (1, 1)),
+            (None, Some(0), (1, 1)),
+            (None, Some(5), (1, 5)),
+            (None, Some(250), (151, 250)),
+            (Some(0), Some(2), (1, 2)),
+            (Some(3), Some(5), (4, 5)),
+            (Some(4), Some(5), (5, 5)),
+            (Some(3), Some(250), (151, 250)),
+            (Some(200), Some(250), (201, 250)),
+        ] {
+            // As the store answers: a row without a count is known from the first one of its link.
+            let knows = |row: &Engagement| known.is_some_and(|known| row.count.unwrap_or(0) <= known);
+            assert_eq!(
+                new_clicks(&clicks(count), &knows),
+                expected,
+                "{known:?}, then {count:?}"
+            );
+        }
     }
 }

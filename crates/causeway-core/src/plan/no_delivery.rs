@@ -39,6 +39,8 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, may_deliv
             "takes only what automations send".to_owned()
         } else if let Some(miss) = rule.filter.miss(Route::new(case.source, case.event)) {
             format!("its `{}` exclude this message", key(miss.key))
+        } else if !rule.filter.takes_action(case.event.action.as_ref()) {
+            "its `forms_only` excludes this message".to_owned()
         } else {
             match sync {
                 Sync::Row => "it is a row of a file, and says nothing new".to_owned(),

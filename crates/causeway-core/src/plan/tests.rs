@@ -1,4 +1,6 @@
-use std::sync::Arc;
+mod no_delivery;
+
+use std::sync::{Arc, LazyLock};
 
 use serde_json::json;
 
@@ -65,17 +67,23 @@ fn planned_for(
     contacts: &[Contact],
     shared: &[ConsentFact],
 ) -> Plan {
-    let rules = Rules {
-        destinations: [("crm".into(), Arc::new(crm))].into(),
-        hub: "us".into(),
-        ..Rules::default()
-    };
     let known = Known {
-        contacts,
-        action_is_known: false,
-        terms: &Terms::default(),
         given: &|_| given.to_vec(),
         shared,
+        ..known(contacts)
+    };
+    planned_by(&[crm], event, &known)
+}
+
+/// Nothing but these contacts.
+fn known(contacts: &[Contact]) -> Known<'_> {
+    static TERMS: LazyLock<Terms> = LazyLock::new(Terms::default);
+    Known {
+        contacts,
+        action_is_known: false,
+        terms: &TERMS,
+        given: &|_| Vec::new(),
+        shared: &[],
         own_opt_ins: &[],
         knows: &|_| false,
         has_new_id: false,
@@ -83,12 +91,23 @@ fn planned_for(
         is_flooded: &|| false,
         last_hour: &|_| None,
         about: &About::default,
+    }
+}
+
+fn planned_by(destinations: &[DestinationRule], event: &Event, known: &Known<'_>) -> Plan {
+    let destinations = destinations
+        .iter()
+        .map(|rule| (rule.name.clone(), Arc::new(rule.clone())));
+    let rules = Rules {
+        destinations: destinations.collect(),
+        hub: "us".into(),
+        ..Rules::default()
     };
     plan(&Case {
         source: "queue",
         workspace: "default",
         event,
-        known: &known,
+        known,
         rules: &rules,
         now: at(60),
         arrival: 1,
@@ -309,4 +328,37 @@ fn another_purpose_and_another_mailbox_need_an_opt_out_to_be_withdrawn() {
     }
     assert_eq!(withdrawn(&rule, &before, &after, of_sms), 1);
     assert_eq!(withdrawn(&rule, &before, &after, of_others), 1);
+}
+
+#[test]
+fn the_decision_gives_the_states_before_and_after_and_the_facts_of_each_purpose() {
+    let mut status = event(EventKind::EmailStatus, ADA);
+    let of_sms = |what| ConsentFact::new("sms", what, at(6), "a form");
+    status.consent = vec![fact(What::Unsubscribed, 5, Some(ADA)), of_sms(What::OptIn)];
+    let mut subscribed = contact(ADA);
+    subscribed.add_consent(&fact(What::OptIn, 1, Some(ADA)));
+    subscribed.add_consent(&of_sms(What::Declined));
+    for (contacts, email, sms) in [
+        (vec![], "no contact", "no contact"),
+        (vec![subscribed.clone()], "opted_in", "not_subscribed"),
+        (
+            vec![subscribed, contact(ADA)],
+            "opted_in and unknown",
+            "not_subscribed and unknown",
+        ),
+    ] {
+        let decision = planned(&status, &contacts, &[]).decision;
+        let sms_after = if contacts.is_empty() {
+            "opted_in"
+        } else {
+            "not_subscribed"
+        };
+        let expected = format!(
+            "email: {email} → unsubscribed, because of unsubscribed at {} (a test); \
+             sms: {sms} → {sms_after}, because of opt_in at {} (a form)",
+            at(5),
+            at(6)
+        );
+        assert_eq!(decision, expected);
+    }
 }

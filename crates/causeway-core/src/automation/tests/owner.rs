@@ -81,6 +81,15 @@ fn one_message_with_three_visits_gives_the_points_of_three_messages() {
     assert_eq!(total(&together), "106");
 }
 
+#[test]
+fn of_two_rows_about_one_link_the_one_with_more_clicks_counts() {
+    for (counts, clicks) in [([3, 5], 5), ([5, 3], 5), ([3, 250], 100)] {
+        let rows = counts.map(|count| row(EngagementKind::LinkClick, "a", None, Some(count)));
+        let plan = scoring_world().take(&sync(rows.to_vec()));
+        assert_eq!(plan.scores.len(), clicks, "{counts:?}");
+    }
+}
+
 proptest! {
     /// The total is the same however rows are spread over messages, in any order, and sent again.
     #[test]

@@ -135,6 +135,48 @@ fn each_trigger_fires_for_what_it_names_and_nothing_else() {
 }
 
 #[test]
+fn an_event_that_only_adds_details_triggers_nothing() {
+    let mut world = World::new(vec![automation("it", Trigger::Action(None), to_crm())]);
+    let mut details = signed("bees");
+    details.deliver = false;
+    let plan = world.take(&details);
+    assert_eq!(verdict(&plan, "it"), None);
+    assert_eq!(plan.deliveries, []);
+}
+
+#[test]
+fn a_person_who_comes_with_a_browser_is_a_created_contact() {
+    let mut world = World::new(vec![automation("it", Trigger::ContactCreated, to_crm())]);
+    let mut both = event(EventKind::ContactSync);
+    both.identities.push(Identity::visitor("site", "v1".to_owned()));
+    assert_eq!(sent(&world.take(&both)), ["crm"]);
+}
+
+/// So the store is not asked whether the contact has an id.
+#[test]
+fn a_contact_with_an_address_or_with_data_is_not_created_again() {
+    let with_address = event(EventKind::Engagement);
+    let mut with_data = event(EventKind::ContactSync);
+    with_data.identities = vec![Identity::ContactRef {
+        namespace: "proca".into(),
+        reference: "ref-1".to_owned(),
+    }];
+    with_data.fields.clear();
+    for event in [with_address, with_data] {
+        let mut world = World::new(vec![automation("it", Trigger::ContactCreated, to_crm())]);
+        world.take(&event);
+        let contact = world.contact();
+        assert_ne!(
+            contact.gave_data,
+            contact.text("email").is_some(),
+            "only one of them"
+        );
+        world.is_named = false;
+        assert_eq!(verdict(&world.take(&event), "it"), None);
+    }
+}
+
+#[test]
 fn a_repeated_engagement_triggers_nothing() {
     let opened = Trigger::Engaged(EngagementKind::EmailOpen, None);
     let mut world = World::new(vec![automation("it", opened, to_crm())]);
