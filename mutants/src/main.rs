@@ -108,7 +108,8 @@ fn check(options: &Options) -> anyhow::Result<bool> {
         let workers = options
             .workers
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        runner.learn(workers, options.quick, &options.work.join("reach.json"))?;
+        let parts = open.iter().map(|(part, _)| *part).collect();
+        runner.learn(&parts, workers, options.quick, &options.work.join("reach.json"))?;
         test(&runner, &open, workers, (options, &mut results))?;
     }
     let accepted: Vec<Accepted> = accepted
