@@ -200,6 +200,8 @@ macro_rules! store_contract {
                 a_removed_destination_with_people_is_reported_until_it_is_forgotten,
             ],
             leaving: [
+                a_split_leaves_no_delivery_behind,
+                an_opt_out_after_a_split_does_not_overtake_a_delivery_in_flight,
                 destinations_are_sent_removals_before_a_person_is_erased,
                 a_person_stays_while_a_destination_refuses_the_removal,
                 a_person_is_erased_at_the_deadline_without_confirmation,
