@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod erased_users;
 pub mod follow;
 pub mod inbox;
+pub mod given;
 pub mod leaving;
 pub mod mailboxes;
 pub mod moving;
@@ -161,6 +162,13 @@ macro_rules! store_contract {
             moving: [
                 a_user_who_leaves_a_mailbox_takes_their_opt_ins_along,
                 an_opt_out_elsewhere_takes_back_the_opt_in_at_a_mailbox,
+            given: [
+                an_address_that_comes_later_belongs_to_what_was_given_before,
+                an_opt_out_that_merges_two_contacts_reaches_the_address_of_each,
+                a_withdrawal_for_one_of_two_merged_contacts_counts_only_once_sent,
+                an_opt_in_of_one_of_two_merged_contacts_is_withdrawn,
+                of_two_withdrawals_of_one_message_a_merge_leaves_one,
+            ],
                 facts_by_an_id_are_about_the_mailbox_that_its_owner_uses,
                 a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left,
                 facts_from_before_a_mailbox_was_shared_hold_for_its_users,
