@@ -23,6 +23,7 @@ pub mod people;
 pub mod repeats;
 pub mod sent;
 pub mod unlisted;
+pub mod syncs;
 pub mod urls;
 pub mod waited;
 pub mod whose;
@@ -149,6 +150,11 @@ macro_rules! store_contract {
             addresses: [
                 a_complaint_stays_with_its_address,
                 an_opt_out_reaches_every_address_that_was_given,
+            syncs: [
+                an_unchanged_contact_is_sent_ten_times_within_an_hour,
+                a_known_engagement_is_no_news,
+                an_action_that_is_processed_again_is_sent_to_a_new_destination,
+            ],
                 an_opt_out_reaches_destinations_given_the_person_by_earlier_rules,
                 a_decline_reaches_destinations_given_the_person_by_an_earlier_policy,
                 a_withdrawal_never_waits_behind_another_delivery,
