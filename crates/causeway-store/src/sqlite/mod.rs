@@ -12,6 +12,8 @@ mod backup;
 mod broken;
 mod checkpoint;
 mod claim;
+#[cfg(test)]
+mod claim_tests;
 mod commands;
 mod contact;
 mod counters;

@@ -10,20 +10,21 @@
 pub mod addresses;
 mod bench;
 pub mod books;
+pub mod claims;
 pub mod consent;
 pub mod deliver;
 pub mod erased_users;
 pub mod follow;
-pub mod inbox;
 pub mod given;
+pub mod inbox;
 pub mod leaving;
 pub mod mailboxes;
 pub mod moving;
 pub mod people;
 pub mod repeats;
 pub mod sent;
-pub mod unlisted;
 pub mod syncs;
+pub mod unlisted;
 pub mod urls;
 pub mod waited;
 pub mod whose;
@@ -70,6 +71,7 @@ macro_rules! store_contract {
             waited: [
                 deliveries_that_a_sender_waits_for_are_claimed_first,
                 a_withdrawal_goes_before_deliveries_that_a_sender_waits_for,
+                a_delivery_that_cannot_start_does_not_hold_back_others,
                 the_progress_of_a_message_can_be_read_at_any_time,
                 a_replayed_late_message_is_no_longer_late,
             ],
@@ -93,6 +95,14 @@ macro_rules! store_contract {
                 a_discarded_delivery_unblocks_the_next_one,
                 a_halted_attempt_does_not_count,
                 one_destination_does_not_delay_another,
+            ],
+            claims: [
+                a_claim_hands_out_no_more_than_its_limit,
+                the_next_due_time_is_the_earliest_one,
+                an_action_skipped_when_it_was_claimed_is_sent_after_a_click,
+                a_withdrawal_that_became_void_is_not_to_be_done_by_hand,
+                a_withdrawal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
+                a_removal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
             ],
             people: [
                 the_order_of_arrival_does_not_matter,
@@ -140,6 +150,11 @@ macro_rules! store_contract {
                 a_stale_retry_never_subscribes_again,
                 an_opt_out_does_not_overtake_a_delivery_in_flight,
             ],
+            syncs: [
+                an_unchanged_contact_is_sent_ten_times_within_an_hour,
+                a_known_engagement_is_no_news,
+                an_action_that_is_processed_again_is_sent_to_a_new_destination,
+            ],
             sent: [
                 an_unconfirmed_delivery_is_not_shown_as_received,
                 an_attempt_that_failed_before_its_request_was_not_sent,
@@ -147,14 +162,16 @@ macro_rules! store_contract {
                 the_namespaces_of_all_ids_are_known,
                 a_trace_shows_the_keys_that_are_sent,
             ],
+            given: [
+                an_address_that_comes_later_belongs_to_what_was_given_before,
+                an_opt_out_that_merges_two_contacts_reaches_the_address_of_each,
+                a_withdrawal_for_one_of_two_merged_contacts_counts_only_once_sent,
+                an_opt_in_of_one_of_two_merged_contacts_is_withdrawn,
+                of_two_withdrawals_of_one_message_a_merge_leaves_one,
+            ],
             addresses: [
                 a_complaint_stays_with_its_address,
                 an_opt_out_reaches_every_address_that_was_given,
-            syncs: [
-                an_unchanged_contact_is_sent_ten_times_within_an_hour,
-                a_known_engagement_is_no_news,
-                an_action_that_is_processed_again_is_sent_to_a_new_destination,
-            ],
                 an_opt_out_reaches_destinations_given_the_person_by_earlier_rules,
                 a_decline_reaches_destinations_given_the_person_by_an_earlier_policy,
                 a_withdrawal_never_waits_behind_another_delivery,
@@ -168,13 +185,6 @@ macro_rules! store_contract {
             moving: [
                 a_user_who_leaves_a_mailbox_takes_their_opt_ins_along,
                 an_opt_out_elsewhere_takes_back_the_opt_in_at_a_mailbox,
-            given: [
-                an_address_that_comes_later_belongs_to_what_was_given_before,
-                an_opt_out_that_merges_two_contacts_reaches_the_address_of_each,
-                a_withdrawal_for_one_of_two_merged_contacts_counts_only_once_sent,
-                an_opt_in_of_one_of_two_merged_contacts_is_withdrawn,
-                of_two_withdrawals_of_one_message_a_merge_leaves_one,
-            ],
                 facts_by_an_id_are_about_the_mailbox_that_its_owner_uses,
                 a_bounce_by_an_id_holds_for_a_mailbox_that_its_owner_left,
                 facts_from_before_a_mailbox_was_shared_hold_for_its_users,
@@ -190,6 +200,8 @@ macro_rules! store_contract {
                 a_click_that_does_not_count_for_a_user_counts_for_no_other,
                 a_longer_click_grace_withdraws_the_affected_people,
                 a_split_ends_withdrawals_for_the_address_of_the_other,
+                a_split_leaves_no_delivery_behind,
+                an_opt_out_after_a_split_does_not_overtake_a_delivery_in_flight,
                 an_opt_out_at_a_former_address_brings_nobody_back_there,
             ],
             mailboxes: [
@@ -214,8 +226,6 @@ macro_rules! store_contract {
                 a_removed_destination_with_people_is_reported_until_it_is_forgotten,
             ],
             leaving: [
-                a_split_leaves_no_delivery_behind,
-                an_opt_out_after_a_split_does_not_overtake_a_delivery_in_flight,
                 destinations_are_sent_removals_before_a_person_is_erased,
                 a_person_stays_while_a_destination_refuses_the_removal,
                 a_person_is_erased_at_the_deadline_without_confirmation,
