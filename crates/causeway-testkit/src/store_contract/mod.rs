@@ -26,6 +26,7 @@ pub mod sent;
 pub mod syncs;
 pub mod unlisted;
 pub mod urls;
+pub mod users;
 pub mod waited;
 pub mod whose;
 
@@ -239,6 +240,14 @@ macro_rules! store_contract {
                 refused_people_stay_out_after_their_erasure,
                 each_part_is_kept_for_its_retention,
                 deleted_engagements_are_recognised_when_they_are_sent_again,
+            ],
+            users: [
+                a_change_by_another_user_is_sent_where_it_matters,
+                what_a_user_said_is_no_news_for_this_user,
+                news_for_the_other_users_counts_beside_what_is_old,
+                consent_to_calls_says_nothing_about_a_mailbox,
+                an_opt_in_of_the_moment_of_an_opt_out_counts_for_nobody,
+                only_an_opt_out_by_an_id_alone_counts_for_its_other_addresses,
             ],
             erased_users: [
                 opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody,
