@@ -35,6 +35,9 @@ async fn led_to(bench: &Bench, message: InboxId, number: &str) -> Vec<(String, S
     all
 }
 
+/// Destination and kind.
+type Led = (&'static str, &'static str);
+
 /// `archive` is sent everybody, and `confirmed` only who clicked.
 pub async fn a_change_by_another_user_is_sent_where_it_matters(open: Open) {
     let with = |name: &str, policy| DestinationRule {
@@ -49,7 +52,7 @@ pub async fn a_change_by_another_user_is_sent_where_it_matters(open: Open) {
     let mut bench = Bench::new(open, destinations).await;
     bench.take(platform("72", "family", "Bob", 0), 0).await;
     sent(&bench, "archive", 1).await;
-    let steps: [(What, i64, &[(&str, &str)]); 5] = [
+    let steps: [(What, i64, &[Led]); 5] = [
         // The others do not know Bob yet. What was held back for him is sent as planned.
         (What::OptIn, 10, &[("archive", "contact")]),
         // Bob's consent stays as it is.
