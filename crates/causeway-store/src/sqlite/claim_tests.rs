@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use causeway_core::{
     consent::What,
-    delivery::Next,
+    delivery::{Kind, Next},
     event::{Decoded, Event},
-    id::InboxId,
+    id::{IdempotencyKey, InboxId},
     rules::DestinationRule,
     store::{Claim, Claimed, DeliveryFilter, Store, StoreError, Views},
 };
@@ -16,11 +16,11 @@ use causeway_testkit::{
 };
 use tempfile::TempDir;
 
-use super::{Options, SqliteStore, claim::ENDED_PER_CLAIM, open};
+use super::{EventsOf, Options, SqliteStore, Stored, claim::ENDED_PER_CLAIM, open};
 
 struct World {
     store: Arc<SqliteStore>,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl World {
@@ -30,10 +30,7 @@ impl World {
             .await
             .unwrap();
         store.set_rules(rules(vec![rule]).into()).await.unwrap();
-        Self {
-            store,
-            _folder: folder,
-        }
+        Self { store, folder }
     }
 
     async fn take(&self, events: Vec<Event>) -> Vec<InboxId> {
@@ -59,6 +56,14 @@ impl World {
             now: at(10),
         };
         self.store.claim(claim).await
+    }
+
+    /// Delivers one that is due; returns its key.
+    async fn deliver(&self) -> IdempotencyKey {
+        let claimed = self.claim().await.unwrap().deliveries.remove(0);
+        let delivered = attempt(&claimed, Next::Delivered, at(10));
+        self.store.record(vec![delivered]).await.unwrap();
+        claimed.key
     }
 
     async fn change(&self, sql: &'static str) {
@@ -88,9 +93,8 @@ async fn a_claim_ends_when_it_has_ended_very_many_deliveries() {
     });
     world.take(actions.collect()).await;
     world.take(vec![status("ada", What::Unsubscribed, at(1))]).await;
-    let withdrawal = world.claim().await.unwrap().deliveries;
-    let delivered = attempt(&withdrawal[0], Next::Delivered, at(10));
-    world.store.record(vec![delivered]).await.unwrap();
+    // The withdrawal.
+    world.deliver().await;
     let ben = world.take(vec![signed("ben", "ben", What::OptIn, at(2))]).await;
     let claimed = world.claim().await.unwrap();
     assert_eq!(
@@ -115,4 +119,42 @@ async fn a_claim_that_fails_changes_no_delivery() {
     assert_eq!((delivery.state.as_str(), delivery.reason), ("waiting", None));
     let claimed = world.claim().await.unwrap().deliveries;
     assert_eq!(claimed[0].record.inbox_id, rows[0]);
+}
+
+/// Ada was sent under two addresses, and Ben was not sent yet.
+#[tokio::test]
+async fn a_preview_has_the_key_that_is_sent() {
+    let rule = DestinationRule::new("crm");
+    let world = World::new(rule.clone()).await;
+    let mut moved = signed("ada", "2", What::OptIn, at(1));
+    moved.identities.remove(0);
+    moved.fields.insert("email".to_owned(), "new@example.org".into());
+    let mut sent = Vec::new();
+    for event in [signed("ada", "1", What::OptIn, at(0)), moved] {
+        world.take(vec![event]).await;
+        sent.push(world.deliver().await);
+    }
+    world.take(vec![signed("ben", "3", What::OptIn, at(2))]).await;
+    let mut leaves = vec![status("ada", What::Unsubscribed, at(3))];
+    leaves.push(status("ben", What::Unsubscribed, at(4)));
+    world.take(leaves).await;
+    let mut previewed = Vec::new();
+    let stored = Stored::open(&world.folder.path().join("a.db")).await.unwrap();
+    for message in 1..=5 {
+        if message == 3 {
+            continue;
+        }
+        let kind = (message > 3).then_some(Kind::Withdrawal);
+        let of = EventsOf::Message(InboxId(message));
+        let rules = rules(vec![rule.clone()]).into();
+        let previews = stored.previews(rules, "crm", of, kind, 10).await.unwrap();
+        assert_eq!(previews.len(), 1);
+        previewed.push(previews[0].key.clone());
+    }
+    for _ in 0..3 {
+        sent.push(world.deliver().await);
+    }
+    for (key, message) in previewed.iter().zip([1, 2, 4, 5]) {
+        assert!(sent.contains(key), "of message {message}");
+    }
 }
