@@ -91,8 +91,12 @@ fn check(options: &Options) -> anyhow::Result<bool> {
     }
     let accepted = results::accepted(&own.join("accepted.toml"))?;
     let mut results = open_results(options, &tree)?;
-    let path = options.work.join("uncompilable.json");
-    let (mutated, dropped, binaries) = compile::build(&tree, &options.work.join("target"), &path)?;
+    let (target, known) = (
+        options.work.join("target"),
+        options.work.join("uncompilable.json"),
+    );
+    let (mutated, dropped, binaries) =
+        compile::build(&tree, (&target, &known), |key| is_chosen(options, key))?;
     let all: Vec<(usize, Mutant)> = mutated
         .mutants
         .into_iter()
