@@ -199,7 +199,8 @@ struct Due {
     state: DeliveryState,
     attempts: u32,
     planned_at: i64,
-    /// The normal form of the address; empty for the contact's address in use.
+    /// The normal form of the address of a withdrawal; empty for the contact's address in use, and for all other
+    /// kinds.
     address: String,
 }
 
@@ -388,8 +389,8 @@ fn skip(
     Ok(())
 }
 
-/// The newest of consecutive records and contact updates that wait for one contact. Only this one is sent; the
-/// others are skipped as superseded. A withdrawal ends the sequence, so that it keeps its place in the order.
+/// The newest of the records and contact updates that wait for one contact. Only this one is sent; the others
+/// are skipped as superseded. No withdrawal is among them, because none is ever blocked.
 fn newest_of_run(
     tx: &mut Tx<'_>,
     destination: i64,
@@ -398,23 +399,20 @@ fn newest_of_run(
     now: Timestamp,
     superseded: &mut u32,
 ) -> Result<i64, Error> {
-    let run: Vec<(i64, String)> = tx
+    let run: Vec<i64> = tx
         .connection
         .prepare_cached(
-            "SELECT id, kind FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
+            "SELECT id FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
              AND id > ?3 ORDER BY id",
         )?
-        .query_map(params![contact, destination, head], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![contact, destination, head], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut older = head;
-    for (id, _) in run
-        .iter()
-        .take_while(|(_, kind)| kind != Kind::Withdrawal.as_str())
-    {
+    for id in run {
         let row = outbox::row(tx, older)?.ok_or(Error::Broken("a delivery"))?;
         outbox::set_end(tx, &row, &End::skipped(&row, SUPERSEDED, ms(now)))?;
         *superseded = superseded.saturating_add(1);
-        older = *id;
+        older = id;
     }
     if older != head {
         outbox::unblock(tx, older, destination)?;
@@ -460,7 +458,6 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let is_former = !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address);
     let is_others = is_former
         && &*rule.purpose == EMAIL
-        && due.kind == Kind::Withdrawal
         && identity::users(tx, parts.workspace, &due.address)?
             .iter()
             .any(|user| Some(*user) != due.contact);
