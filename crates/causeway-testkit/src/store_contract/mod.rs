@@ -165,7 +165,8 @@ macro_rules! store_contract {
             ],
             given: [
                 an_address_that_comes_later_belongs_to_what_was_given_before,
-                an_opt_out_that_merges_two_contacts_reaches_the_address_of_each,
+                a_withdrawal_that_failed_was_not_received,
+                an_opt_out_reaches_the_addresses_of_both_merged_contacts,
                 a_withdrawal_for_one_of_two_merged_contacts_counts_only_once_sent,
                 an_opt_in_of_one_of_two_merged_contacts_is_withdrawn,
                 of_two_withdrawals_of_one_message_a_merge_leaves_one,
@@ -244,6 +245,8 @@ macro_rules! store_contract {
             users: [
                 a_change_by_another_user_is_sent_where_it_matters,
                 what_a_user_said_is_no_news_for_this_user,
+                an_opt_out_at_a_former_mailbox_counts_for_its_users,
+                a_fact_by_an_id_counts_for_later_users_if_the_mailbox_had_come_with_it,
                 news_for_the_other_users_counts_beside_what_is_old,
                 consent_to_calls_says_nothing_about_a_mailbox,
                 an_opt_in_of_the_moment_of_an_opt_out_counts_for_nobody,

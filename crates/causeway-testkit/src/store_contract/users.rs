@@ -103,6 +103,32 @@ pub async fn what_a_user_said_is_no_news_for_this_user(open: Open) {
     assert_eq!(sent(&bench, "crm", 4).await, []);
 }
 
+/// What forbids mail to a mailbox counts for its users, even if it comes from somebody who left it.
+pub async fn an_opt_out_at_a_former_mailbox_counts_for_its_users(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "family", 0), 0).await;
+    bench.take(joins("72", "family", 1), 1).await;
+    bench.take(platform("71", "own", "Ada", 2), 2).await;
+    let mut no = platform("71", "family", "Ada", 10);
+    no.kind = EventKind::Engagement;
+    no.consent = vec![fact(What::Unsubscribed, at(10))];
+    bench.take(no, 10).await;
+    assert_eq!(consent_state(&bench, "72").await, "unsubscribed");
+}
+
+/// Ada's id came with her own address at first, and with the mailbox since 10.
+pub async fn a_fact_by_an_id_counts_for_later_users_if_the_mailbox_had_come_with_it(open: Open) {
+    for (seconds, expected) in [(5, "unknown"), (15, "opted_in")] {
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &format!("came-{seconds}"), rules).await;
+        bench.take(platform("71", "own", "Ada", 0), 0).await;
+        bench.take(platform("71", "family", "Ada", 10), 10).await;
+        bench.take(status_of("71", What::OptIn, seconds), 20).await;
+        bench.take(platform("72", "family", "Bob", 30), 30).await;
+        assert_eq!(consent_state(&bench, "72").await, expected, "{seconds}");
+    }
+}
+
 /// One message says something new and something older than what is known.
 pub async fn news_for_the_other_users_counts_beside_what_is_old(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
