@@ -26,8 +26,13 @@ struct Build {
     errors: Vec<Value>,
 }
 
-/// Writes and builds the copy until it compiles. Mutants that do not compile are remembered in `known`.
-pub fn build(tree: &Tree, target: &Path, known: &Path) -> anyhow::Result<(Mutated, HashSet<Key>, Binaries)> {
+/// Writes and builds the copy until it compiles, with the tests for the chosen mutants. Mutants that do not
+/// compile are remembered in `known`.
+pub fn build(
+    tree: &Tree,
+    (target, known): (&Path, &Path),
+    is_chosen: impl Fn(&Key) -> bool,
+) -> anyhow::Result<(Mutated, HashSet<Key>, Binaries)> {
     let mut dropped: HashSet<Key> = std::fs::read_to_string(known)
         .ok()
         .and_then(|text| serde_json::from_str(&text).ok())
@@ -39,7 +44,12 @@ pub fn build(tree: &Tree, target: &Path, known: &Path) -> anyhow::Result<(Mutate
             mutated.mutants.len() - dropped.len(),
             dropped.len()
         );
-        let build = cargo(&tree.root, target)?;
+        let chosen = mutated
+            .mutants
+            .iter()
+            .filter(|(_, mutant)| is_chosen(&mutant.key));
+        let parts: BTreeSet<usize> = chosen.map(|(part, _)| *part).collect();
+        let build = cargo(&tree.root, target, &parts)?;
         if build.errors.is_empty() {
             return Ok((mutated, dropped, build.binaries));
         }
@@ -67,10 +77,10 @@ pub fn build(tree: &Tree, target: &Path, known: &Path) -> anyhow::Result<(Mutate
     }
 }
 
-fn cargo(root: &Path, target: &Path) -> anyhow::Result<Build> {
-    let tests: BTreeSet<&str> = PARTS
+fn cargo(root: &Path, target: &Path, parts: &BTreeSet<usize>) -> anyhow::Result<Build> {
+    let tests: BTreeSet<&str> = parts
         .iter()
-        .flat_map(|part| part.stages)
+        .flat_map(|part| PARTS[*part].stages)
         .map(|stage| stage.binary)
         .filter(|binary| *binary != "lib")
         .collect();

@@ -91,8 +91,12 @@ fn check(options: &Options) -> anyhow::Result<bool> {
     }
     let accepted = results::accepted(&own.join("accepted.toml"))?;
     let mut results = open_results(options, &tree)?;
-    let path = options.work.join("uncompilable.json");
-    let (mutated, dropped, binaries) = compile::build(&tree, &options.work.join("target"), &path)?;
+    let (target, known) = (
+        options.work.join("target"),
+        options.work.join("uncompilable.json"),
+    );
+    let (mutated, dropped, binaries) =
+        compile::build(&tree, (&target, &known), |key| is_chosen(options, key))?;
     let all: Vec<(usize, Mutant)> = mutated
         .mutants
         .into_iter()
@@ -108,7 +112,8 @@ fn check(options: &Options) -> anyhow::Result<bool> {
         let workers = options
             .workers
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-        runner.learn(workers, options.quick, &options.work.join("reach.json"))?;
+        let parts = open.iter().map(|(part, _)| *part).collect();
+        runner.learn(&parts, workers, options.quick, &options.work.join("reach.json"))?;
         test(&runner, &open, workers, (options, &mut results))?;
     }
     let accepted: Vec<Accepted> = accepted

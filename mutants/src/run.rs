@@ -1,7 +1,7 @@
 //! Runs the tests: once without a mutant, to learn which test reaches which mutant, then for each mutant.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -81,13 +81,19 @@ impl Runner {
         Ok(command)
     }
 
-    /// Runs each test of the stages alone, unless `known` holds what came of that for the same binary.
-    pub fn learn(&mut self, workers: usize, is_quick: bool, known: &Path) -> anyhow::Result<()> {
+    /// Runs each test of the parts' stages alone, unless `known` holds what came of that for the same binary.
+    pub fn learn(
+        &mut self,
+        parts: &BTreeSet<usize>,
+        workers: usize,
+        is_quick: bool,
+        known: &Path,
+    ) -> anyhow::Result<()> {
         let mut all: HashMap<String, Vec<Test>> = std::fs::read_to_string(known)
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default();
-        let stages = PARTS.iter().flat_map(|part| part.stages);
+        let stages = parts.iter().flat_map(|part| PARTS[*part].stages);
         for stage in stages.filter(|stage| !(is_quick && stage.is_slow)) {
             if self.tests.contains_key(stage) {
                 continue;

@@ -505,13 +505,20 @@ pub async fn a_removed_destination_with_people_is_reported_until_it_is_forgotten
     assert!(left(&[]).await.is_empty());
 }
 
+/// Ben was sent under both names.
 pub async fn a_rename_declared_too_late_still_brings_the_opt_outs(open: Open) {
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     bench.take(joins("71", "ada", 0), 0).await;
+    bench.take(joins("72", "ben", 0), 0).await;
     sent(&bench, "crm", 1).await;
     let mut unexplained = renamed();
     unexplained.renamed_from = None;
     bench.set_rules(rules(vec![unexplained])).await;
+    bench.take(platform("72", "ben", "Ben", 5), 5).await;
+    assert_eq!(
+        sent(&bench, "newsletter", 6).await,
+        [of(Kind::Record, Change::Subscribe, "ben")]
+    );
     let mut leaves = status_of("71", What::Unsubscribed, 10);
     leaves.deliver = false;
     bench.take(leaves, 10).await;

@@ -10,10 +10,12 @@
 pub mod addresses;
 mod bench;
 pub mod books;
+pub mod claims;
 pub mod consent;
 pub mod deliver;
 pub mod erased_users;
 pub mod follow;
+pub mod given;
 pub mod inbox;
 pub mod leaving;
 pub mod mailboxes;
@@ -22,8 +24,10 @@ pub mod newcomers;
 pub mod people;
 pub mod repeats;
 pub mod sent;
+pub mod syncs;
 pub mod unlisted;
 pub mod urls;
+pub mod users;
 pub mod waited;
 pub mod whose;
 
@@ -69,6 +73,7 @@ macro_rules! store_contract {
             waited: [
                 deliveries_that_a_sender_waits_for_are_claimed_first,
                 a_withdrawal_goes_before_deliveries_that_a_sender_waits_for,
+                a_delivery_that_cannot_start_does_not_hold_back_others,
                 the_progress_of_a_message_can_be_read_at_any_time,
                 a_replayed_late_message_is_no_longer_late,
             ],
@@ -92,6 +97,14 @@ macro_rules! store_contract {
                 a_discarded_delivery_unblocks_the_next_one,
                 a_halted_attempt_does_not_count,
                 one_destination_does_not_delay_another,
+            ],
+            claims: [
+                a_claim_hands_out_no_more_than_its_limit,
+                the_next_due_time_is_the_earliest_one,
+                an_action_skipped_when_it_was_claimed_is_sent_after_a_click,
+                a_withdrawal_that_became_void_is_not_to_be_done_by_hand,
+                a_withdrawal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
+                a_removal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
             ],
             people: [
                 the_order_of_arrival_does_not_matter,
@@ -139,12 +152,25 @@ macro_rules! store_contract {
                 a_stale_retry_never_subscribes_again,
                 an_opt_out_does_not_overtake_a_delivery_in_flight,
             ],
+            syncs: [
+                an_unchanged_contact_is_sent_ten_times_within_an_hour,
+                a_known_engagement_is_no_news,
+                an_action_that_is_processed_again_is_sent_to_a_new_destination,
+            ],
             sent: [
                 an_unconfirmed_delivery_is_not_shown_as_received,
                 an_attempt_that_failed_before_its_request_was_not_sent,
                 dead_withdrawals_are_counted_and_name_their_address,
                 the_namespaces_of_all_ids_are_known,
                 a_trace_shows_the_keys_that_are_sent,
+            ],
+            given: [
+                an_address_that_comes_later_belongs_to_what_was_given_before,
+                a_withdrawal_that_failed_was_not_received,
+                an_opt_out_reaches_the_addresses_of_both_merged_contacts,
+                a_withdrawal_for_one_of_two_merged_contacts_counts_only_once_sent,
+                an_opt_in_of_one_of_two_merged_contacts_is_withdrawn,
+                of_two_withdrawals_of_one_message_a_merge_leaves_one,
             ],
             addresses: [
                 a_complaint_stays_with_its_address,
@@ -177,6 +203,8 @@ macro_rules! store_contract {
                 a_click_that_does_not_count_for_a_user_counts_for_no_other,
                 a_longer_click_grace_withdraws_the_affected_people,
                 a_split_ends_withdrawals_for_the_address_of_the_other,
+                a_split_leaves_no_delivery_behind,
+                an_opt_out_after_a_split_does_not_overtake_a_delivery_in_flight,
                 an_opt_out_at_a_former_address_brings_nobody_back_there,
             ],
             mailboxes: [
@@ -220,6 +248,16 @@ macro_rules! store_contract {
                 refused_people_stay_out_after_their_erasure,
                 each_part_is_kept_for_its_retention,
                 deleted_engagements_are_recognised_when_they_are_sent_again,
+            ],
+            users: [
+                a_change_by_another_user_is_sent_where_it_matters,
+                what_a_user_said_is_no_news_for_this_user,
+                an_opt_out_at_a_former_mailbox_counts_for_its_users,
+                a_fact_by_an_id_counts_for_later_users_if_the_mailbox_had_come_with_it,
+                news_for_the_other_users_counts_beside_what_is_old,
+                consent_to_calls_says_nothing_about_a_mailbox,
+                an_opt_in_of_the_moment_of_an_opt_out_counts_for_nobody,
+                only_an_opt_out_by_an_id_alone_counts_for_its_other_addresses,
             ],
             erased_users: [
                 opt_ins_of_an_erased_user_of_a_mailbox_count_for_nobody,

@@ -81,6 +81,22 @@ pub async fn a_withdrawal_goes_before_deliveries_that_a_sender_waits_for(open: O
     assert_eq!(inbox_ids(&claimed.deliveries), [bob]);
 }
 
+/// Another delivery of the same contact is in flight.
+pub async fn a_delivery_that_cannot_start_does_not_hold_back_others(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("cleo", "c1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    let ada = bench.take(signed("ada", "a1", What::OptIn, at(2)), 2).await;
+    bench.take(status("ada", What::Unsubscribed, at(3)), 3).await;
+    let in_flight = bench.store().claim(claim(1, vec![])).await.unwrap();
+    assert_eq!(in_flight.deliveries[0].record.kind, Kind::Withdrawal);
+    let cleo = bench.take(status("cleo", What::Unsubscribed, at(4)), 4).await;
+    let bob = bench.take(signed("bob", "b1", What::OptIn, at(5)), 5).await;
+    let first = vec![delivery(&bench, ada).await];
+    let claimed = bench.store().claim(claim(10, first)).await.unwrap();
+    assert_eq!(inbox_ids(&claimed.deliveries), [cleo, bob]);
+}
+
 pub async fn the_progress_of_a_message_can_be_read_at_any_time(open: Open) {
     let rule = DestinationRule {
         coalesce: true,

@@ -8,7 +8,7 @@ use causeway_core::{
     contact::Identity,
     delivery::{Kind, Next},
     event::{Event, EventKind},
-    id::InboxId,
+    id::{ContactId, InboxId},
     rules::DestinationRule,
 };
 
@@ -191,4 +191,52 @@ pub async fn an_opt_out_at_a_former_address_brings_nobody_back_there(open: Open)
         assert!(all.contains(&withdrawal), "{address}: {all:?}");
     }
     bench.assert_balanced().await;
+}
+
+/// Bob signs, and the office writes about him under the id of another person.
+async fn two_people_as_one(bench: &mut Bench) -> BTreeMap<InboxId, Event> {
+    let mut signs = signed("bob", "1", What::OptIn, at(0));
+    signs.identities = vec![email("bob")];
+    let mut both = signed("bob", "2", What::OptIn, at(1));
+    both.identities = vec![email("bob"), id("5")];
+    let mut read = BTreeMap::new();
+    for (event, seconds) in [(signs, 0), (both, 1)] {
+        read.insert(bench.take(event.clone(), seconds).await, event);
+    }
+    read
+}
+
+/// The signature goes to a new contact, which is returned.
+async fn split_bob_off(bench: &Bench, read: BTreeMap<InboxId, Event>) -> ContactId {
+    let one = contact_with(bench, "5").await.id;
+    let taken = [email("bob")].into();
+    let split = bench.store().split(one, taken, read, at(10)).await.unwrap();
+    split.unwrap().new
+}
+
+pub async fn a_split_leaves_no_delivery_behind(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let read = two_people_as_one(&mut bench).await;
+    let rows: Vec<InboxId> = read.keys().copied().collect();
+    split_bob_off(&bench, read).await;
+    // The office's message waited behind the signature, which is now about somebody else.
+    assert_eq!(bench.deliver_all("crm", 11).await, rows);
+    bench.assert_balanced().await;
+}
+
+pub async fn an_opt_out_after_a_split_does_not_overtake_a_delivery_in_flight(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let read = two_people_as_one(&mut bench).await;
+    let signature = bench.claim("crm", 2).await.deliveries;
+    assert_eq!(signature.len(), 1);
+    let bob = split_bob_off(&bench, read).await;
+    let no = bench.take(status("bob", What::Unsubscribed, at(20)), 20).await;
+    let is_withdrawn = async |seconds| {
+        let claimed = bench.claim("crm", seconds).await.deliveries;
+        let mut records = claimed.iter().map(|delivery| &delivery.record);
+        records.any(|record| record.inbox_id == no && record.contact.id == Some(bob))
+    };
+    assert!(!is_withdrawn(21).await, "the signature is in flight");
+    bench.end(&signature[0], Next::Delivered, 22).await;
+    assert!(is_withdrawn(23).await);
 }

@@ -174,10 +174,19 @@ impl Leases {
 
     /// After a merge, the leases of `from` belong to `into`.
     pub(crate) fn merge(&mut self, from: i64, into: i64) {
+        self.hand_over(into, |_, lease| lease.contact == Some(from));
+    }
+
+    /// After a split, the leases of these deliveries belong to `into`.
+    pub(crate) fn split(&mut self, deliveries: &[i64], into: i64) {
+        self.hand_over(into, |delivery, _| deliveries.contains(&delivery));
+    }
+
+    fn hand_over(&mut self, into: i64, is_moved: impl Fn(i64, &Lease) -> bool) {
         let moved: Vec<(i64, Lease)> = self
             .held
             .iter()
-            .filter(|(_, lease)| lease.contact == Some(from))
+            .filter(|(delivery, lease)| is_moved(**delivery, lease))
             .map(|(delivery, lease)| (*delivery, *lease))
             .collect();
         for (delivery, lease) in moved {

@@ -34,7 +34,7 @@ use crate::sqlite::{
 pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
 /// Maximum number of deliveries that one claim skips. When very many lose their consent at once, the writer
 /// must not be blocked for long; the lane claims again.
-const ENDED_PER_CLAIM: u32 = 1_000;
+pub(super) const ENDED_PER_CLAIM: u32 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     let mut claimed = Claimed {
@@ -59,10 +59,13 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
         return Ok(claimed);
     }
     // A skipped delivery may unblock the next one of its contact, so look again until nothing is due.
-    while claimed.deliveries.len() < limit
-        && claimed.skipped.saturating_add(claimed.superseded) < ENDED_PER_CLAIM
-    {
-        let due = due(tx, destination, claim.now, limit - claimed.deliveries.len())?;
+    loop {
+        let left = limit.saturating_sub(claimed.deliveries.len());
+        let ended = claimed.skipped.saturating_add(claimed.superseded);
+        if left == 0 || ended >= ENDED_PER_CLAIM {
+            break;
+        }
+        let due = due(tx, destination, claim.now, left)?;
         if due.is_empty() {
             break;
         }
@@ -98,8 +101,7 @@ fn claim_first(
     if first.is_empty() {
         return Ok(false);
     }
-    let mut due = Vec::new();
-    due_of(tx, WITHDRAWALS, destination, claim.now, limit, &mut due)?;
+    let mut due = due_of(tx, WITHDRAWALS, destination, claim.now, limit)?;
     due.extend(first);
     for id in due {
         if claimed.deliveries.len() >= limit {
@@ -151,40 +153,31 @@ pub(crate) const ALL: &str =
     "SELECT id, contact_id FROM delivery WHERE destination_id = ?1 AND state = 'waiting' AND due_at <= ?2
      ORDER BY due_at, id";
 
-/// Due deliveries, withdrawals first, so that no withdrawal waits behind other deliveries. Leased deliveries
-/// are left out. So are all deliveries of a contact while one of that contact is in flight to this
-/// destination.
+/// Due withdrawals, so that none waits behind other deliveries; if there are none, other due deliveries.
 fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Error> {
-    let mut due = Vec::new();
-    for sql in [WITHDRAWALS, ALL] {
-        due_of(tx, sql, destination, now, limit, &mut due)?;
+    let withdrawals = due_of(tx, WITHDRAWALS, destination, now, limit)?;
+    if !withdrawals.is_empty() {
+        return Ok(withdrawals);
     }
-    Ok(due)
+    due_of(tx, ALL, destination, now, limit)
 }
 
-/// Adds the due deliveries of one query that are not in `due` yet.
-fn due_of(
-    tx: &Tx<'_>,
-    sql: &str,
-    destination: i64,
-    now: Timestamp,
-    limit: usize,
-    due: &mut Vec<i64>,
-) -> Result<(), Error> {
+/// The due deliveries of one query. Leased deliveries are left out. So are all deliveries of a contact while
+/// one of that contact is in flight to this destination.
+fn due_of(tx: &Tx<'_>, sql: &str, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Error> {
     let mut statement = tx.connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![destination, ms(now)])?;
-    let before = due.len();
+    let leases = &tx.state.leases;
+    let mut due = Vec::new();
     while due.len() < limit
         && let Some(row) = rows.next()?
     {
         let id = row.get(0)?;
-        let leases = &tx.state.leases;
-        let is_chosen = due.iter().take(before).any(|chosen| *chosen == id);
-        if !is_chosen && !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
+        if !leases.is_held(id, now) && !leases.is_busy(destination, row.get(1)?, now) {
             due.push(id);
         }
     }
-    Ok(())
+    Ok(due)
 }
 
 fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<Timestamp>, Error> {
@@ -211,7 +204,8 @@ struct Due {
     state: DeliveryState,
     attempts: u32,
     planned_at: i64,
-    /// The normal form of the address; empty for the contact's address in use.
+    /// The normal form of the address of a withdrawal; empty for the contact's address in use, and for all other
+    /// kinds.
     address: String,
 }
 
@@ -296,10 +290,9 @@ fn claim_one(
         }
     };
     if let Gate::Skip { reason } = gate {
-        // A void withdrawal needs no attention. One that the destination cannot receive does, so it is marked
-        // as gated.
-        let is_void =
-            due.kind == Kind::Withdrawal && !rule.withdraws(consent_state, record.contact.gave_data);
+        // Only a withdrawal can be void: what else is skipped lacks consent. A void one needs no attention. One
+        // that the destination cannot receive does, so it is marked as gated.
+        let is_void = erasure_row.is_none() && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
     if let Some(contact) = due.contact {
@@ -402,8 +395,8 @@ fn skip(
     Ok(())
 }
 
-/// The newest of consecutive records and contact updates that wait for one contact. Only this one is sent; the
-/// others are skipped as superseded. A withdrawal ends the sequence, so that it keeps its place in the order.
+/// The newest of the records and contact updates that wait for one contact. Only this one is sent; the others
+/// are skipped as superseded. No withdrawal is among them, because none is ever blocked.
 fn newest_of_run(
     tx: &mut Tx<'_>,
     destination: i64,
@@ -412,23 +405,20 @@ fn newest_of_run(
     now: Timestamp,
     superseded: &mut u32,
 ) -> Result<i64, Error> {
-    let run: Vec<(i64, String)> = tx
+    let run: Vec<i64> = tx
         .connection
         .prepare_cached(
-            "SELECT id, kind FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
+            "SELECT id FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
              AND id > ?3 ORDER BY id",
         )?
-        .query_map(params![contact, destination, head], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map(params![contact, destination, head], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut older = head;
-    for (id, _) in run
-        .iter()
-        .take_while(|(_, kind)| kind != Kind::Withdrawal.as_str())
-    {
+    for id in run {
         let row = delivery::row(tx, older)?.ok_or(Error::Broken("a delivery"))?;
         delivery::set_end(tx, &row, &End::skipped(&row, SUPERSEDED, ms(now)))?;
         *superseded = superseded.saturating_add(1);
-        older = *id;
+        older = id;
     }
     if older != head {
         delivery::unblock(tx, older, destination)?;
@@ -474,7 +464,6 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
     let is_former = !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address);
     let is_others = is_former
         && &*rule.purpose == EMAIL
-        && due.kind == Kind::Withdrawal
         && identity::users(tx, parts.workspace, &due.address)?
             .iter()
             .any(|user| Some(*user) != due.contact);

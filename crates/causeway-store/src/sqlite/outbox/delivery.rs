@@ -232,6 +232,31 @@ pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), E
     Ok(())
 }
 
+/// Why a withdrawal is not sent after a merge.
+const REPEATED: &str = "the same withdrawal is sent for the contact that this one was merged with";
+
+/// A message about two contacts who shared an address may have led to the same withdrawal for each. After their
+/// merge one is enough. The other one ends, and is no longer about a person, so that an erasure need not find it.
+pub(crate) fn end_repeated(tx: &mut Tx<'_>, merged: i64, now: Timestamp) -> Result<(), Error> {
+    let left: Vec<i64> = tx
+        .connection
+        .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1")?
+        .query_map([merged], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in left {
+        if let Some(row) = row(tx, id)?.filter(|row| row.state.is_open()) {
+            set_end(tx, &row, &End::skipped(&row, REPEATED, ms(now)))?;
+        }
+        for sql in [
+            "UPDATE attempt SET excerpt = NULL WHERE delivery_id = ?1",
+            "UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '', gated = 0 WHERE id = ?1",
+        ] {
+            tx.connection.prepare_cached(sql)?.execute([id])?;
+        }
+    }
+    Ok(())
+}
+
 /// Opens an ended delivery again, behind the contact's open deliveries, with a fresh schedule. It is due
 /// as of when it was planned, unless `due_at` says otherwise.
 pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> Result<(), Error> {

@@ -106,11 +106,12 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
                     .map(Name::from),
             };
             // Two contacts that are merged may have the same address. The lesser change counts, because the
-            // destination may still believe that one.
+            // destination may still believe that one: first of all, an opt-in.
+            let weight = |change: Change| (change != Change::Subscribe, change.gravity());
             match all.iter_mut().find(|known| known.address == given.address) {
                 Some(known) => {
                     known.withdrawal_is_open |= given.withdrawal_is_open;
-                    if given.change.gravity() < known.change.gravity() {
+                    if weight(given.change) < weight(known.change) {
                         known.change = given.change;
                     }
                 }

@@ -69,6 +69,7 @@ pub(crate) fn split(
     }
     let into = contact::insert(tx.connection, workspace, &Contact::default(), now)?;
     move_rows(tx, from, into, &taken, &moved)?;
+    part_deliveries(tx, from, into)?;
     let stays = |inbox: &InboxId| !moved.contains(inbox);
     let mut kept = rebuild(tx, from, &before, read, &stays, &used.not_of_kept(&taken))?;
     let mut new = rebuild(
@@ -232,6 +233,27 @@ fn move_rows(
              SELECT ?2, destination_id, address, since, last_sent, change, purpose FROM given WHERE contact_id = ?1",
         )?
         .execute([from, into])?;
+    Ok(())
+}
+
+/// Deliveries of different contacts do not wait for each other. One in flight belongs to the new contact if its
+/// message does.
+fn part_deliveries(tx: &mut Tx<'_>, from: i64, into: i64) -> Result<(), Error> {
+    let connection = tx.connection;
+    let ids = |sql: &str, contact: i64| -> Result<Vec<i64>, Error> {
+        let mut statement = connection.prepare_cached(sql)?;
+        let found = statement.query_map([contact], |row| row.get(0))?;
+        Ok(found.collect::<Result<_, _>>()?)
+    };
+    let moved = ids("SELECT id FROM delivery WHERE contact_id = ?1", into)?;
+    tx.state.leases.split(&moved, into);
+    for contact in [from, into] {
+        let blocked =
+            "SELECT DISTINCT destination_id FROM delivery WHERE contact_id = ?1 AND state = 'blocked'";
+        for destination in ids(blocked, contact)? {
+            outbox::release_next(tx, destination, Some(contact))?;
+        }
+    }
     Ok(())
 }
 
