@@ -12,6 +12,7 @@ use super::{
     Bench, Open,
     addresses::{LATER, of, sent},
     bench::inbox_ids,
+    mailboxes::joins,
 };
 use crate::builders::{at, rules, signed, status};
 
@@ -132,4 +133,38 @@ pub async fn a_removal_that_cannot_be_received_any_more_is_to_be_done_by_hand(op
     assert_eq!(bench.claim("crm", 3).await.skipped, 1);
     assert_eq!(by_hand(&bench).await, Some(1));
     bench.assert_balanced().await;
+}
+
+/// Also where only the newest of several deliveries is sent.
+pub async fn each_attempt_has_the_next_number(open: Open) {
+    let rule = DestinationRule {
+        coalesce: true,
+        ..DestinationRule::new("crm")
+    };
+    let mut bench = Bench::new(open, vec![rule]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    for number in 1..4 {
+        let seconds = i64::from(number);
+        let claimed = bench.claim("crm", seconds).await.deliveries;
+        assert_eq!(claimed[0].attempt, number);
+        let due_at = at(seconds + 1);
+        bench.end(&claimed[0], Next::Waiting { due_at }, seconds).await;
+    }
+}
+
+/// A withdrawal for an address that the person no longer uses, and that nobody else uses.
+pub async fn a_withdrawal_for_a_former_address_says_what_the_person_wants(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    for (name, seconds) in [("old", 0), ("new", 10)] {
+        bench.take(joins("71", name, seconds), seconds).await;
+        bench.deliver_all("crm", seconds + 1).await;
+    }
+    bench.take(status("new", What::Unsubscribed, at(20)), 20).await;
+    for _ in 0..2 {
+        let claimed = bench.claim("crm", 21).await.deliveries;
+        let record = &claimed[0].record;
+        assert_eq!(record.consent_state_for("email").as_str(), "unsubscribed");
+        bench.end(&claimed[0], Next::Delivered, 21).await;
+    }
+    assert_eq!(bench.claim("crm", 22).await.deliveries, []);
 }

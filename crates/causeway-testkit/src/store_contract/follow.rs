@@ -6,7 +6,7 @@ use causeway_core::{
     automation::{Automation, Does, Owner, Points, Scoring, Step, Trigger, Verdict},
     consent::What,
     delivery::{Kind, Next},
-    event::{Due, EngagementKind, Event, EventKind},
+    event::{Decoded, Due, EngagementKind, Event, EventKind},
     id::InboxId,
     mapping::Expression,
     rules::{DestinationRule, Rules, Takes, WorkspaceRule},
@@ -15,7 +15,7 @@ use causeway_core::{
 use serde_json::json;
 
 use super::{Bench, Open, attempt};
-use crate::builders::{INSTANCE, at, email, rules, signed};
+use crate::builders::{INSTANCE, add_source, at, email, rules, signed};
 
 fn automation(name: &str, on: Trigger, then: Vec<Step>) -> Automation {
     Automation {
@@ -113,6 +113,20 @@ pub async fn a_timer_fires_once_across_a_restart(open: Open) {
     );
     let trace = bench.store().trace(first).await.unwrap().unwrap();
     assert_eq!((trace.follow_ups, trace.timers), (vec![*back], vec![]));
+}
+
+pub async fn a_timed_step_has_the_source_of_its_message(open: Open) {
+    let mut rules = world(vec![welcome()]);
+    add_source(&mut rules, "second", "default");
+    let mut bench = Bench::with_rules(open, "store", rules).await;
+    let message = Decoded::Event(Box::new(yes("ada", "1", 0)));
+    bench.take_from("second", message, 0).await;
+    let at_once = bench.claim("archive", 1).await.deliveries;
+    assert_eq!(&*at_once[0].record.source, "second");
+    assert_eq!(bench.store().fire_due_timers(10, at(100)).await.unwrap(), 1);
+    bench.follow(101).await;
+    let later = bench.claim("crm", 102).await.deliveries;
+    assert_eq!(&*later[0].record.source, "second");
 }
 
 pub async fn consent_is_checked_when_a_timed_step_is_planned(open: Open) {

@@ -101,6 +101,8 @@ macro_rules! store_contract {
             claims: [
                 a_claim_hands_out_no_more_than_its_limit,
                 the_next_due_time_is_the_earliest_one,
+                each_attempt_has_the_next_number,
+                a_withdrawal_for_a_former_address_says_what_the_person_wants,
                 an_action_skipped_when_it_was_claimed_is_sent_after_a_click,
                 a_withdrawal_that_became_void_is_not_to_be_done_by_hand,
                 a_withdrawal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
@@ -130,6 +132,7 @@ macro_rules! store_contract {
             ],
             follow: [
                 a_timer_fires_once_across_a_restart,
+                a_timed_step_has_the_source_of_its_message,
                 a_step_that_fails_when_its_timer_fires_is_dead_and_can_be_replayed,
                 consent_is_checked_when_a_timed_step_is_planned,
                 erasing_a_person_deletes_their_timers,
@@ -155,6 +158,7 @@ macro_rules! store_contract {
             syncs: [
                 an_unchanged_contact_is_sent_ten_times_within_an_hour,
                 a_known_engagement_is_no_news,
+                engagements_are_sent_where_the_history_is_asked_for,
                 an_action_that_is_processed_again_is_sent_to_a_new_destination,
             ],
             sent: [

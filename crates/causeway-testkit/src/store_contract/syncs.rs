@@ -25,6 +25,21 @@ fn ada(seconds: i64) -> Event {
     synced("ada", &[("city", "Bern")], at(seconds))
 }
 
+/// The platform says that Ada visited a page.
+fn visits(page: &str, seconds: i64) -> Event {
+    let mut event = ada(seconds);
+    event.engagements = vec![Engagement {
+        kind: EngagementKind::PageVisit,
+        key: page.to_owned(),
+        name: None,
+        at: Some(at(0)),
+        raw_at: None,
+        count: None,
+        score: None,
+    }];
+    event
+}
+
 async fn take_and_deliver(bench: &mut Bench, event: Event, seconds: i64) -> (InboxId, Vec<InboxId>) {
     let row = bench.take(event, seconds).await;
     (row, bench.deliver_all("crm", seconds).await)
@@ -55,17 +70,7 @@ pub async fn a_known_engagement_is_no_news(open: Open) {
     };
     let mut bench = Bench::new(open, vec![changes]).await;
     for (page, seconds, is_news) in [("/a", 0, true), ("/a", 1, false), ("/b", 2, true)] {
-        let mut visit = ada(seconds);
-        visit.engagements = vec![Engagement {
-            kind: EngagementKind::PageVisit,
-            key: page.to_owned(),
-            name: None,
-            at: Some(at(0)),
-            raw_at: None,
-            count: None,
-            score: None,
-        }];
-        let (row, sent) = take_and_deliver(&mut bench, visit, seconds).await;
+        let (row, sent) = take_and_deliver(&mut bench, visits(page, seconds), seconds).await;
         assert_eq!(sent.contains(&row), is_news, "{page} at {seconds}");
     }
 }
@@ -91,4 +96,17 @@ pub async fn an_action_that_is_processed_again_is_sent_to_a_new_destination(open
     let claimed = bench.claim("archive", 3).await.deliveries;
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].record.kind, Kind::Record);
+}
+
+pub async fn engagements_are_sent_where_the_history_is_asked_for(open: Open) {
+    let with_history = DestinationRule {
+        history: true,
+        ..everybody("archive")
+    };
+    let mut bench = Bench::new(open, vec![everybody("crm"), with_history]).await;
+    bench.take(visits("/a", 0), 0).await;
+    for (destination, count) in [("crm", 0), ("archive", 1)] {
+        let claimed = bench.claim(destination, 1).await.deliveries;
+        assert_eq!(claimed[0].record.engagements.len(), count, "{destination}");
+    }
 }

@@ -284,7 +284,7 @@ pub(crate) fn opt_out_by_id(
         return Ok(Vec::new());
     }
     let mut changed = Vec::new();
-    for id in event.identities.iter().filter(|id| id.is_of_contact()) {
+    for id in &event.identities {
         for other in identity::conflict_contacts(tx, workspace, id)? {
             let known = contact::read(tx.connection, other)?;
             let Some(address) = known.as_ref().and_then(Contact::address) else {
