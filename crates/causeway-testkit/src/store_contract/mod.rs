@@ -237,6 +237,8 @@ macro_rules! store_contract {
                 an_opt_in_elsewhere_does_not_end_the_opt_out_of_another_user,
                 an_earlier_opt_in_at_a_mailbox_ends_an_opt_out_that_arrives_later,
                 an_opt_out_elsewhere_comes_along_to_a_mailbox,
+                a_withdrawal_of_a_former_address_survives_an_opt_in_with_another,
+                a_destination_that_was_absent_is_sent_the_withdrawal_of_a_former_address,
             ],
             leaving: [
                 destinations_are_sent_removals_before_a_person_is_erased,

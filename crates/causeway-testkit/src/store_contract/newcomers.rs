@@ -127,3 +127,46 @@ pub async fn an_opt_out_elsewhere_comes_along_to_a_mailbox(open: Open) {
         bench.assert_balanced().await;
     }
 }
+
+pub async fn a_withdrawal_of_a_former_address_survives_an_opt_in_with_another(open: Open) {
+    for (again, is_withdrawn) in [("new", true), ("old", false)] {
+        let name = format!("again-{again}");
+        let rules = crate::builders::rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
+        bench.take(joins("71", "old", 0), 0).await;
+        sent(&bench, "crm", 1).await;
+        bench.take(joins("71", "new", 10), 10).await;
+        sent(&bench, "crm", 11).await;
+        // The destination takes nothing between the opt-out and the new opt-in.
+        bench.take(leaves("71", "new", 20), 20).await;
+        bench.take(joins("71", again, 30), 30).await;
+        bench.take(platform("71", "new", "Ada", 40), 40).await;
+        let withdrawn: Vec<_> = sent(&bench, "crm", 41)
+            .await
+            .into_iter()
+            .filter(|(kind, _, _)| *kind == Kind::Withdrawal)
+            .collect();
+        let expected = [of(Kind::Withdrawal, Change::Unsubscribe, "old")];
+        assert_eq!(withdrawn, expected[..usize::from(is_withdrawn)], "{name}");
+        assert_eq!(state(&bench, "71").await, "opted_in", "{name}");
+        bench.assert_balanced().await;
+    }
+}
+
+pub async fn a_destination_that_was_absent_is_sent_the_withdrawal_of_a_former_address(open: Open) {
+    let with_crm = || crate::builders::rules(vec![DestinationRule::new("crm")]);
+    let mut bench = Bench::with_rules(open, "absent", with_crm()).await;
+    bench.take(joins("71", "old", 0), 0).await;
+    sent(&bench, "crm", 1).await;
+    bench.take(joins("71", "new", 10), 10).await;
+    sent(&bench, "crm", 11).await;
+    bench.set_rules(crate::builders::rules(vec![])).await;
+    bench.take(leaves("71", "new", 20), 20).await;
+    bench.take(joins("71", "new", 30), 30).await;
+    bench.set_rules(with_crm()).await;
+    assert_eq!(
+        sent(&bench, "crm", 31).await,
+        [of(Kind::Withdrawal, Change::Unsubscribe, "old")]
+    );
+    bench.assert_balanced().await;
+}

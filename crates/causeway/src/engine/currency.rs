@@ -22,7 +22,11 @@ use tokio::sync::Notify;
 /// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts without them, because a
 /// lane that waits for ever would be worse.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// The last round of waiting is at most this long, so it misses only messages that were acknowledged just before the call.
+/// A call waits this long for a moment in which no message that may be an opt-out waits to be processed. Where such messages
+/// arrive without a pause, there is none, and calls that wait for it would hardly ever start.
+const FOR_A_PAUSE: Duration = Duration::from_millis(300);
+/// The last round of waiting without a pause is at most this long. So such a call misses only messages that were acknowledged
+/// just before it.
 const SHORT: Duration = Duration::from_millis(50);
 /// Maximum number of remembered changes. A delivery claimed before the oldest one counts as changed.
 const CHANGES: usize = 65_536;
@@ -189,19 +193,20 @@ impl Currency {
                 .is_some_and(|number| *number > since.0)
     }
 
-    /// Waits until all messages that may be an opt-out are processed, including those accepted during the wait, except for its
-    /// last [`SHORT`] part.
+    /// Waits until no message that may be an opt-out is left. After [`FOR_A_PAUSE`] it suffices that all are processed that
+    /// were accepted before the last [`SHORT`] part of the wait.
     pub async fn catch_up(&self) {
-        self.catch_up_within(SHORT).await;
+        self.catch_up_within(FOR_A_PAUSE, SHORT).await;
     }
 
-    /// Waits in rounds, each for the messages accepted before it, until a round is shorter than `short` or no message is left.
-    /// One round is not enough: behind a backlog it takes seconds, and a message acknowledged meanwhile may forbid the call.
-    async fn catch_up_within(&self, short: Duration) {
+    /// Waits in rounds, each for the messages accepted before it. One round is not enough: it takes some milliseconds, and
+    /// behind a backlog seconds, and a message acknowledged meanwhile may forbid the call.
+    async fn catch_up_within(&self, for_a_pause: Duration, short: Duration) {
+        let began = Instant::now();
         loop {
             let (newest, round) = (self.newest(), Instant::now());
             self.catch_up_to(newest).await;
-            if round.elapsed() < short || self.pending() == 0 {
+            if self.pending() == 0 || (began.elapsed() >= for_a_pause && round.elapsed() < short) {
                 return;
             }
         }
@@ -264,7 +269,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_waits_for_what_was_accepted_before_it_and_for_nothing_later() {
+    async fn without_a_pause_a_call_waits_for_what_was_accepted_before_it_only() {
         let currency = Currency::default();
         assert!(
             futures_util::poll!(std::pin::pin!(currency.catch_up())).is_pending(),
@@ -273,7 +278,7 @@ mod tests {
         currency.nothing_waits(None);
         currency.catch_up().await;
         currency.accepted([(InboxId(1), true), (InboxId(2), true)].into_iter());
-        let waiting = currency.catch_up();
+        let waiting = currency.catch_up_within(Duration::ZERO, Duration::MAX);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         currency.accepted([(InboxId(3), true)].into_iter());
@@ -287,12 +292,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_waits_for_a_moment_without_messages_that_may_forbid_it() {
+        let currency = Currency::default();
+        currency.nothing_waits(None);
+        currency.accepted([(InboxId(1), true)].into_iter());
+        let waiting = currency.catch_up_within(Duration::MAX, Duration::MAX);
+        tokio::pin!(waiting);
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        // Acknowledged during the wait, however short that was.
+        currency.accepted([(InboxId(2), true)].into_iter());
+        currency.processed([InboxId(1)].into_iter(), [].into_iter());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        currency.processed([InboxId(2)].into_iter(), [].into_iter());
+        waiting.await;
+    }
+
+    #[tokio::test]
     async fn a_call_waits_for_what_was_accepted_during_a_long_wait() {
         let currency = Currency::default();
         currency.nothing_waits(None);
         currency.accepted([(InboxId(1), true)].into_iter());
         // With a limit of zero, no round is short enough.
-        let waiting = currency.catch_up_within(Duration::ZERO);
+        let waiting = currency.catch_up_within(Duration::ZERO, Duration::ZERO);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         currency.accepted([(InboxId(2), true), (InboxId(3), false)].into_iter());

@@ -394,7 +394,7 @@ fn write_contact(
         [id, others @ ..] => {
             for other in others {
                 contact::merge(tx.connection, *other, *id)?;
-                outbox::end_repeated(tx, *other, now)?;
+                delivery::end_repeated(tx, *other, now)?;
                 tx.state.leases.merge(*other, *id);
             }
             if !others.is_empty() {

@@ -28,13 +28,13 @@ use crate::sqlite::{
         given,
         recent::Parts,
     },
-    people::{contact, erasure, identity},
+    people::{contact, erasure, identity, shared},
 };
 
 pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
 /// Maximum number of deliveries that one claim skips. When very many lose their consent at once, the writer
 /// must not be blocked for long; the lane claims again.
-pub(super) const ENDED_PER_CLAIM: u32 = 1_000;
+pub(crate) const ENDED_PER_CLAIM: u32 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     let mut claimed = Claimed {
@@ -467,6 +467,10 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         && identity::users(tx, parts.workspace, &due.address)?
             .iter()
             .any(|user| Some(*user) != due.contact);
+    if let Some(contact) = due.contact.filter(|_| is_former && &*rule.purpose == EMAIL) {
+        let person = (contact, &mut parts.contact);
+        shared::keep_opt_out_of_former(tx, person, &due.address, terms.click_grace)?;
+    }
     if is_former {
         let field = Field::new(due.address.as_str().into(), at(parts.event_at));
         parts.contact.fields.insert("email".to_owned(), field);

@@ -12,6 +12,7 @@ use causeway_core::{
 use crate::sqlite::{
     base::{error::Error, tx::Tx},
     outbox::{delivery, given},
+    people::shared,
 };
 
 /// A contact before and after a change, each with the terms by which its consent is evaluated.
@@ -46,11 +47,16 @@ pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Resul
     let mut all = Vec::new();
     for rule in rules.destinations_of(&workspace_name) {
         let given = given::of(tx, &[change.contact], rule)?;
+        let mut with_former = after.clone();
+        for address in given.iter().filter_map(|given| given.address.as_deref()) {
+            let person = (change.contact, &mut with_former);
+            shared::keep_opt_out_of_former(tx, person, address, terms.click_grace)?;
+        }
         let mut planned = withdrawals(
             rule,
             std::slice::from_ref(before),
             terms_before,
-            after,
+            &with_former,
             terms,
             &given,
         );

@@ -70,6 +70,38 @@ fn own_opt_ins(tx: &Tx<'_>, contact: i64, address: &str) -> Result<Vec<Timestamp
     Ok(facts.iter().map(|fact| fact.at).collect())
 }
 
+/// Lets the contact's own opt-out count for an address that the contact no longer uses, unless an opt-in for
+/// that very address came later. The contact's new opt-in is for the address in use, and a destination that was
+/// given the former one must still learn of the opt-out. `after` is not to be stored.
+pub(crate) fn keep_opt_out_of_former(
+    tx: &Tx<'_>,
+    (contact, after): (i64, &mut Contact),
+    address: &str,
+    grace: Duration,
+) -> Result<(), Error> {
+    let opt_out = after.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
+    let Some(opt_out) = opt_out.filter(|_| after.address().as_deref() != Some(address)) else {
+        return Ok(());
+    };
+    let is_here = |fact: &ConsentFact| {
+        fact.address.is_none() || after.addresses_of(fact).iter().any(|place| **place == *address)
+    };
+    let is_lifted = ledger(tx, contact)?
+        .iter()
+        .any(|fact| fact.what.is_opt_in() && is_here(fact) && fact.at > ends_for(&fact.what, opt_out, grace));
+    if !is_lifted {
+        let consent = after.consent.entry(EMAIL.to_owned()).or_default();
+        consent.add_shared(&What::Unsubscribed, opt_out, address);
+    }
+    Ok(())
+}
+
+/// The time after which an opt-in or a click ends the opt-out.
+fn ends_for(what: &What, opt_out: Timestamp, grace: Duration) -> Timestamp {
+    let grace = if what.is_click() { grace } else { Duration::ZERO };
+    opt_out.checked_add(grace).unwrap_or(Timestamp::MAX)
+}
+
 /// Takes in facts of other users of a mailbox. Returns whether anything changed.
 pub(crate) fn add_shared<'f>(
     tx: &Tx<'_>,
@@ -140,15 +172,7 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: D
     // Mail to a mailbox reaches everybody who uses it, so what a user opted out of elsewhere counts here, too.
     let is_about_address = is_about_address || (fact.what == What::Unsubscribed && is_in_use());
     let opt_out = user.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
-    let counts_from = |opt_out: Timestamp| {
-        let grace = if fact.what.is_click() {
-            grace
-        } else {
-            Duration::ZERO
-        };
-        opt_out.checked_add(grace).unwrap_or(Timestamp::MAX)
-    };
-    let is_newer = || opt_out.is_none_or(|opt_out| counts_from(opt_out) < fact.at);
+    let is_newer = || opt_out.is_none_or(|opt_out| ends_for(&fact.what, opt_out, grace) < fact.at);
     is_about_address && (!fact.what.is_opt_in() || (is_in_use() && is_newer()))
 }
 

@@ -251,7 +251,7 @@ fn part_deliveries(tx: &mut Tx<'_>, from: i64, into: i64) -> Result<(), Error> {
         let blocked =
             "SELECT DISTINCT destination_id FROM delivery WHERE contact_id = ?1 AND state = 'blocked'";
         for destination in ids(blocked, contact)? {
-            outbox::release_next(tx, destination, Some(contact))?;
+            delivery::release_next(tx, destination, Some(contact))?;
         }
     }
     Ok(())
