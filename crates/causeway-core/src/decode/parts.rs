@@ -89,7 +89,7 @@ pub(super) fn several(count: usize, path: &str) -> Decoded {
     Decoded::Dead {
         code: DeadCode::Malformed,
         reason: format!(
-            "{count} records in one message, and none was processed: set `each = '{path}'` of the source, and replay it"
+            "{count} records in one message, and none was processed: set `each = '{path}'` in the source's table `generic` (or `sync`), and replay it"
         ),
     }
 }

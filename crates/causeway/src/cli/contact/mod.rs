@@ -214,8 +214,8 @@ fn print_several(views: &[ContactView]) {
     }
     for (workspace, count) in counts.into_iter().filter(|(_, count)| *count > 1) {
         print_line(&format!(
-            "{count} people use this address in the workspace {workspace}: each is shown. They share the consent to mail, \
-             everything else is each person's own."
+            "{count} people use this address in the workspace {workspace}, or used it before: each is shown. Those who use it \
+             now share the consent to mail; everything else is each person's own."
         ));
         print_line("");
     }
