@@ -175,6 +175,36 @@ impl Field {
         newer || changed
     }
 
+    /// Joins the numbers that a platform gave its list fields ([`LIST_FIELD_IDS`]): a message names only the
+    /// fields that have a value. Of two numbers for one label the greater counts, since platforms count upwards;
+    /// so the order of arrival does not matter.
+    fn join_numbers(&mut self, other: Self) -> bool {
+        let (Value::Object(own), Value::Object(others)) = (&mut self.value, &other.value) else {
+            return self.join(other);
+        };
+        let rank = |number: &Value| {
+            (
+                number.as_str().and_then(|text| text.parse::<u64>().ok()),
+                order(number),
+            )
+        };
+        let mut changed = false;
+        for (label, number) in others {
+            if own.get(label).is_none_or(|known| rank(known) < rank(number)) {
+                own.insert(label.clone(), number.clone());
+                changed = true;
+            }
+        }
+        if changed {
+            own.sort_keys();
+        }
+        let is_newer = (other.at, other.arrival) > (self.at, self.arrival);
+        if is_newer {
+            (self.at, self.arrival) = (other.at, other.arrival);
+        }
+        changed || is_newer
+    }
+
     fn is_list(&self) -> bool {
         self.was_list || self.value.is_array()
     }
@@ -299,7 +329,11 @@ impl Contact {
 
     fn set_field(&mut self, name: &str, field: Field) -> bool {
         if let Some(known) = self.fields.get_mut(name) {
-            return known.join(field);
+            return if name.starts_with(LIST_FIELD_IDS) {
+                known.join_numbers(field)
+            } else {
+                known.join(field)
+            };
         }
         self.fields.insert(name.to_owned(), field);
         true

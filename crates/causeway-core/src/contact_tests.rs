@@ -393,3 +393,25 @@ fn tags_and_lists_are_no_other_fields() {
     assert_eq!(contact.tags().collect::<Vec<_>>(), ["vip"]);
     assert_eq!(contact.lists().collect::<Vec<_>>(), ["news"]);
 }
+
+#[test]
+fn the_numbers_of_list_fields_are_joined_whatever_the_order() {
+    let name = format!("{LIST_FIELD_IDS}platform");
+    let sent = [
+        json!({ "Colour": "9", "Shoe Size": "10" }),
+        json!({ "Colour": "9" }),
+        json!({ "Colour": "11", "City": "12" }),
+    ];
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        let mut contact = Contact::default();
+        for number in order {
+            let at = Timestamp::from_second(number as i64).unwrap();
+            contact.set_fields(&[(name.clone(), sent[number].clone())].into(), at);
+        }
+        assert_eq!(
+            contact.fields[&name].value,
+            json!({ "Colour": "11", "Shoe Size": "10", "City": "12" }),
+            "{order:?}"
+        );
+    }
+}
