@@ -192,7 +192,7 @@ fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> St
     } else {
         format!(
             "it is not in the configuration: update it by hand, then causeway delivery discard --destination {name} --state dead \
-             --why 'done by hand'"
+             --withdrawals --why 'done by hand'"
         )
     };
     format!("{withdrawals}, and the destination still has these people: {todo}")
