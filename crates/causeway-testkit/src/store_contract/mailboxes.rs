@@ -523,3 +523,22 @@ pub async fn a_rename_declared_too_late_still_brings_the_opt_outs(open: Open) {
     );
     bench.assert_balanced().await;
 }
+
+pub async fn what_arrived_under_a_former_name_stays_confirmed(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "ada", 0), 0).await;
+    sent(&bench, "crm", 1).await;
+    let mut unexplained = renamed();
+    unexplained.renamed_from = None;
+    bench.set_rules(rules(vec![unexplained.clone()])).await;
+    // The later configuration no longer says what the name was before.
+    for rule in [renamed(), unexplained] {
+        bench.set_rules(rules(vec![rule])).await;
+        let given = contact_with(&bench, "71").await.given;
+        assert_eq!(given.len(), 1);
+        assert_eq!(
+            (&*given[0].destination, given[0].unconfirmed),
+            ("newsletter", None)
+        );
+    }
+}

@@ -188,6 +188,7 @@ macro_rules! store_contract {
                 a_value_dated_in_the_future_is_dated_by_its_arrival,
                 a_renamed_destination_is_the_same_destination,
                 a_rename_declared_too_late_still_brings_the_opt_outs,
+                what_arrived_under_a_former_name_stays_confirmed,
                 an_opt_out_reaches_a_destination_that_was_absent_meanwhile,
                 a_destination_that_cannot_receive_opt_outs_is_not_sent_the_message,
                 a_split_gives_nobody_the_address_of_the_other,
