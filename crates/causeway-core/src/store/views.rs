@@ -1,6 +1,9 @@
 //! The read-only queries of the console and the command line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,6 +22,7 @@ use crate::{
     event::{Due, Organisation},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
     record::Record,
+    rules::Rules,
 };
 
 #[async_trait]
@@ -90,8 +94,8 @@ pub trait Views: Send + Sync {
     async fn namespaces(&self) -> Result<BTreeSet<Name>, StoreError>;
 
     /// Destinations with withdrawals that they cannot receive, and how many. A person has to update them by
-    /// hand.
-    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
+    /// hand. Those of people who gave their consent again since are left out.
+    async fn by_hand(&self, rules: Arc<Rules>) -> Result<BTreeMap<Name, u64>, StoreError>;
 
     /// Destinations with dead withdrawals, and how many. They still assume that they may use these people's
     /// data.

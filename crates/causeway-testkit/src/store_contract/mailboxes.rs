@@ -382,7 +382,7 @@ pub async fn a_destination_that_cannot_receive_opt_outs_is_not_sent_the_message(
         bench.take(no, seconds).await;
         assert_eq!(sent(&bench, "crm", seconds + 1).await, []);
     }
-    let by_hand = bench.store().by_hand().await.unwrap();
+    let by_hand = bench.store().by_hand(std::sync::Arc::default()).await.unwrap();
     assert_eq!(by_hand, [("crm".into(), 1)].into());
     bench.assert_balanced().await;
 }

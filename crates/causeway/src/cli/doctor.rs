@@ -219,7 +219,7 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     let reason = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
                     well = bad(&format!("destination {name}"), &reason);
                 }
-                for (name, number) in store.by_hand().await? {
+                for (name, number) in store.by_hand(config.rules().into()).await? {
                     let reason = format!(
                         "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name}), or fix the \
                          mapping and run causeway delivery retry --destination {name} --state skipped",
