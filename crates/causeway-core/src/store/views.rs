@@ -181,8 +181,19 @@ pub struct Erasure {
     pub asked_at: Timestamp,
     /// When the person is erased at the latest, whatever became of the deliveries.
     pub at_latest: Timestamp,
-    /// Deliveries that have not ended.
+    /// Deliveries that have not ended, and removals that need a person.
     pub open: u64,
+    /// The removals that have not arrived, in the order of their numbers.
+    pub removals: Vec<OpenRemoval>,
+}
+
+/// A removal that a destination has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenRemoval {
+    pub delivery: DeliveryId,
+    pub destination: Name,
+    /// `waiting`, `blocked`, `dead` (rejected), or `skipped` (the destination cannot receive it).
+    pub state: String,
 }
 
 /// An address that was minted for one sync of another platform.

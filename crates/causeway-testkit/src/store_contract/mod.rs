@@ -205,6 +205,7 @@ macro_rules! store_contract {
                 destinations_are_sent_removals_before_a_person_is_erased,
                 a_person_stays_while_a_destination_refuses_the_removal,
                 a_person_is_erased_at_the_deadline_without_confirmation,
+                an_erasure_names_the_destinations_that_cannot_receive_the_removal,
                 an_erasure_names_the_destinations_that_an_opt_out_has_not_reached,
                 a_person_that_no_destination_has_is_erased_at_once,
                 a_removal_does_not_overtake_a_delivery_in_flight,

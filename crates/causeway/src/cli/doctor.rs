@@ -3,14 +3,19 @@
 mod consent_from;
 mod flow;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use causeway_connect::config::Context as ConnectContext;
 use causeway_core::{
     clock::{Clock, TOLERANCE, Timestamp},
     destination::CheckError,
+    id::Name,
     source::Remark,
-    store::{GoneContact, Overview, StoreError, StoreHealth, Views},
+    store::{Erasure, GoneContact, Overview, StoreError, StoreHealth, Views},
 };
 use jiff::SignedDuration;
 
@@ -198,6 +203,23 @@ fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> St
     format!("{withdrawals}, and the destination still has these people: {todo}")
 }
 
+/// Destinations that rejected removals or cannot receive them, with the number of people.
+fn still_there(erasures: &[Erasure]) -> BTreeMap<Name, u64> {
+    let mut all = BTreeMap::new();
+    for erasure in erasures {
+        let needs_a_person = |state: &str| matches!(state, "dead" | "skipped");
+        let removals = erasure.removals.iter();
+        let names: BTreeSet<&Name> = removals
+            .filter(|removal| needs_a_person(&removal.state))
+            .map(|removal| &removal.destination)
+            .collect();
+        for name in names {
+            *all.entry(Name::clone(name)).or_default() += 1;
+        }
+    }
+    all
+}
+
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
     Ok(match context.open_to_read(config).await {
         Ok(store) => match store.health().await {
@@ -224,6 +246,17 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                         "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name}), or fix the \
                          mapping and run causeway delivery retry --destination {name} --state skipped",
                         counted(number, "withdrawal", "withdrawals")
+                    );
+                    well = bad(&format!("destination {name}"), &reason);
+                }
+                for (name, people) in still_there(&store.erasures().await?) {
+                    let reason = format!(
+                        "{} still there, and the removal did not arrive: causeway contact leaving",
+                        counted(
+                            people,
+                            "person who asked to be erased is",
+                            "people who asked to be erased are"
+                        )
                     );
                     well = bad(&format!("destination {name}"), &reason);
                 }

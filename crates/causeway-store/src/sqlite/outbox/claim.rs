@@ -298,8 +298,9 @@ fn claim_one(
     if let Gate::Skip { reason } = gate {
         // A void withdrawal needs no attention. One that the destination cannot receive does, so it is marked
         // as gated.
-        let is_void =
-            due.kind == Kind::Withdrawal && !rule.withdraws(consent_state, record.contact.gave_data);
+        let is_void = erasure_row.is_none()
+            && due.kind == Kind::Withdrawal
+            && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
     if let Some(contact) = due.contact {
