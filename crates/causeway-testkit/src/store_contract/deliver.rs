@@ -378,19 +378,25 @@ pub async fn withdrawals_can_be_left_out_when_deliveries_are_discarded(open: Ope
             .await;
     }
     let opt_out = bench.take(status("ada", What::Unsubscribed, at(2)), 4).await;
-    let discard = |without_withdrawals| {
-        let filter = DeliveryFilter {
-            destination: Some("crm".into()),
-            without_withdrawals,
-            ..DeliveryFilter::default()
-        };
-        bench.store().discard_deliveries(filter, "not wanted", at(5))
+    let filter = |without_withdrawals| DeliveryFilter {
+        destination: Some("crm".into()),
+        without_withdrawals,
+        ..DeliveryFilter::default()
     };
-    let (kept, again) = (discard(true).await.unwrap(), discard(true).await.unwrap());
+    let discard = async |bench: &Bench, without_withdrawals| {
+        let filter = filter(without_withdrawals);
+        bench
+            .store()
+            .discard_deliveries(filter, "not wanted", at(5))
+            .await
+            .unwrap()
+    };
+    let kept = discard(&bench, true).await;
+    let again = discard(&bench, true).await;
     assert_eq!((kept.deliveries, kept.withdrawals_left), (2, 1));
     assert_eq!((again.deliveries, again.withdrawals_left), (0, 1));
     assert_eq!(bench.claimed("crm", 6).await, [opt_out]);
-    let all = discard(false).await.unwrap();
+    let all = discard(&bench, false).await;
     assert_eq!((all.deliveries, all.withdrawals_left), (1, 0));
     bench.assert_balanced().await;
 }
