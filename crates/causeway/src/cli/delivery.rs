@@ -37,7 +37,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Makes dead deliveries due now, with a fresh retry schedule.
+    /// Makes dead deliveries due now, with a fresh retry schedule. With `--state skipped`, or by their numbers, it also
+    /// sends skipped ones.
     #[command(
         after_help = "Example: causeway delivery retry 17 18\n         causeway delivery retry --destination crm --reason 422"
     )]
