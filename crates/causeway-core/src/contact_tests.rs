@@ -405,7 +405,7 @@ fn the_numbers_of_list_fields_are_joined_whatever_the_order() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
         let mut contact = Contact::default();
         for number in order {
-            let at = Timestamp::from_second(number as i64).unwrap();
+            let at = Timestamp::from_second(i64::try_from(number).unwrap()).unwrap();
             contact.set_fields(&[(name.clone(), sent[number].clone())].into(), at);
         }
         assert_eq!(

@@ -20,8 +20,8 @@ use causeway_core::{
     id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
     store::{
-        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, ErasureStart, InboxFilter, LaneState,
-        Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, UrlChange,
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Discarded, Erased, ErasureStart, InboxFilter,
+        LaneState, Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, UrlChange,
     },
 };
 
@@ -140,7 +140,7 @@ impl Store for FailingStore {
         filter: DeliveryFilter,
         reason: &str,
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Discarded, StoreError> {
         self.call(self.inner.discard_deliveries(filter, reason, now))
             .await
     }

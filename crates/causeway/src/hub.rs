@@ -338,20 +338,20 @@ pub fn orphan_in_words(name: &str, waiting: u64) -> String {
 /// The text about a destination that has people but no longer receives their opt-outs, for `doctor`, the console and the log.
 pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> String {
     let people = if people == 1 {
-        "1 person was".to_owned()
+        "1 person is".to_owned()
     } else {
-        format!("{people} people were")
+        format!("{people} people are")
     };
     let what_now = if is_configured {
-        "it is in another workspace now, so no opt-out reaches it: give it its workspace back, or".to_owned()
+        "It is in another workspace now, so no opt-out reaches it: give it its workspace back, or".to_owned()
     } else {
         format!(
-            "it is not in the configuration, so no opt-out reaches it: if it has another name now, add `renamed_from \
+            "It is not in the configuration, so no opt-out reaches it: if it has another name now, add `renamed_from \
              = \"{name}\"` to its section; if it is not used any more,"
         )
     };
     format!(
-        "{people} sent to it, {what_now} have these people deleted there, then run `causeway destination forget {name}`"
+        "{people} still there. {what_now} have these people deleted there, then run `causeway destination forget {name}`"
     )
 }
 

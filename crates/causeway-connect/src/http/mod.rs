@@ -192,10 +192,12 @@ pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) ->
         "https" => {}
         "http" if allow_private || allow_http => {}
         "http" => {
-            return Err(
-                ConfigError::new(key, "http:// would send personal data unencrypted")
-                    .hint("use https://, or set allow_http = true if you have no choice"),
-            );
+            let hint = if is_near(&url) {
+                "set allow_private = true: the address is on this machine or in a private network"
+            } else {
+                "use https://, or set allow_http = true if you have no choice"
+            };
+            return Err(ConfigError::new(key, "http:// would send personal data unencrypted").hint(hint));
         }
         other => {
             return Err(ConfigError::new(
@@ -212,6 +214,12 @@ pub fn read_url(key: &str, text: &str, allow_private: bool, allow_http: bool) ->
         .check_literal(&url)
         .map_err(|error| ConfigError::new(key, error.to_string()))?;
     Ok(url)
+}
+
+/// Whether the address needs `allow_private`, as far as its text shows.
+fn is_near(url: &Url) -> bool {
+    let may_be_at = |allow_private| Guard { allow_private }.check_literal(url).is_ok();
+    url.host_str() == Some("localhost") || (may_be_at(true) && !may_be_at(false))
 }
 
 /// Checks a header of the configuration. Names and values that HTTP does not allow (such as a line break) are

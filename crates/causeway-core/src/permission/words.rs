@@ -288,7 +288,7 @@ fn withdrawals(permission: &Permission, names: &Names<'_>) -> Vec<String> {
         let reason = one
             .reason
             .as_deref()
-            .map(|reason| format!(": {}", quoted(reason)));
+            .map(|reason| format!(": '{}'", cut(reason, LONGEST_REASON)));
         let reason = reason.unwrap_or_default();
         parts.push(format!("the {what} was not sent ({}{reason})", listed(&[one])));
     }
@@ -341,11 +341,22 @@ fn quoted(name: &str) -> String {
 }
 
 fn clean(name: &str) -> String {
-    let mut rest = name.chars().filter(|c| !c.is_control());
-    let shown: String = rest.by_ref().take(LONGEST_NAME).collect();
-    let more = if rest.next().is_some() { "…" } else { "" };
-    format!("{shown}{more}")
+    cut(name, LONGEST_NAME)
 }
+
+/// A text that is too long ends behind a whole word, if it has several.
+fn cut(text: &str, longest: usize) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let Some((end, _)) = text.char_indices().nth(longest) else {
+        return text;
+    };
+    let start = text.get(..end).unwrap_or_default();
+    let whole = start.rsplit_once(' ').map_or(start, |(words, _)| words);
+    format!("{whole}…")
+}
+
+/// Maximum characters of a reason.
+const LONGEST_REASON: usize = 300;
 
 /// Maximum characters of a name.
 const LONGEST_NAME: usize = 80;

@@ -164,6 +164,16 @@ pub struct DeliveryFilter {
     pub contact: Option<ContactId>,
     /// Only rows with a smaller id: for paging.
     pub before: Option<DeliveryId>,
+    /// Leaves out withdrawals.
+    pub without_withdrawals: bool,
+}
+
+/// The result of discarding deliveries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Discarded {
+    pub deliveries: u64,
+    /// Withdrawals that matched the filter but for [`DeliveryFilter::without_withdrawals`].
+    pub withdrawals_left: u64,
 }
 
 /// Selects dead (or skipped) inbox rows to be replayed.
@@ -292,13 +302,13 @@ pub trait Store: Send + Sync {
     /// how many.
     async fn retry_deliveries(&self, filter: DeliveryFilter, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Sets matching waiting, blocked and dead deliveries to `skipped` with this reason. Returns how many.
+    /// Sets matching waiting, blocked and dead deliveries to `skipped` with this reason.
     async fn discard_deliveries(
         &self,
         filter: DeliveryFilter,
         reason: &str,
         now: Timestamp,
-    ) -> Result<u64, StoreError>;
+    ) -> Result<Discarded, StoreError>;
 
     /// Deletes the notes about which people a destination was given, because it cannot be notified any more.
     /// For a configured destination, only those about people in other workspaces than `workspace`. Returns

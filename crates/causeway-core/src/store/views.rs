@@ -1,6 +1,9 @@
 //! The read-only queries of the console and the command line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -19,6 +22,7 @@ use crate::{
     event::{Due, Organisation},
     id::{ActionId, ContactId, DeliveryId, IdempotencyKey, InboxId, Name},
     record::Record,
+    rules::Rules,
 };
 
 #[async_trait]
@@ -90,8 +94,8 @@ pub trait Views: Send + Sync {
     async fn namespaces(&self) -> Result<BTreeSet<Name>, StoreError>;
 
     /// Destinations with withdrawals that they cannot receive, and how many. A person has to update them by
-    /// hand.
-    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError>;
+    /// hand. Those of people who gave their consent again since are left out.
+    async fn by_hand(&self, rules: Arc<Rules>) -> Result<BTreeMap<Name, u64>, StoreError>;
 
     /// Destinations with dead withdrawals, and how many. They still assume that they may use these people's
     /// data.
@@ -177,8 +181,19 @@ pub struct Erasure {
     pub asked_at: Timestamp,
     /// When the person is erased at the latest, whatever became of the deliveries.
     pub at_latest: Timestamp,
-    /// Deliveries that have not ended.
+    /// Deliveries that have not ended, and removals that need a person.
     pub open: u64,
+    /// The removals that have not arrived, in the order of their numbers.
+    pub removals: Vec<OpenRemoval>,
+}
+
+/// A removal that a destination has not confirmed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OpenRemoval {
+    pub delivery: DeliveryId,
+    pub destination: Name,
+    /// `waiting`, `blocked`, `dead` (rejected), or `skipped` (the destination cannot receive it).
+    pub state: String,
 }
 
 /// An address that was minted for one sync of another platform.

@@ -16,8 +16,9 @@ use causeway_core::{
     id::{ContactId, DeliveryId, InboxId, Name},
     rules::Rules,
     store::{
-        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Erased, ErasureStart, InboxFilter, LaneState,
-        Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, Unread, UrlChange,
+        Accepted, Attempt, Claim, Claimed, DeliveryFilter, Discarded, Erased, ErasureStart, InboxFilter,
+        LaneState, Processed, Pruned, Redated, Retention, Split, Store, StoreError, Unprocessed, Unread,
+        UrlChange,
     },
 };
 
@@ -243,7 +244,7 @@ impl Store for SqliteStore {
         filter: DeliveryFilter,
         reason: &str,
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
+    ) -> Result<Discarded, StoreError> {
         let reason = reason.to_owned();
         self.writer()?
             .write(100, move |tx| commands::discard(tx, &filter, &reason, now))

@@ -46,7 +46,13 @@ fn mute() -> DestinationRule {
 }
 
 async fn by_hand(bench: &Bench) -> Option<u64> {
-    bench.store().by_hand().await.unwrap().get("crm").copied()
+    bench
+        .store()
+        .by_hand(std::sync::Arc::default())
+        .await
+        .unwrap()
+        .get("crm")
+        .copied()
 }
 
 /// A skipped delivery makes room for another one, and for no more than that.

@@ -5,7 +5,7 @@ use causeway_core::{
     consent::What,
     delivery::{Kind, Next},
     rules::DestinationRule,
-    store::{DeliveryFilter, LaneState},
+    store::{DeliveryFilter, Discarded, LaneState},
 };
 
 use super::{Bench, Open, bench::inbox_ids};
@@ -349,7 +349,7 @@ pub async fn a_discarded_delivery_unblocks_the_next_one(open: Open) {
         .discard_deliveries(filter, "not wanted", at(2))
         .await
         .unwrap();
-    assert_eq!(count, 1);
+    assert_eq!(count.deliveries, 1);
     assert_eq!(bench.deliver_all("crm", 3).await, [second]);
     let rest = DeliveryFilter::default();
     assert_eq!(
@@ -358,8 +358,46 @@ pub async fn a_discarded_delivery_unblocks_the_next_one(open: Open) {
             .discard_deliveries(rest, "not wanted", at(4))
             .await
             .unwrap(),
-        0
+        Discarded::default()
     );
+    bench.assert_balanced().await;
+}
+
+/// The destination would keep a person who opted out, and nothing would show it.
+pub async fn withdrawals_can_be_left_out_when_deliveries_are_discarded(open: Open) {
+    let mut bench = bench(open).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.take(signed("ben", "2", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    for seconds in [2, 3] {
+        bench
+            .take(
+                signed("ben", &format!("{seconds}"), What::OptIn, at(seconds)),
+                seconds,
+            )
+            .await;
+    }
+    let opt_out = bench.take(status("ada", What::Unsubscribed, at(2)), 4).await;
+    let filter = |without_withdrawals| DeliveryFilter {
+        destination: Some("crm".into()),
+        without_withdrawals,
+        ..DeliveryFilter::default()
+    };
+    let discard = async |bench: &Bench, without_withdrawals| {
+        let filter = filter(without_withdrawals);
+        bench
+            .store()
+            .discard_deliveries(filter, "not wanted", at(5))
+            .await
+            .unwrap()
+    };
+    let kept = discard(&bench, true).await;
+    let again = discard(&bench, true).await;
+    assert_eq!((kept.deliveries, kept.withdrawals_left), (2, 1));
+    assert_eq!((again.deliveries, again.withdrawals_left), (0, 1));
+    assert_eq!(bench.claimed("crm", 6).await, [opt_out]);
+    let all = discard(&bench, false).await;
+    assert_eq!((all.deliveries, all.withdrawals_left), (1, 0));
     bench.assert_balanced().await;
 }
 

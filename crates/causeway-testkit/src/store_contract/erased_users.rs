@@ -249,10 +249,13 @@ pub async fn nothing_is_left_to_do_by_hand_for_an_erased_person(open: Open) {
     let person = contact_with(&bench, "51").await.id;
     begin(&bench, person, 10).await;
     assert_eq!(
-        bench.store().by_hand().await.unwrap(),
+        bench.store().by_hand(std::sync::Arc::default()).await.unwrap(),
         [("archive".into(), 2)].into()
     );
     bench.store().erase(person, at(11)).await.unwrap();
-    assert_eq!(bench.store().by_hand().await.unwrap(), [].into());
+    assert_eq!(
+        bench.store().by_hand(std::sync::Arc::default()).await.unwrap(),
+        [].into()
+    );
     bench.assert_balanced().await;
 }

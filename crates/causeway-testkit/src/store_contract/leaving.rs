@@ -132,6 +132,23 @@ pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open
     assert_eq!(bench.deliver_all("archive", 8).await, []);
     bench.end(&last, Next::Delivered, 8).await;
     bench.assert_balanced().await;
+    // The archive cannot receive the removal, so it still has Ada until a person has deleted her there.
+    assert_eq!(bench.store().finish_erasures(at(9)).await.unwrap(), 0);
+    let removals = bench.store().erasures().await.unwrap().remove(0).removals;
+    assert_eq!(removals.len(), 1);
+    assert_eq!(
+        (&*removals[0].destination, removals[0].state.as_str()),
+        ("archive", "skipped")
+    );
+    let done = DeliveryFilter {
+        ids: vec![removals[0].delivery],
+        ..DeliveryFilter::default()
+    };
+    bench
+        .store()
+        .discard_deliveries(done, "done by hand", at(9))
+        .await
+        .unwrap();
     assert_eq!(bench.store().finish_erasures(at(9)).await.unwrap(), 1);
     assert_eq!(bench.store().find_contacts("ada@example.org").await.unwrap(), []);
     assert_eq!(bench.store().erasures().await.unwrap(), []);
@@ -155,6 +172,26 @@ pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open
             .iter()
             .any(|one| one.delivery.state == "delivered")
     );
+    bench.assert_balanced().await;
+}
+
+/// At the deadline somebody must learn where the person still is.
+pub async fn an_erasure_names_the_destinations_that_cannot_receive_the_removal(open: Open) {
+    let mut bench = Bench::new(open, three()).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    bench.deliver_all("archive", 1).await;
+    let ada = bench.person("ada").await.id;
+    bench
+        .store()
+        .begin_erasure(ada, at(7 * DAY), at(5))
+        .await
+        .unwrap();
+    bench.deliver_all("crm", 6).await;
+    assert_eq!(bench.store().finish_erasures(at(6 * DAY)).await.unwrap(), 0);
+    let erased = bench.store().erase(ada, at(7 * DAY)).await.unwrap();
+    let unsent: Vec<&str> = erased.unsent.iter().map(|name| &**name).collect();
+    assert_eq!(unsent, ["archive"]);
     bench.assert_balanced().await;
 }
 

@@ -382,7 +382,7 @@ pub async fn a_destination_that_cannot_receive_opt_outs_is_not_sent_the_message(
         bench.take(no, seconds).await;
         assert_eq!(sent(&bench, "crm", seconds + 1).await, []);
     }
-    let by_hand = bench.store().by_hand().await.unwrap();
+    let by_hand = bench.store().by_hand(std::sync::Arc::default()).await.unwrap();
     assert_eq!(by_hand, [("crm".into(), 1)].into());
     bench.assert_balanced().await;
 }
@@ -529,4 +529,23 @@ pub async fn a_rename_declared_too_late_still_brings_the_opt_outs(open: Open) {
         [of(Kind::Withdrawal, Change::Unsubscribe, "ada")]
     );
     bench.assert_balanced().await;
+}
+
+pub async fn what_arrived_under_a_former_name_stays_confirmed(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "ada", 0), 0).await;
+    sent(&bench, "crm", 1).await;
+    let mut unexplained = renamed();
+    unexplained.renamed_from = None;
+    bench.set_rules(rules(vec![unexplained.clone()])).await;
+    // The later configuration no longer says what the name was before.
+    for rule in [renamed(), unexplained] {
+        bench.set_rules(rules(vec![rule])).await;
+        let given = contact_with(&bench, "71").await.given;
+        assert_eq!(given.len(), 1);
+        assert_eq!(
+            (&*given[0].destination, given[0].unconfirmed),
+            ("newsletter", None)
+        );
+    }
 }

@@ -119,6 +119,15 @@ pub async fn dead_withdrawals_are_counted_and_name_their_address(open: Open) {
         ((address.clone(), false), (address, true))
     );
     let by_hand = rows.iter().find(|row| row.by_hand).unwrap();
+    let mut rule = DestinationRule::new("mute");
+    rule.policy = Policy::All;
+    let mut now = causeway_core::rules::Rules::default();
+    now.destinations.insert("mute".into(), rule.into());
+    let now = std::sync::Arc::new(now);
+    let count = async |bench: &Bench| bench.store().by_hand(std::sync::Arc::clone(&now)).await.unwrap();
+    assert_eq!(count(&bench).await, [("mute".into(), 1)].into());
+    bench.take(signed("ada", "2", What::OptIn, at(4)), 4).await;
+    assert_eq!(count(&bench).await, [].into(), "Ada opted in again");
     let filter = DeliveryFilter {
         ids: vec![by_hand.id],
         ..DeliveryFilter::default()
@@ -130,6 +139,8 @@ pub async fn dead_withdrawals_are_counted_and_name_their_address(open: Open) {
         .unwrap();
     let person = bench.person("ada").await;
     assert!(person.deliveries.iter().all(|row| !row.by_hand), "{person:?}");
+    bench.take(status("ada", What::Unsubscribed, at(5)), 5).await;
+    assert_eq!(count(&bench).await, [("mute".into(), 1)].into());
 }
 
 /// A contact with two addresses has two deliveries with different keys.

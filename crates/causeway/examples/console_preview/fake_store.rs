@@ -468,7 +468,7 @@ impl Views for FakeStore {
         Ok(BTreeSet::new())
     }
 
-    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
+    async fn by_hand(&self, _rules: Arc<Rules>) -> Result<BTreeMap<Name, u64>, StoreError> {
         Ok(BTreeMap::new())
     }
 

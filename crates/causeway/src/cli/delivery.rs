@@ -3,7 +3,7 @@
 use causeway_core::{
     clock::Clock,
     id::{DeliveryId, Name},
-    store::{DeliveryFilter, LaneState, Store, Views},
+    store::{DeliveryFilter, Discarded, LaneState, Store, Views},
 };
 use clap::{Subcommand, ValueEnum};
 
@@ -37,7 +37,8 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Makes dead deliveries due now, with a fresh retry schedule.
+    /// Makes dead deliveries due now, with a fresh retry schedule. With `--state skipped`, or by their numbers, it also
+    /// sends skipped ones.
     #[command(
         after_help = "Example: causeway delivery retry 17 18\n         causeway delivery retry --destination crm --reason 422"
     )]
@@ -45,11 +46,17 @@ enum Verb {
         #[command(flatten)]
         filter: Filter,
     },
-    /// Ends waiting or dead deliveries without sending them.
-    #[command(after_help = "Example: causeway delivery discard 17 --why 'entered by hand'")]
+    /// Ends waiting or dead deliveries without sending them. Withdrawals (opt-outs, suppressions and removals) are left
+    /// out, because their destination still has the people: name each by its number, or add `--withdrawals`.
+    #[command(
+        after_help = "Example: causeway delivery discard 17 --why 'entered by hand'\n         causeway delivery discard --destination crm --state dead"
+    )]
     Discard {
         #[command(flatten)]
         filter: Filter,
+        /// Discard withdrawals, too. Unsubscribe or delete these people at the destination by hand first.
+        #[arg(long)]
+        withdrawals: bool,
         /// The reason; it is stored with the delivery and shown in its trace.
         #[arg(long, default_value = "discarded by hand")]
         why: String,
@@ -165,6 +172,20 @@ pub(super) fn listed(names: &[&str]) -> String {
     }
 }
 
+fn print_discarded(discarded: Discarded) {
+    let rows = counted(discarded.deliveries, "delivery", "deliveries");
+    print_line(&format!("{rows} discarded"));
+    let left = discarded.withdrawals_left;
+    if left > 0 {
+        print_line(&format!(
+            "{} (opt-outs, suppressions or removals) left as before: the destination still has these people. \
+             `causeway delivery list` shows the numbers; unsubscribe or delete the people there by hand, then discard the \
+             withdrawals by their numbers, or all with --withdrawals.",
+            counted(left, "withdrawal was", "withdrawals were")
+        ));
+    }
+}
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let config = context.load()?;
     let store = match args.verb {
@@ -210,10 +231,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 counted(rows, "delivery", "deliveries")
             ));
         }
-        Verb::Discard { filter, why } => {
-            let filter = filter.required()?.rule_with_gone(&config, &*store).await?;
-            let rows = store.discard_deliveries(filter, &why, now).await?;
-            print_line(&format!("{} discarded", counted(rows, "delivery", "deliveries")));
+        Verb::Discard {
+            filter,
+            withdrawals,
+            why,
+        } => {
+            let mut filter = filter.required()?.rule_with_gone(&config, &*store).await?;
+            filter.without_withdrawals = filter.ids.is_empty() && !withdrawals;
+            print_discarded(store.discard_deliveries(filter, &why, now).await?);
         }
         Verb::Pause { destination } => {
             let name = known(&config, &destination)?;

@@ -9,7 +9,7 @@ use clap::Subcommand;
 use super::{
     Failure,
     context::{Context, print_line},
-    delivery::known,
+    delivery::{known, listed},
 };
 use crate::clock::SystemClock;
 
@@ -73,10 +73,17 @@ async fn forget(context: &Context, destination: &str) -> Result<(), Failure> {
     let config = context.load()?;
     let store = context.open(&config).await?;
     let places = config.rules().places();
-    if !store.left_behind(places.clone()).await?.contains_key(destination) {
+    let left = store.left_behind(places.clone()).await?;
+    if !left.contains_key(destination) {
+        let names: Vec<&str> = left.keys().map(|name| &**name).collect();
+        let why = if config.destinations.contains_key(destination) {
+            format!("{destination} receives all opt-outs, so there is nobody to forget")
+        } else {
+            format!("there is no former destination {destination:?} that still has people")
+        };
         return Err(Failure::Usage(format!(
-            "{destination:?} receives all opt-outs, so there is nobody to forget; `causeway doctor` names the \
-             destinations that do not"
+            "{why}; destinations that can be forgotten: {}",
+            listed(&names)
         )));
     }
     let workspace = places.into_iter().find(|(name, _)| **name == *destination);

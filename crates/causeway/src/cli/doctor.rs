@@ -3,14 +3,19 @@
 mod consent_from;
 mod flow;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use causeway_connect::config::Context as ConnectContext;
 use causeway_core::{
     clock::{Clock, TOLERANCE, Timestamp},
     destination::CheckError,
+    id::Name,
     source::Remark,
-    store::{GoneContact, Overview, StoreError, StoreHealth, Views},
+    store::{Erasure, GoneContact, Overview, StoreError, StoreHealth, Views},
 };
 use jiff::SignedDuration;
 
@@ -192,10 +197,27 @@ fn dead_withdrawals_in_words(name: &str, number: u64, is_configured: bool) -> St
     } else {
         format!(
             "it is not in the configuration: update it by hand, then causeway delivery discard --destination {name} --state dead \
-             --why 'done by hand'"
+             --withdrawals --why 'done by hand'"
         )
     };
     format!("{withdrawals}, and the destination still has these people: {todo}")
+}
+
+/// Destinations that rejected removals or cannot receive them, with the number of people.
+fn still_there(erasures: &[Erasure]) -> BTreeMap<Name, u64> {
+    let mut all = BTreeMap::new();
+    for erasure in erasures {
+        let needs_a_person = |state: &str| matches!(state, "dead" | "skipped");
+        let removals = erasure.removals.iter();
+        let names: BTreeSet<&Name> = removals
+            .filter(|removal| needs_a_person(&removal.state))
+            .map(|removal| &removal.destination)
+            .collect();
+        for name in names {
+            *all.entry(Name::clone(name)).or_default() += 1;
+        }
+    }
+    all
 }
 
 async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
@@ -219,11 +241,22 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     let reason = left_behind_in_words(&name, people, config.destinations.contains_key(&name));
                     well = bad(&format!("destination {name}"), &reason);
                 }
-                for (name, number) in store.by_hand().await? {
+                for (name, number) in store.by_hand(config.rules().into()).await? {
                     let reason = format!(
                         "{} that it cannot receive: update it by hand (causeway delivery list --state skipped --destination {name}), or fix the \
                          mapping and run causeway delivery retry --destination {name} --state skipped",
                         counted(number, "withdrawal", "withdrawals")
+                    );
+                    well = bad(&format!("destination {name}"), &reason);
+                }
+                for (name, people) in still_there(&store.erasures().await?) {
+                    let reason = format!(
+                        "{} still there, and the removal did not arrive: causeway contact leaving",
+                        counted(
+                            people,
+                            "person who asked to be erased is",
+                            "people who asked to be erased are"
+                        )
                     );
                     well = bad(&format!("destination {name}"), &reason);
                 }

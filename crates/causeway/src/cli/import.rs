@@ -32,7 +32,7 @@ use self::{
 };
 use super::{
     Failure,
-    context::{Context, print_error, print_line},
+    context::{Context, counted, print_error, print_line},
 };
 use crate::{
     clock::SystemClock,
@@ -157,13 +157,18 @@ fn require_rows(summary: &Summary, args: &Args) -> Result<(), Failure> {
 /// Exit code 3 if a person must look at some of the rows.
 fn exit_of(summary: &Summary) -> Result<(), Failure> {
     let parts: Vec<String> = [
-        (summary.refused(), "rows refused"),
-        (summary.dead(), "rows not understood"),
-        (summary.unread(), "statements of consent not read"),
+        (summary.refused(), "row", "rows", "refused"),
+        (summary.dead(), "row", "rows", "not understood"),
+        (
+            summary.unread(),
+            "statement of consent",
+            "statements of consent",
+            "not read",
+        ),
     ]
     .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!("{count} {what}"))
+    .filter(|(count, ..)| *count > 0)
+    .map(|(count, one, many, what)| format!("{} {what}", counted(count, one, many)))
     .collect();
     if parts.is_empty() {
         return Ok(());

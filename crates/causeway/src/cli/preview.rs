@@ -97,7 +97,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             one_of(&args.destination, &known)
         )));
     };
-    let stored = Stored::open(&config.store_path()).await?;
+    let stored = Stored::open(&crate::hub::existing_store(&config).map_err(Failure::Failed)?).await?;
     let inquiry = Inquiry {
         config: &config,
         stored: &stored,
@@ -202,12 +202,14 @@ impl Inquiry<'_> {
             .as_ref()
             .is_none_or(|permission| !permission.may_be_sent)
         {
-            match self.withdrawal(&delivery, permission.as_ref(), &history).await? {
-                Some(withdrawal) => {
-                    delivery = withdrawal;
-                    notes.push("the destination has the person, so the withdrawal would be sent".to_owned());
+            if let Some(withdrawal) = self.withdrawal(&delivery, permission.as_ref(), &history).await? {
+                delivery = withdrawal;
+                notes.push("the destination has the person, so the withdrawal would be sent".to_owned());
+            } else {
+                if lacks_consent(permission.as_ref()) && has_the_person(&history) {
+                    notes.push(KEEPS_THEM.to_owned());
                 }
-                None => reasons.push(sentence.clone()),
+                reasons.push(sentence.clone());
             }
         }
         if let Some(row) = history
@@ -303,10 +305,13 @@ impl Inquiry<'_> {
         permission: Option<&Permission>,
         history: &[DeliveryRow],
     ) -> Result<Option<Delivery>, Failure> {
-        let lacks_consent = permission.is_some_and(|one| one.obstacle == Some(Obstacle::Consent));
-        let last = history.iter().find(|row| row.state == "delivered");
-        let has_the_person = last.is_some_and(|row| row.kind != Kind::Withdrawal.as_str());
-        if !lacks_consent || !has_the_person {
+        // A withdrawal that is not for an opt-out was planned when the consent ended, so it is among the waiting ones.
+        let is_due = permission.is_some_and(|one| {
+            let waits =
+                |row: &permission::Withdrawal| !row.is_void && matches!(&*row.state, "waiting" | "blocked");
+            one.consent.is_opt_out() || one.withdrawals.iter().any(waits)
+        });
+        if !lacks_consent(permission) || !has_the_person(history) || !is_due {
             return Ok(None);
         }
         let of = EventsOf::Message(delivery.record.inbox_id);
@@ -325,6 +330,20 @@ impl Inquiry<'_> {
             .map_err(|error| anyhow::Error::from(self.config.error_in("destination", self.name, error)))?;
         Ok(made.pop().unwrap_or_else(|| Ok(String::new())))
     }
+}
+
+/// The note about a destination that has a person whom it may not be sent any more.
+const KEEPS_THEM: &str = "the destination has the person and keeps them: only an opt-out, a suppression or a lost \
+                          opt-in is sent as a withdrawal, and a stricter configuration alone is none of these";
+
+fn lacks_consent(permission: Option<&Permission>) -> bool {
+    permission.is_some_and(|one| one.obstacle == Some(Obstacle::Consent))
+}
+
+/// Whether the destination was sent the person last, and not a withdrawal.
+fn has_the_person(history: &[DeliveryRow]) -> bool {
+    let last = history.iter().find(|row| row.state == "delivered");
+    last.is_some_and(|row| row.kind != Kind::Withdrawal.as_str())
 }
 
 /// Whether the event passes the filters of the destination.

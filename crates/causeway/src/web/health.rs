@@ -28,7 +28,7 @@ pub struct Health {
     /// The reasons why the program is not ready; empty if it is ready.
     pub red: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
     /// What a person should look at although the program is ready.
-    pub warnings: Arc<dyn Fn() -> Vec<Reason> + Send + Sync>,
+    pub warnings: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
     /// The counters, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> Pending<String> + Send + Sync>,
 }
@@ -70,7 +70,7 @@ async fn ready(State(health): State<Health>) -> Response {
     let answer = Ready {
         is_green: reasons.is_empty(),
         reasons,
-        warnings: (health.warnings)(),
+        warnings: (health.warnings)().await,
     };
     match serde_json::to_string(&answer) {
         Ok(text) => json(status, text),

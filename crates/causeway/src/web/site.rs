@@ -106,20 +106,15 @@ fn console(site: &Parts) -> anyhow::Result<Router> {
 
 fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
     let (red_engine, red_sources, engine) = (Arc::clone(engine), Arc::clone(sources), Arc::clone(engine));
-    let sources = Arc::clone(sources);
+    let (sources, warned) = (Arc::clone(sources), Arc::clone(&engine));
     Health {
         red: Arc::new(move || {
             let (engine, sources) = (Arc::clone(&red_engine), Arc::clone(&red_sources));
             Box::pin(async move { red(&engine, &sources).await })
         }),
         warnings: Arc::new(move || {
-            let warnings = sources.warnings().into_iter();
-            warnings
-                .map(|(name, reason)| Reason {
-                    part: format!("source.{name}"),
-                    reason,
-                })
-                .collect()
+            let (engine, sources) = (Arc::clone(&warned), Arc::clone(&sources));
+            Box::pin(async move { warnings(&engine, &sources).await })
         }),
         metrics: Arc::new(move || {
             let engine = Arc::clone(&engine);
@@ -130,6 +125,27 @@ fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
             })
         }),
     }
+}
+
+/// What a person should look at although the hub works.
+async fn warnings(engine: &Engine, sources: &Sources) -> Vec<Reason> {
+    let of_source = |(name, reason)| Reason {
+        part: format!("source.{name}"),
+        reason,
+    };
+    let mut all: Vec<Reason> = sources.warnings().into_iter().map(of_source).collect();
+    // A store that fails is a reason of its own.
+    for (name, number) in engine.views.dead_withdrawals().await.unwrap_or_default() {
+        all.push(Reason {
+            part: format!("destination.{name}"),
+            reason: format!(
+                "{number} dead withdrawal{}: the destination still has people who opted out or were suppressed; \
+                 `causeway doctor` says what to do",
+                if number == 1 { "" } else { "s" }
+            ),
+        });
+    }
+    all
 }
 
 /// The reasons why the hub is not ready, in words for a person.

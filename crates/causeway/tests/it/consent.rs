@@ -228,6 +228,54 @@ async fn an_opt_out_is_sent_for_each_address_that_was_given() {
     hub.stop();
 }
 
+/// The receiver would keep a person who opted out, and nothing would show it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_discard_without_numbers_leaves_opt_outs_and_says_so() {
+    let api = FakeApi::start().await;
+    let home = home(&api);
+    let hub = home.serve();
+    hub.post_json(TOKEN, &signature(12, 1, "ann", Some(true))).await;
+    home.settled(1).await;
+    home.ok(&["delivery", "pause", "crm"]);
+    hub.post_json(TOKEN, &signature(12, 2, "ben", Some(true))).await;
+    hub.post_json(TOKEN, &status(1, "ann", "unsub")).await;
+    let waiting = [
+        "delivery",
+        "list",
+        "--destination",
+        "crm",
+        "--state",
+        "waiting",
+        "--json",
+    ];
+    home.until("both wait", || {
+        home.json(&waiting).as_array().is_some_and(|rows| rows.len() == 2)
+    })
+    .await;
+    hub.stop();
+    let discard = [
+        "delivery",
+        "discard",
+        "--destination",
+        "crm",
+        "--state",
+        "waiting",
+    ];
+    let printed = home.ok(&discard);
+    assert!(
+        printed.starts_with("1 delivery discarded\n1 withdrawal was") && printed.contains("--withdrawals"),
+        "{printed}"
+    );
+    let left = home.json(&waiting);
+    assert_eq!(
+        (left.as_array().map(Vec::len), &left[0]["kind"]),
+        (Some(1), &json!("withdrawal"))
+    );
+    let printed = home.ok(&[&discard[..], &["--withdrawals"]].concat());
+    assert_eq!(printed, "1 delivery discarded\n");
+    assert_eq!(home.json(&waiting), json!([]));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_beside_a_long_write_succeeds() {
     let api = FakeApi::start().await;

@@ -145,6 +145,62 @@ fn every_command_in_the_documentation_exists() {
     assert!(seen >= 20, "only {seen} commands were found");
 }
 
+/// The commands in `ticks` in the program's own texts. A value that is filled in is read as a number.
+#[test]
+fn every_command_in_the_texts_of_the_program_exists() {
+    fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path
+                .extension()
+                .is_some_and(|ending| ending == "rs" || ending == "html")
+            {
+                found.push(path);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for folder in ["causeway-core", "causeway-store", "causeway-connect", "causeway"] {
+        sources(&root().join("crates").join(folder).join("src"), &mut found);
+    }
+    sources(&root().join("crates/causeway/templates"), &mut found);
+    let mut seen = 0;
+    for path in found {
+        let text = std::fs::read_to_string(&path).expect("a source");
+        for line in commands_in_a_source(&text) {
+            assert_known(&path.display().to_string(), &line);
+            seen += 1;
+        }
+    }
+    assert!(seen >= 40, "only {seen} commands were found");
+}
+
+fn commands_in_a_source(text: &str) -> Vec<String> {
+    // A text that continues on the next line, and a comment that does.
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let joined = lines
+        .join("\n")
+        .replace("\\\n", "")
+        .replace("\n/// ", " ")
+        .replace("\n//! ", " ");
+    let mut found = Vec::new();
+    for line in joined.lines() {
+        for part in line.split('`').filter(|part| part.starts_with("causeway ")) {
+            let is_value = |word: &str| {
+                let word = word.trim_matches(|sign: char| !sign.is_alphanumeric() && sign != '{');
+                word.contains('{') || (word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase()))
+            };
+            let words = part
+                .split(' ')
+                .map(|word| if is_value(word) { "1" } else { word });
+            found.push(words.collect::<Vec<_>>().join(" "));
+        }
+    }
+    found
+}
+
 #[test]
 fn every_command_has_a_help_with_an_example_that_exists() {
     fn look(path: &str, command: &clap::Command) {

@@ -55,6 +55,10 @@ async fn an_id_that_two_people_have_names_neither_of_them() {
     // The command prints the data that it does not reach, with the line.
     assert!(said.contains("out is NOT asked to remove the person"), "{said}");
     assert!(said.contains("out.jsonl names the person in line 1;"), "{said}");
+    assert!(
+        !said.contains("One more line follows"),
+        "nothing more is sent: {said}"
+    );
     assert!(said.contains("backups"), "{said}");
     assert_eq!(home.run(&["contact", "show", "ann@example.org"]).code, 1);
     // The id is unambiguous now.
@@ -242,4 +246,70 @@ async fn a_row_that_two_people_share_comes_back_for_the_one_who_stays() {
     assert!(consent.contains("; the withdrawal was sent on"), "{consent}");
     assert_eq!(home.run(&["audit"]).code, 0);
     hub.stop();
+}
+
+/// Otherwise nobody sees that the destination still has the person.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_erasure_waits_for_a_person_where_a_destination_cannot_receive_it() {
+    let api = causeway_testkit::fake_api::FakeApi::start().await;
+    let home = Home::new(&format!(
+        "[source.platform]\nkind = 'listener'\npreset = 'generic'\ntoken = '{PLATFORM}'\n\
+         [destination.old_crm]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\nconsent = 'all'\n\
+         [destination.old_crm.fields]\nmail = 'contact.email'\n",
+        api.url("/crm")
+    ));
+    let hub = home.serve();
+    signs(&hub, PLATFORM, "71", "ann").await;
+    home.settled(1).await;
+    home.until("she was sent", || {
+        crate::running::sum(&home.json(&["audit", "--json"])["destinations"], "delivered") == 1
+    })
+    .await;
+    let printed = home.ok(&["contact", "erase", "platform:71", "--yes"]);
+    assert!(
+        printed.contains("old_crm is NOT asked")
+            && printed.contains("waits until you have deleted the person"),
+        "{printed}"
+    );
+    let leaving = home.json(&["contact", "leaving", "--json"]);
+    let removal = &leaving[0]["removals"][0];
+    assert_eq!(
+        (&removal["destination"], &removal["state"]),
+        (&json!("old_crm"), &json!("skipped"))
+    );
+    let number = removal["delivery"].to_string();
+    let discard = format!("`causeway delivery discard {number} --why 'done by hand'`");
+    let printed = home.ok(&["contact", "leaving"]);
+    assert!(
+        printed.contains("old_crm cannot receive the removal") && printed.contains(&discard),
+        "{printed}"
+    );
+    let doctor = home.run(&["doctor", "--timeout", "1"]).out;
+    assert!(
+        doctor.contains("BAD   destination old_crm: 1 person who asked to be erased is still there"),
+        "{doctor}"
+    );
+    home.ok(&["delivery", "discard", &number, "--why", "done by hand"]);
+    home.until("she is erased", || {
+        home.run(&["contact", "show", "platform:71"]).code == 1
+    })
+    .await;
+    hub.stop();
+}
+
+#[test]
+fn a_destination_that_never_existed_cannot_be_forgotten() {
+    let home = home("");
+    home.serve().stop();
+    let refused = home.run(&["destination", "forget", "nonsense"]);
+    assert_eq!(refused.code, 2);
+    assert!(
+        refused
+            .err
+            .contains("there is no former destination \"nonsense\"")
+            && refused.err.contains("forgotten: none"),
+        "{refused:?}"
+    );
+    let refused = home.run(&["destination", "forget", "out"]);
+    assert!(refused.err.contains("out receives all opt-outs"), "{refused:?}");
 }

@@ -168,13 +168,17 @@ impl<'a> Maker<'a> {
         relations: &[Relation],
     ) -> Result<(Vec<Option<Row>>, Notes), Outcome> {
         let mut rows: Vec<Option<Row>> = Vec::with_capacity(tables.len());
+        let mut no_key = false;
         for (table, relation) in tables.iter().zip(relations) {
             if !wants(table, self.delivery) {
                 rows.push(None);
                 continue;
             }
             match self.row(table, relation) {
-                Ok(row) => rows.push(row),
+                Ok(row) => {
+                    no_key |= row.is_none();
+                    rows.push(row);
+                }
                 // The contact's row takes the opt-out, even if something is wrong with the action.
                 Err(Outcome::Reject { reason }) if rows.iter().flatten().any(|row| row.is_opt_out) => {
                     self.notes.incomplete.get_or_insert(reason);
@@ -184,7 +188,12 @@ impl<'a> Maker<'a> {
             }
         }
         if rows.iter().all(Option::is_none) {
-            return Err(skip("no table is configured for it".to_owned()));
+            let reason = if no_key {
+                "a key column has no value, and missing_key is \"skip\""
+            } else {
+                "no table is configured for it"
+            };
+            return Err(skip(reason.to_owned()));
         }
         Ok((rows, self.notes))
     }

@@ -1,6 +1,6 @@
 //! Claims due deliveries, and builds each record from what is known at that moment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use causeway_core::{
     clock::Timestamp,
@@ -437,6 +437,29 @@ fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
     Ok(origin.unwrap_or(parts.source))
 }
 
+/// Puts the address of a withdrawal into its record, if it is not the one in use. Returns whether it is a
+/// mailbox that others use: their consent to mail counts then.
+fn put_address(
+    tx: &Tx<'_>,
+    due: &Due,
+    rule: &DestinationRule,
+    parts: &mut Parts,
+    grace: Duration,
+) -> Result<bool, Error> {
+    if due.address.is_empty() || parts.contact.address().as_deref() == Some(&*due.address) {
+        return Ok(false);
+    }
+    let is_about_mail = &*rule.purpose == EMAIL;
+    if let Some(contact) = due.contact.filter(|_| is_about_mail) {
+        let person = (contact, &mut parts.contact);
+        shared::keep_opt_out_of_former(tx, person, &due.address, grace)?;
+    }
+    let field = Field::new(due.address.as_str().into(), at(parts.event_at));
+    parts.contact.fields.insert("email".to_owned(), field);
+    let users = identity::users(tx, parts.workspace, &due.address)?;
+    Ok(is_about_mail && users.iter().any(|user| Some(*user) != due.contact))
+}
+
 /// The record for the delivery's address as it is known now, and the delivery's idempotency key.
 fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Error> {
     let recent = due
@@ -461,20 +484,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         None => None,
     };
     let terms = tx.state.terms_of(parts.workspace);
-    let is_former = !due.address.is_empty() && parts.contact.address().as_deref() != Some(&*due.address);
-    let is_others = is_former
-        && &*rule.purpose == EMAIL
-        && identity::users(tx, parts.workspace, &due.address)?
-            .iter()
-            .any(|user| Some(*user) != due.contact);
-    if let Some(contact) = due.contact.filter(|_| is_former && &*rule.purpose == EMAIL) {
-        let person = (contact, &mut parts.contact);
-        shared::keep_opt_out_of_former(tx, person, &due.address, terms.click_grace)?;
-    }
-    if is_former {
-        let field = Field::new(due.address.as_str().into(), at(parts.event_at));
-        parts.contact.fields.insert("email".to_owned(), field);
-    }
+    let is_others = put_address(tx, due, rule, &mut parts, terms.click_grace)?;
     let workspace = tx.state.names.name(parts.workspace)?;
     let source = origin(tx, due.inbox, &parts)?;
     let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;

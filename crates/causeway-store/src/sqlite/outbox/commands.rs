@@ -3,7 +3,7 @@
 use causeway_core::{
     clock::Timestamp,
     delivery::Kind,
-    store::{DeliveryFilter, InboxFilter, InboxState, LaneState},
+    store::{DeliveryFilter, Discarded, InboxFilter, InboxState, LaneState},
 };
 use rusqlite::{ToSql, params};
 
@@ -91,6 +91,9 @@ pub(crate) fn delivery_where(filter: &DeliveryFilter, states: &[DeliveryState]) 
     if let Some(before) = filter.before {
         all.and("d.id < ?", before.0);
     }
+    if filter.without_withdrawals {
+        all.and("d.kind <> ?", Kind::Withdrawal.as_str());
+    }
     all
 }
 
@@ -169,13 +172,14 @@ pub(crate) fn discard(
     filter: &DeliveryFilter,
     reason: &str,
     now: Timestamp,
-) -> Result<u64, Error> {
+) -> Result<Discarded, Error> {
     let states = [
         DeliveryState::Waiting,
         DeliveryState::Blocked,
         DeliveryState::Dead,
     ];
     let named: &[DeliveryState] = if filter.ids.is_empty() { &states } else { &[] };
+    let withdrawals_left = withdrawals_left(tx, filter, &states)?;
     let mut count = 0;
     for id in chosen(tx, filter, named)? {
         // Read now, because ending the one before may have unblocked this one.
@@ -193,6 +197,27 @@ pub(crate) fn discard(
             delivery::set_end(tx, &row, &End::skipped(&row, reason, ms(now)))?;
             count += 1;
         }
+    }
+    Ok(Discarded {
+        deliveries: count,
+        withdrawals_left,
+    })
+}
+
+/// The number of withdrawals in these states that the filter leaves out only because they are withdrawals.
+fn withdrawals_left(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Result<u64, Error> {
+    if !filter.without_withdrawals {
+        return Ok(0);
+    }
+    let all = DeliveryFilter {
+        without_withdrawals: false,
+        ..filter.clone()
+    };
+    let mut count = 0;
+    for id in chosen(tx, &all, states)? {
+        let row = delivery::row(tx, id)?;
+        let is_left = row.is_some_and(|row| row.kind == Kind::Withdrawal && states.contains(&row.state));
+        count += u64::from(is_left);
     }
     Ok(count)
 }

@@ -34,6 +34,9 @@ struct Place {
     /// The destination was not in the configuration.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     is_away: bool,
+    /// The names that it had before. Deliveries may still have them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    formerly: BTreeSet<Name>,
 }
 
 type Places = BTreeMap<Name, Place>;
@@ -44,6 +47,24 @@ fn places(connection: &Connection) -> Result<Places, Error> {
         .query_row([], |row| row.get(0))
         .optional()?;
     noted.map_or_else(|| Ok(Places::new()), |noted| from_json(&noted))
+}
+
+/// The former names of destinations that were renamed.
+pub(crate) fn former_names(connection: &Connection) -> Result<BTreeMap<Name, BTreeSet<Name>>, Error> {
+    let places = places(connection)?;
+    let is_free = |name: &Name| places.get(name).is_none_or(|place| place.is_away);
+    let former = |place: &Place| {
+        place
+            .formerly
+            .iter()
+            .filter(|name| is_free(name))
+            .cloned()
+            .collect()
+    };
+    Ok(places
+        .iter()
+        .map(|(name, place)| (name.clone(), former(place)))
+        .collect())
 }
 
 /// Interns the names of the destinations and notes their workspaces and purposes. Returns the contacts whose
@@ -69,7 +90,9 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
             purpose: rule.purpose.clone(),
             has_moved: known.is_some_and(|known| known.has_moved),
             is_away: false,
+            formerly: known.map(|known| known.formerly.clone()).unwrap_or_default(),
         };
+        place.formerly.extend(rule.renamed_from.clone());
         if let Some(known) = known {
             place.has_moved |= known.workspace != place.workspace;
             if known.purpose != place.purpose {

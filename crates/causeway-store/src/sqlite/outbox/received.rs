@@ -13,7 +13,7 @@ use crate::sqlite::{
         error::Error,
         rows::{at, name, text},
     },
-    outbox::given,
+    outbox::{destinations, given},
 };
 
 /// An attempt that ended.
@@ -32,7 +32,13 @@ pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow
     if given.iter().all(|row| row.change.gravity() > 0) {
         return Ok(given);
     }
-    let attempts = attempts(connection, contact)?;
+    let mut attempts = attempts(connection, contact)?;
+    for (name, former) in destinations::former_names(connection)? {
+        for former in former {
+            let before = attempts.remove(&former).unwrap_or_default();
+            attempts.entry(name.clone()).or_default().extend(before);
+        }
+    }
     let all = given.clone();
     // Withdrawals are noted only when they are delivered.
     for row in given.iter_mut().filter(|row| row.change.gravity() == 0) {

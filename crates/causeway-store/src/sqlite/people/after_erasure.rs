@@ -212,7 +212,7 @@ fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Erro
 /// Skips the message until the erasure is finished: the person signed again, but the contact that is being
 /// erased still owns the identities. [`release`] then has the message processed.
 fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Error> {
-    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact erasure_row`): \
+    const REASON: &str = "dated after the request to erase this person, which is not finished (`causeway contact leaving`): \
          processed when it is, as a new contact";
     let processed = end(tx, row, InboxState::Skipped, None, Some(REASON))?;
     tx.connection

@@ -120,14 +120,16 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Error> {
     Ok(names)
 }
 
-/// Destinations that a withdrawal or a removal of the person has not reached. A dead one counts unless a later one for the
-/// same address was delivered.
+/// Destinations that a withdrawal or a removal of the person has not reached. A dead one, or a removal that the
+/// destination cannot receive, counts unless a later one for the same address was delivered.
 fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Error> {
     let destinations: Vec<i64> = tx
         .connection
         .prepare_cached(
             "SELECT DISTINCT destination_id FROM delivery
-             WHERE contact_id = ?1 AND kind = 'withdrawal' AND (state IN ('waiting', 'blocked') OR (state = 'dead'
+             WHERE contact_id = ?1 AND kind = 'withdrawal' AND (state IN ('waiting', 'blocked') OR ((state = 'dead'
+               OR (state = 'skipped' AND gated = 1
+                   AND inbox_id IN (SELECT inbox_id FROM erasure WHERE contact_id = ?1)))
                AND NOT EXISTS (SELECT 1 FROM delivery AS later
                                WHERE later.contact_id = ?1 AND later.kind = 'withdrawal' AND later.state = 'delivered'
                                  AND later.destination_id = delivery.destination_id

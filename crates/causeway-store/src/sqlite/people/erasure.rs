@@ -7,11 +7,11 @@ use causeway_core::{
     contact::Contact,
     delivery::Kind,
     envelope::digest,
-    id::{ContactId, Name},
+    id::{ContactId, DeliveryId, Name},
     plan::{Given, Planned},
     record::Record,
     rules::{DestinationRule, Gate},
-    store::{Erasure, ErasureStart, InboxState},
+    store::{Erasure, ErasureStart, InboxState, OpenRemoval},
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -218,27 +218,54 @@ pub(crate) fn make_removal(record: &mut Record, change: Change) {
     record.page = None;
 }
 
-/// All pending erasures, with the number of open deliveries of each. A dead removal counts as open: the
-/// destination still has the person, and somebody must know whom to remove.
+/// Which deliveries an erasure waits for, besides those that have not ended. A removal that was rejected, or that
+/// the destination cannot receive, counts as open until a person discards it: the destination still has the
+/// person, and somebody must know whom to remove.
+const NEEDS_A_PERSON: &str = "delivery.inbox_id = erasure.inbox_id AND delivery.kind = 'withdrawal'
+     AND (delivery.state = 'dead' OR (delivery.state = 'skipped' AND delivery.gated = 1))";
+
+/// All pending erasures, with what each waits for.
 pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Error> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(&format!(
         "SELECT name.name, erasure.contact_id, erasure.inbox_id, erasure.asked_at, erasure.at_latest,
-                (SELECT count(*) FROM delivery WHERE contact_id = erasure.contact_id
-                 AND (state IN ('waiting', 'blocked')
-                      OR (state = 'dead' AND delivery.inbox_id = erasure.inbox_id)))
+                (SELECT count(*) FROM delivery WHERE delivery.contact_id = erasure.contact_id
+                 AND (delivery.state IN ('waiting', 'blocked') OR ({NEEDS_A_PERSON})))
          FROM erasure JOIN contact ON contact.id = erasure.contact_id JOIN name ON name.id = contact.workspace_id
          ORDER BY erasure.contact_id",
-    )?;
+    ))?;
     let mut rows = statement.query([])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
+        let contact = row.get(1)?;
         all.push(Erasure {
             workspace: name(row, 0)?,
-            contact: ContactId(row.get(1)?),
+            contact: ContactId(contact),
             record: causeway_core::id::InboxId(row.get(2)?),
             asked_at: at(row.get(3)?),
             at_latest: at(row.get(4)?),
             open: u64::try_from(row.get::<_, i64>(5)?).unwrap_or(0),
+            removals: open_removals(connection, contact)?,
+        });
+    }
+    Ok(all)
+}
+
+fn open_removals(connection: &Connection, contact: i64) -> Result<Vec<OpenRemoval>, Error> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT delivery.id, name.name, delivery.state
+         FROM erasure JOIN delivery ON delivery.contact_id = erasure.contact_id
+         JOIN name ON name.id = delivery.destination_id
+         WHERE erasure.contact_id = ?1 AND delivery.inbox_id = erasure.inbox_id
+               AND (delivery.state IN ('waiting', 'blocked') OR ({NEEDS_A_PERSON}))
+         ORDER BY delivery.id",
+    ))?;
+    let mut rows = statement.query([contact])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(OpenRemoval {
+            delivery: DeliveryId(row.get(0)?),
+            destination: name(row, 1)?,
+            state: row.get(2)?,
         });
     }
     Ok(all)

@@ -1,12 +1,16 @@
 //! Read-only queries for people. Each is one snapshot on a connection that cannot write.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use causeway_core::{
     clock::Timestamp,
     contact::{Contact, Identity, normal_email},
     id::{ContactId, InboxId, Name},
+    rules::Rules,
     store::{
         Audit, Conflict, ContactView, DeliveryFilter, DeliveryRow, Erasure, GoneContact, InboxFilter,
         InboxRow, LaneState, Named, Overview, Progress, SourceUrl, StoreError, StoreHealth, Trace, Unlisted,
@@ -29,7 +33,7 @@ use crate::sqlite::{
     },
     people::{erasure, identity, person},
     upkeep::redate,
-    views::{audit, overview, trace},
+    views::{audit, by_hand, overview, trace},
 };
 
 #[async_trait]
@@ -137,8 +141,10 @@ impl Views for SqliteStore {
         self.readers.read(namespaces).await
     }
 
-    async fn by_hand(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
-        self.readers.read(by_hand).await
+    async fn by_hand(&self, rules: Arc<Rules>) -> Result<BTreeMap<Name, u64>, StoreError> {
+        self.readers
+            .read(move |connection| by_hand::by_hand(connection, &rules))
+            .await
     }
 
     async fn dead_withdrawals(&self) -> Result<BTreeMap<Name, u64>, StoreError> {
@@ -374,16 +380,6 @@ fn namespaces(connection: &Connection) -> Result<BTreeSet<Name>, Error> {
         all.insert(name(row, 0)?);
     }
     Ok(all)
-}
-
-fn by_hand(connection: &Connection) -> Result<BTreeMap<Name, u64>, Error> {
-    by_destination(
-        connection,
-        "SELECT name.name, count(*) FROM delivery INDEXED BY delivery_by_hand
-         JOIN name ON name.id = delivery.destination_id
-         WHERE delivery.kind = 'withdrawal' AND delivery.state = 'skipped' AND delivery.gated = 1
-         GROUP BY delivery.destination_id",
-    )
 }
 
 fn dead_withdrawals(connection: &Connection) -> Result<BTreeMap<Name, u64>, Error> {

@@ -162,6 +162,7 @@ fn hidden(value: &Value) -> Value {
     match value {
         Value::Null | Value::Bool(_) => value.clone(),
         Value::Number(number) => masking::text(&number.to_string()).into(),
+        Value::String(text) if masking::is_consent_word(text) => value.clone(),
         Value::String(text) => masking::text(text).into(),
         Value::Array(items) => items.iter().map(hidden).collect(),
         Value::Object(members) => members
@@ -191,5 +192,15 @@ mod tests {
             );
             assert!(text(request, true).contains("Ada"), "{request}");
         }
+    }
+
+    #[test]
+    fn words_about_consent_stay_visible() {
+        let request = "POST https://h.example.org/\n\n{\"change\":\"subscribe\",\"what\":\"opted_in\",\"name\":\"ada\"}";
+        let shown = text(request, false);
+        assert!(
+            shown.contains("\"subscribe\"") && shown.contains("\"opted_in\"") && !shown.contains("ada"),
+            "{shown}"
+        );
     }
 }

@@ -3,14 +3,14 @@
 use causeway_core::{
     clock::{Clock, Timestamp},
     rules::without_sandbox,
-    store::{ContactView, Store, Views},
+    store::{ContactView, OpenRemoval, Store, Views},
 };
 use causeway_store::SqliteStore;
 
 use super::{
     super::{
         Failure,
-        context::{print_json, print_line},
+        context::{counted, print_json, print_line},
     },
     remains::{self, RemovalRequest},
 };
@@ -75,14 +75,20 @@ async fn begin(
     let at_latest = now
         .saturating_add(jiff::SignedDuration::from_hours(24 * i64::from(days)))
         .unwrap_or(Timestamp::MAX);
+    let users = remains::users(store, view).await?;
     let parting = store.begin_erasure(view.id, at_latest, now).await?;
     for (destination, change) in &parting.asked {
-        remains::destination(config, view, destination, &RemovalRequest::Sent(*change));
+        remains::destination(config, (view, users), destination, &RemovalRequest::Sent(*change));
     }
     for (destination, reason) in &parting.not_asked {
-        remains::destination(config, view, destination, &RemovalRequest::NotSent(reason));
+        remains::destination(
+            config,
+            (view, users),
+            destination,
+            &RemovalRequest::NotSent(reason),
+        );
     }
-    if parting.asked.is_empty() {
+    if parting.asked.is_empty() && parting.not_asked.is_empty() {
         return at_once(config, store, view, now).await;
     }
     remains::unread(&parting.unread);
@@ -91,6 +97,14 @@ async fn begin(
          at the latest (`causeway contact leaving`)",
         view.id
     ));
+    if !parting.not_asked.is_empty() {
+        let names: Vec<&str> = parting.not_asked.iter().map(|(name, _)| &**name).collect();
+        print_line(&format!(
+            "The erasure also waits until you have deleted the person by hand at {} and discarded that delivery: \
+             `causeway contact leaving` shows its number",
+            names.join(", ")
+        ));
+    }
     if !causeway_store::is_served(&config.store_path()) {
         print_line(
             "No hub is running on this store: start it, or no destination is asked and nothing is erased. `--now` erases without asking.",
@@ -105,6 +119,7 @@ async fn at_once(
     view: &ContactView,
     now: Timestamp,
 ) -> Result<(), Failure> {
+    let users = remains::users(store, view).await?;
     let erased = store.erase(view.id, now).await?;
     print_line(&format!(
         "contact {} erased, with {} actions, {} facts about consent, {} deliveries and {} messages",
@@ -120,7 +135,12 @@ async fn at_once(
     for destination in &erased.given {
         let reason =
             "the erasure did not wait for it. It keeps what it was sent, so delete that there by hand";
-        remains::destination(config, view, destination, &RemovalRequest::NotSent(reason));
+        remains::destination(
+            config,
+            (view, users),
+            destination,
+            &RemovalRequest::NotSent(reason),
+        );
     }
     remains::unread(&erased.unread);
     Ok(())
@@ -138,14 +158,39 @@ pub(super) async fn leaving(store: &SqliteStore, workspace: Option<&str>, json: 
     }
     for leaving in all {
         print_line(&format!(
-            "contact {} (workspace {}): asked {}, {} deliveries open, erased by {} at the latest; causeway trace {}",
+            "contact {} (workspace {}): asked {}, {} open, erased by {} at the latest; causeway trace {}",
             leaving.contact,
             leaving.workspace,
             leaving.asked_at,
-            leaving.open,
+            counted(leaving.open, "delivery", "deliveries"),
             leaving.at_latest,
             leaving.record
         ));
+        for removal in &leaving.removals {
+            print_line(&format!("  {}", removal_in_words(removal)));
+        }
     }
     Ok(())
+}
+
+/// What a removal waits for, and what a person can do about it.
+fn removal_in_words(removal: &OpenRemoval) -> String {
+    let OpenRemoval {
+        delivery,
+        destination,
+        state,
+    } = removal;
+    let by_hand = format!(
+        "delete the person there by hand, then `causeway delivery discard {delivery} --why 'done by hand'`"
+    );
+    match state.as_str() {
+        "skipped" => {
+            format!("{destination} cannot receive the removal (delivery {delivery}): {by_hand}")
+        }
+        "dead" => format!(
+            "{destination} did not accept the removal (delivery {delivery}): fix the cause and run \
+             `causeway delivery retry {delivery}`, or {by_hand}"
+        ),
+        _ => format!("{destination} is sent the removal (delivery {delivery}, {state})"),
+    }
 }

@@ -93,7 +93,8 @@ enum Verb {
         all_users: bool,
     },
     /// Undoes a wrong merge: makes a new contact of these identities and of everything that came with them, and sends
-    /// destinations both people as they are then.
+    /// destinations both people as they are then. Correct the platform first: a later message that names identities of both
+    /// merges them again.
     #[command(after_help = "Example: causeway contact split jane@example.org --take platform:72 --yes")]
     Split {
         who: String,
@@ -266,12 +267,7 @@ fn cleared(view: &ContactView, field: &Field) -> String {
 fn show(view: &ContactView) {
     print_line(&format!("contact {} (workspace {})", view.id, view.workspace));
     for identity in &view.identities {
-        print_line(&format!(
-            "  {:<12} {} {}",
-            identity.kind(),
-            identity.value(),
-            identity.namespace()
-        ));
+        print_line(&format!("  {:<12} {}", identity.kind(), split::name(identity)));
     }
     for (name, field) in &view.contact.fields {
         if field.value.is_null() {

@@ -8,7 +8,7 @@ use causeway_core::{
     contact::Identity,
     id::{InboxId, Name},
     search::{PersonSearch, SHORTEST_ID},
-    store::{ContactView, Unread},
+    store::{ContactView, StoreError, Unread, Views},
 };
 
 use super::super::context::print_line;
@@ -25,7 +25,12 @@ pub(super) enum RemovalRequest<'a> {
 }
 
 /// Prints a line for the destination, and one for each place where it keeps the person's data.
-pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, request: &RemovalRequest<'_>) {
+pub(super) fn destination(
+    config: &Config,
+    (view, users): (&ContactView, Users),
+    name: &Name,
+    request: &RemovalRequest<'_>,
+) {
     let contact = view.id;
     match request {
         RemovalRequest::Sent(Change::Remove) => {
@@ -42,9 +47,49 @@ pub(super) fn destination(config: &Config, view: &ContactView, name: &Name, requ
             "contact {contact}: {name} is NOT asked to remove the person: {reason}"
         )),
     }
-    for place in places(config, view, name) {
+    let places = places(config, view, name);
+    for place in &places {
         print_line(&format!("  {place}"));
     }
+    if users == Users::Several && !places.is_empty() {
+        print_line(
+            "  Other people use an address of this person, so some of these lines may be theirs: delete only those of \
+             this person",
+        );
+    }
+    let keeps_lines = config
+        .destinations
+        .get(name)
+        .is_some_and(|destination| destination.kind.remains.is_some());
+    if keeps_lines && matches!(request, RemovalRequest::Sent(_)) {
+        print_line(
+            "  One more line follows for each address, which says this and names the person: delete it, too",
+        );
+    }
+}
+
+/// Whether other people use an address of the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Users {
+    One,
+    Several,
+}
+
+pub(super) async fn users(views: &dyn Views, view: &ContactView) -> Result<Users, StoreError> {
+    let mut addresses: Vec<&str> = view.given.iter().map(|given| given.address.as_str()).collect();
+    let in_use = view.contact.address();
+    addresses.extend(in_use.as_deref());
+    addresses.retain(|address| !address.is_empty());
+    for address in addresses {
+        let found = views.find_named(address).await?;
+        if found
+            .iter()
+            .any(|named| named.workspace == view.workspace && named.contact != view.id)
+        {
+            return Ok(Users::Several);
+        }
+    }
+    Ok(Users::One)
 }
 
 fn places(config: &Config, view: &ContactView, name: &Name) -> Vec<String> {
@@ -77,7 +122,7 @@ pub(super) fn former_destinations(config: &Config, view: &ContactView) {
         .iter()
         .filter(|delivery| delivery.state == "delivered")
         .map(|delivery| &delivery.destination)
-        .filter(|name| !config.destinations.contains_key(*name))
+        .filter(|name| !config.destinations.contains_key(*name) && !is_former_name(config, name))
         .collect();
     names.sort_unstable();
     names.dedup();
@@ -88,6 +133,12 @@ pub(super) fn former_destinations(config: &Config, view: &ContactView) {
             view.id
         ));
     }
+}
+
+/// Whether a destination of the configuration had this name before: it has the person, and was asked.
+fn is_former_name(config: &Config, name: &Name) -> bool {
+    let mut all = config.destinations.values();
+    all.any(|destination| destination.rule.renamed_from.as_ref() == Some(name))
 }
 
 /// Prints the result of searching messages that could not be decoded.

@@ -64,6 +64,9 @@ pub(super) async fn split(
         "contact {} is now two: {} keeps its own identities and messages, {} got {} messages. The deliveries that correct the destinations: causeway trace {}",
         view.id, split.kept, split.new, split.messages, split.record
     ));
+    print_line(
+        "A later message that names identities of both merges them again, until the platform that sends it is corrected.",
+    );
     Ok(())
 }
 
@@ -72,7 +75,7 @@ fn failed(text: String) -> Failure {
 }
 
 /// The identity in the form that `--take` expects.
-fn name(identity: &Identity) -> String {
+pub(super) fn name(identity: &Identity) -> String {
     match identity {
         Identity::Email { address } => address.clone(),
         other => format!("{}:{}", other.namespace(), other.value()),

@@ -23,7 +23,7 @@ fn lines(overview: &Overview, is_configured: &dyn Fn(&str) -> bool) -> Vec<(bool
     for (name, counts) in &overview.sources {
         if counts.dead > 0 {
             let text = format!(
-                "{} for a person; the console lists them under Records, `causeway trace NUMBER` shows why, `causeway replay` processes them again",
+                "{} for a person; the console lists them under Messages, `causeway trace NUMBER` shows why, `causeway replay` processes them again",
                 counted(counts.dead, "dead message waits", "dead messages wait")
             );
             lines.push((false, format!("source {name}"), text));

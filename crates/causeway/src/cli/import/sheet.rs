@@ -1,6 +1,9 @@
 //! Reads a CSV file. A row is either read completely and without doubt, or refused with its line number.
 
-use std::io::{self, BufRead, Read};
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, Read},
+};
 
 use anyhow::{Context as _, anyhow, bail};
 use causeway_core::contact::normal_email;
@@ -34,8 +37,8 @@ pub(super) enum Row {
 pub(super) struct Sheet<R> {
     reader: csv::Reader<Fence<io::Chain<R, &'static [u8]>>>,
     names: Vec<String>,
-    /// The number of lines before those that the reader sees.
-    above: u64,
+    /// The number of lines that were read completely.
+    lines: u64,
     /// The first row, which was read to check the header, and the line where it begins.
     first: Option<(u64, ByteRecord)>,
 }
@@ -50,11 +53,14 @@ impl<R: BufRead> Sheet<R> {
             .from_reader(Fence {
                 input: input.chain(LAST_LINE),
                 left: LONGEST,
+                read: 0,
+                last: 0,
+                breaks: VecDeque::new(),
             });
         let mut sheet = Self {
             reader,
             names: Vec::new(),
-            above: u64::from(named.is_some()),
+            lines: u64::from(named.is_some()),
             first: None,
         };
         let header = sheet.reader.byte_headers().context("reading the header")?.clone();
@@ -75,19 +81,30 @@ impl<R: BufRead> Sheet<R> {
         loop {
             self.reader.get_mut().left = LONGEST;
             let mut record = ByteRecord::new();
-            let began = self.reader.position().line() + self.above;
+            self.count_lines();
+            let began = self.lines + 1;
             let more = self.reader.read_byte_record(&mut record).with_context(|| {
                 format!("reading the row that begins in line {began}: is a quotation mark not closed there?")
             })?;
             if !more || record.as_slice() == END {
                 return Ok(None);
             }
-            let line = record
-                .position()
-                .map_or(began, |position| position.line() + self.above);
+            self.count_lines();
             if !is_blank(&record) {
+                let line = self.lines.saturating_sub(breaks(&record)).max(1);
                 return Ok(Some((line, record)));
             }
+        }
+    }
+
+    /// Counts the lines that end before the reader's place. The reader's own count is one line behind if lines end with
+    /// CR LF, because it stops between the two, and it does not count the blank lines before a row.
+    fn count_lines(&mut self) {
+        let end = self.reader.position().byte();
+        let breaks = &mut self.reader.get_mut().breaks;
+        while breaks.front().is_some_and(|at| *at < end) {
+            breaks.pop_front();
+            self.lines += 1;
         }
     }
 
@@ -109,9 +126,9 @@ impl<R: BufRead> Sheet<R> {
         }
         let (cells, columns) = (record.len(), self.names.len());
         if cells != columns {
-            let breaks = memchr::memchr_iter(b'\n', record.as_slice()).count();
+            let breaks = breaks(record);
             let quoted = if breaks > 0 {
-                let last = line + breaks as u64;
+                let last = line + breaks;
                 format!("; it ends in line {last}: is a quotation mark not closed?")
             } else {
                 String::new()
@@ -276,10 +293,25 @@ fn ends_the_file(record: &ByteRecord) -> bool {
         .is_some_and(|cell| cell.trim_ascii_end().ends_with(END))
 }
 
+/// The number of line breaks in quoted cells: LF, CR LF, or CR.
+fn breaks(record: &ByteRecord) -> u64 {
+    let of_cell = |cell: &[u8]| {
+        let returns = memchr::memchr_iter(b'\r', cell).filter(|at| cell.get(at + 1) != Some(&b'\n'));
+        returns.count() + memchr::memchr_iter(b'\n', cell).count()
+    };
+    record.iter().map(|cell| of_cell(cell) as u64).sum()
+}
+
 /// Fails when one row exceeds the limit, so that a missing quotation mark does not read the whole file into memory.
+/// Notes where lines end.
 struct Fence<R> {
     input: R,
     left: u64,
+    /// The number of bytes read, and the last one.
+    read: u64,
+    last: u8,
+    /// The places of line breaks that were not counted yet; of CR LF, the place of CR.
+    breaks: VecDeque<u64>,
 }
 
 impl<R: Read> Read for Fence<R> {
@@ -290,6 +322,13 @@ impl<R: Read> Read for Fence<R> {
         }
         let read = self.input.read(buffer)?;
         self.left = self.left.saturating_sub(read as u64);
+        for byte in buffer.get(..read).unwrap_or_default() {
+            if *byte == b'\r' || (*byte == b'\n' && self.last != b'\r') {
+                self.breaks.push_back(self.read);
+            }
+            self.last = *byte;
+            self.read += 1;
+        }
         Ok(read)
     }
 }
@@ -338,6 +377,42 @@ mod tests {
                 r#"{"email":"a\nb","name":"Dana"}"#,
             ]
         );
+    }
+
+    /// The lines that an editor shows.
+    #[test]
+    fn rows_are_named_by_their_lines_whatever_ends_a_line() {
+        let text = "email,name\na@example.org\n\n\nb@example.org\n\"c\nd\"\ne@example.org\n,\nf@example.org";
+        let expected = [2, 5, 6, 8, 10];
+        for (ending, mark, named) in [
+            ("\n", "", ""),
+            ("\r\n", "", ""),
+            ("\r\n", "\u{feff}", ""),
+            ("\n", "\u{feff}", ""),
+            ("\r", "", ""),
+            ("\r\n", "", "sep=,\r\n"),
+            ("\n", "", "sep=,\n"),
+        ] {
+            let text = format!("{named}{mark}{}", text.replace('\n', ending));
+            let mut sheet = Sheet::new(text.as_bytes(), PLAIN).unwrap();
+            let mut found = Vec::new();
+            while let Some(row) = sheet.next().unwrap() {
+                let (Row::Body { line, .. } | Row::Refused { line, .. }) = row;
+                found.push(line - u64::from(!named.is_empty()));
+            }
+            assert_eq!(found, expected, "{ending:?} {mark:?} {named:?}");
+        }
+        // Both kinds of line breaks in one file, and more rows than one buffer holds.
+        let mut text = "email,name\r\n\"a\nb\r\nc\"\r\n".to_owned();
+        text.push_str(&"d@example.org,Di\r\n".repeat(5_000));
+        text.push_str("e@example.org\r\n");
+        let all = rows(text.as_bytes(), PLAIN).unwrap();
+        assert!(
+            all[0].starts_with("line 2: 1 cells") && all[0].contains("it ends in line 4:"),
+            "{}",
+            all[0]
+        );
+        assert_eq!(all[5_001], "line 5005: 1 cells, and the header has 2");
     }
 
     #[test]

@@ -255,7 +255,9 @@ fn dead_withdrawals(moment: &Moment, config: &ConsoleConfig, found: &mut Vec<Att
         } else {
             (
                 "The destination is not in the configuration: update it by hand, then discard them.",
-                format!("causeway delivery discard --destination {name} --state dead --why 'done by hand'"),
+                format!(
+                    "causeway delivery discard --destination {name} --state dead --withdrawals --why 'done by hand'"
+                ),
             )
         };
         let (who, are) = if *number == 1 {

@@ -253,7 +253,7 @@ async fn find_by_hand(watched: &Watched) -> Result<ByHand, StoreError> {
     let views = watched.views.as_ref();
     Ok(ByHand {
         conflicts: u64::try_from(views.conflicts().await?.len()).unwrap_or(u64::MAX),
-        withdrawals: views.by_hand().await?,
+        withdrawals: views.by_hand(Arc::clone(&watched.config.rules)).await?,
         dead_withdrawals: views.dead_withdrawals().await?,
         left_behind: views.left_behind(watched.config.rules.places()).await?,
     })

@@ -93,7 +93,38 @@ fn leaf_or_inside(value: &Value, key: &str, parent: &str) -> Value {
     }
 }
 
+/// Words about consent are no personal data by themselves, whatever the field is called.
+pub(crate) fn is_consent_word(text: &str) -> bool {
+    matches!(
+        text,
+        "none"
+            | "subscribe"
+            | "unsubscribe"
+            | "suppress"
+            | "remove"
+            | "unknown"
+            | "not_subscribed"
+            | "pending"
+            | "opted_in"
+            | "double_opted_in"
+            | "unsubscribed"
+            | "suppressed"
+            | "opt_in"
+            | "opt_in_pending"
+            | "double_opt_in"
+            | "declined"
+            | "not_asked"
+            | "bounced"
+            | "blocked"
+            | "inactive"
+            | "complained"
+    )
+}
+
 fn string(found: &str, key: &str, parent: &str) -> String {
+    if is_consent_word(found) {
+        return found.to_owned();
+    }
     let is_harmless = is_plain(key, parent)
         && found.len() <= LONGEST_PLAIN
         && !found.contains('@')

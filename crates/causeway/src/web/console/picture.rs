@@ -88,7 +88,8 @@ pub(crate) fn picture(ring: &VecDeque<Arc<Moment>>, config: &ConsoleConfig) -> P
         .map(|card| Name::clone(&card.name))
         .collect();
     for name in &names {
-        destination(&mut out, name, ring, now);
+        let is_configured = config.destinations.iter().any(|known| known.name == *name);
+        destination(&mut out, name, is_configured, ring, now);
     }
     totals(&mut out, ring, now);
     out
@@ -201,7 +202,13 @@ fn source(out: &mut Picture, name: &Name, ring: &VecDeque<Arc<Moment>>, now: &Mo
     out.marks.insert(key, mark);
 }
 
-fn destination(out: &mut Picture, name: &Name, ring: &VecDeque<Arc<Moment>>, now: &Moment) {
+fn destination(
+    out: &mut Picture,
+    name: &Name,
+    is_configured: bool,
+    ring: &VecDeque<Arc<Moment>>,
+    now: &Moment,
+) {
     let key = format!("d/{name}");
     let empty = DestinationCounts::default();
     let counts = now.overview.destinations.get(name).unwrap_or(&empty);
@@ -224,21 +231,30 @@ fn destination(out: &mut Picture, name: &Name, ring: &VecDeque<Arc<Moment>>, now
             .get(name)
             .map_or(0, |counts| counts.delivered)
     });
-    let (state, mark) = if counts.lane.halted.is_some() {
+    let (state, mark) = state(counts, is_configured, now.resting.contains(name));
+    out.figure(&key, "state", state);
+    out.marks.insert(key, mark);
+}
+
+/// A destination's state in words, and how it is marked.
+fn state(counts: &DestinationCounts, is_configured: bool, is_resting: bool) -> (&'static str, &'static str) {
+    if !is_configured {
+        ("not configured", "warn")
+    } else if counts.lane.halted.is_some() {
         ("halted", "bad")
     } else if counts.lane.paused {
         ("paused", "warn")
-    } else if now.resting.contains(name) {
+    } else if is_resting {
         ("resting", "warn")
     } else if counts.retrying > 0 {
         ("retrying", "warn")
+    } else if counts.dead > 0 {
+        ("has dead deliveries", "bad")
     } else if counts.waiting > 0 {
         ("sending", "good")
     } else {
         ("up to date", "good")
-    };
-    out.figure(&key, "state", state);
-    out.marks.insert(key, mark);
+    }
 }
 
 fn totals(out: &mut Picture, ring: &VecDeque<Arc<Moment>>, now: &Moment) {
@@ -409,5 +425,23 @@ fn speed(per_s: f64) -> &'static str {
         r if r < 50.0 => "brisk",
         r if r < 1_000.0 => "fast",
         _ => "rapid",
+    }
+}
+
+#[cfg(test)]
+mod state_tests {
+    use super::*;
+
+    #[test]
+    fn only_a_configured_destination_without_dead_deliveries_is_up_to_date() {
+        let well = DestinationCounts::default();
+        let dead = DestinationCounts {
+            dead: 1,
+            waiting: 1,
+            ..DestinationCounts::default()
+        };
+        assert_eq!(state(&well, true, false), ("up to date", "good"));
+        assert_eq!(state(&well, false, false), ("not configured", "warn"));
+        assert_eq!(state(&dead, true, false), ("has dead deliveries", "bad"));
     }
 }

@@ -255,7 +255,7 @@ async fn people_at_a_removed_destination_are_reported_until_it_is_forgotten() {
         config.replace("[destination.hook]", "[destination.crm]"),
     );
 
-    let warning = "destination hook: 1 person was sent to it";
+    let warning = "destination hook: 1 person is still there";
     let said = home.run(&["doctor", "--timeout", "1"]);
     assert!(said.code == 1 && said.out.contains(warning), "{said:?}");
     let hub = home.serve();

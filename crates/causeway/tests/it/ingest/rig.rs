@@ -137,7 +137,7 @@ pub async fn start_gated(toml: &str) -> Rig {
     .unwrap();
     let reasons = red.clone();
     let health = Health {
-        warnings: Arc::new(Vec::new),
+        warnings: Arc::new(|| Box::pin(async { Vec::new() })),
         red: Arc::new(move || {
             let reasons = reasons.lock().unwrap().clone();
             Box::pin(async move { reasons })

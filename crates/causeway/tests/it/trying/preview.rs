@@ -131,3 +131,44 @@ async fn preview_names_the_filter_that_excludes_an_event_and_shows_a_withdrawal(
         "{json}"
     );
 }
+
+/// A stricter policy withdraws nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn preview_claims_no_withdrawal_after_the_policy_became_stricter() {
+    let config = setting(REMOTE)
+        .replace("consent = 'double_opt_in'", "consent = 'single'")
+        .replace(
+            "[destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'all'",
+            "[destination.archive]\nkind = 'file'\npath = 'archive.jsonl'\nconsent = 'opt_in'",
+        );
+    let home = hub_with(&[("ada", Some(true))], &config).await;
+    let hub = home.serve();
+    home.until("the archive has her", || {
+        crate::running::sum(&home.json(&["audit", "--json"])["destinations"], "delivered") == 1
+    })
+    .await;
+    hub.stop();
+    let config = home.read("causeway.toml");
+    let stricter = config.replace("consent = 'opt_in'", "consent = 'double_opt_in'");
+    assert_ne!(config, stricter);
+    home.write("causeway.toml", stricter);
+    let ask = [
+        "preview",
+        "--destination",
+        "archive",
+        "--email",
+        "ada@example.org",
+        "--json",
+    ];
+    let json = home.json(&ask);
+    assert_eq!(
+        (&json["kind"], &json["sent"]),
+        (&"record".into(), &false.into()),
+        "{json}"
+    );
+    let note = json["notes"][0].as_str().expect("a note");
+    assert!(
+        note.starts_with("the destination has the person and keeps them"),
+        "{json}"
+    );
+}
