@@ -91,7 +91,9 @@ impl<R: BufRead> Sheet<R> {
             }
             self.count_lines();
             if !is_blank(&record) {
-                let line = self.lines.saturating_sub(breaks(&record)).max(1);
+                // A row whose quotation mark is not closed has no end of its own that was counted.
+                let lines = self.lines + u64::from(ends_the_file(&record));
+                let line = lines.saturating_sub(breaks(&record)).max(1);
                 return Ok(Some((line, record)));
             }
         }
