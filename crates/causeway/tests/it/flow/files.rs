@@ -242,7 +242,7 @@ fn a_dry_run_shows_how_a_file_would_be_understood_and_stores_nothing() {
     }
     assert!(
         said.err
-            .contains("1 rows refused, 1 rows not understood, 2 statements of consent not read"),
+            .contains("1 row refused, 1 row not understood, 2 statements of consent not read"),
         "{said:?}"
     );
     assert!(!home.path("causeway-data").exists(), "nothing is made");
@@ -325,8 +325,10 @@ fn an_import_says_which_dates_do_not_count_and_which_fields_are_not_there() {
             assert!(said.out.contains(&part), "{part}: {said:?}");
         }
         assert!(
-            said.err
-                .contains(&format!("{count} statements of consent not read")),
+            said.err.contains(&format!(
+                "{count} statement{} of consent not read",
+                if count == 1 { "" } else { "s" }
+            )),
             "{said:?}"
         );
     }
