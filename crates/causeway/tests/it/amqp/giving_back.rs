@@ -125,6 +125,8 @@ async fn a_store_that_refused_is_tried_with_a_single_message() {
     within_limit("it comes back", asked.wait_for(|asked| *asked >= 2))
         .await
         .expect("the inbox lives");
+    // It keeps the store waiting, so that the queue can be looked at, however long that takes.
+    inbox.set(Mood::Hangs);
     inbox.sizes.lock().unwrap_or_else(PoisonError::into_inner).clear();
     inbox.calls.send_replace(0);
     inbox.was_called(1).await;
