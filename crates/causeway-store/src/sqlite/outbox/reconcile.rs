@@ -47,16 +47,18 @@ pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Resul
     let mut all = Vec::new();
     for rule in rules.destinations_of(&workspace_name) {
         let given = given::of(tx, &[change.contact], rule)?;
-        let mut with_former = after.clone();
+        // Both, so that a destination that cannot receive a withdrawal gets it planned once.
+        let (mut before_at_former, mut after_at_former) = (before.clone(), after.clone());
         for address in given.iter().filter_map(|given| given.address.as_deref()) {
-            let person = (change.contact, &mut with_former);
-            shared::keep_opt_out_of_former(tx, person, address, terms.click_grace)?;
+            for known in [&mut before_at_former, &mut after_at_former] {
+                shared::keep_opt_out_of_former(tx, (change.contact, known), address, terms.click_grace)?;
+            }
         }
         let mut planned = withdrawals(
             rule,
-            std::slice::from_ref(before),
+            std::slice::from_ref(&before_at_former),
             terms_before,
-            &with_former,
+            &after_at_former,
             terms,
             &given,
         );
