@@ -241,6 +241,7 @@ macro_rules! store_contract {
                 an_opt_out_elsewhere_comes_along_to_a_mailbox,
                 a_withdrawal_of_a_former_address_survives_an_opt_in_with_another,
                 a_destination_that_was_absent_is_sent_the_withdrawal_of_a_former_address,
+                a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned_once,
             ],
             leaving: [
                 destinations_are_sent_removals_before_a_person_is_erased,

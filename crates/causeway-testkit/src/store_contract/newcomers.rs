@@ -170,3 +170,27 @@ pub async fn a_destination_that_was_absent_is_sent_the_withdrawal_of_a_former_ad
     );
     bench.assert_balanced().await;
 }
+
+pub async fn a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned_once(open: Open) {
+    let mute = || {
+        crate::builders::rules(vec![DestinationRule {
+            supported_changes: vec![Change::Subscribe],
+            ..DestinationRule::new("crm")
+        }])
+    };
+    let mut bench = Bench::with_rules(open, "mute", mute()).await;
+    bench.take(joins("71", "old", 0), 0).await;
+    sent(&bench, "crm", 1).await;
+    bench.take(joins("71", "new", 10), 10).await;
+    sent(&bench, "crm", 11).await;
+    bench.take(leaves("71", "new", 20), 20).await;
+    bench.take(joins("71", "new", 30), 30).await;
+    sent(&bench, "crm", 31).await;
+    let before = contact_with(&bench, "71").await.deliveries.len();
+    // The hub starts twice, once without the destination.
+    bench.set_rules(crate::builders::rules(vec![])).await;
+    bench.set_rules(mute()).await;
+    sent(&bench, "crm", 41).await;
+    assert_eq!(contact_with(&bench, "71").await.deliveries.len(), before);
+    bench.assert_balanced().await;
+}
