@@ -303,7 +303,11 @@ impl<'a> Names<'a> {
         if !self.has_several || address.is_empty() || self.reader.asked == Some(address) {
             return String::new();
         }
-        format!(" for {}", (self.reader.show)(address))
+        format!(" for {}", self.show(address))
+    }
+
+    fn show(&self, address: &str) -> String {
+        (self.reader.show)(address)
     }
 
     fn of_one_in_use(&self) -> String {

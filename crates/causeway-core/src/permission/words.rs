@@ -210,23 +210,47 @@ fn filter(key: FilterKey, wanted: &[String], found: Option<&str>, of_one_message
 /// How many values of a filter are listed. The others are counted.
 const NAMED: usize = 5;
 
-/// What the destination received last, and what it has not received.
+/// What the destination received last, which other addresses of the contact it still has, and what it has not
+/// received.
 fn sent(permission: &Permission, names: &Names<'_>) -> String {
     let is_known = |sent: &&Sent| sent.row.received.or(sent.row.unconfirmed).is_some();
-    let last = match permission.sent.iter().find(is_known) {
+    let mut known = permission.sent.iter().filter(is_known);
+    let last = match known.next() {
         Some(sent) => last(&sent.row, &names.of(&sent.row.address)),
         None => "nothing was sent so far".to_owned(),
     };
-    let parts: Vec<String> = [last].into_iter().chain(withdrawals(permission, names)).collect();
+    let mut parts = vec![last];
+    for row in known
+        .map(|sent| &sent.row)
+        .filter(|row| has(permission, row))
+        .take(NAMED)
+    {
+        let (address, since) = (names.show(&row.address), day_and_time(row.since));
+        parts.push(format!(
+            "it also has {address}{}, since {since}",
+            state(row.change)
+        ));
+    }
+    parts.extend(withdrawals(permission, names));
     parts.join("; ")
+}
+
+/// Whether the destination has this address and is not about to learn otherwise.
+fn has(permission: &Permission, row: &GivenRow) -> bool {
+    let is_of_row = |withdrawal: &Withdrawal| withdrawal.address.as_deref() == Some(&*row.address);
+    row.change.gravity() == 0 && !row.address.is_empty() && !permission.withdrawals.iter().any(is_of_row)
+}
+
+fn state(change: Change) -> &'static str {
+    match change {
+        Change::Subscribe => ", as subscribed",
+        _ => "",
+    }
 }
 
 fn last(row: &GivenRow, address: &str) -> String {
     let (received, unconfirmed) = (row.received.map(day_and_time), row.unconfirmed.map(day_and_time));
-    let state = match row.change {
-        Change::Subscribe => ", as subscribed",
-        _ => "",
-    };
+    let state = state(row.change);
     match (received, unconfirmed) {
         (Some(received), Some(again)) => {
             format!(

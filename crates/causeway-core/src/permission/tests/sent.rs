@@ -29,7 +29,46 @@ fn the_last_part_says_what_was_sent() {
     );
     view.given.push(given(Change::None, ANN));
     let in_use = sentence(&view, &rule(Policy::OptIn));
-    assert!(in_use.ends_with(&format!("; last sent {at}.")), "{in_use}");
+    assert!(in_use.contains(&format!("; last sent {at}; ")), "{in_use}");
+}
+
+/// A person changed the address, and the destination was never sent a withdrawal for the former one.
+#[test]
+fn other_addresses_that_the_destination_still_has_are_named() {
+    let mut view = person(&[What::OptIn], Some(ANN));
+    let at = "on 23 Nov 2026, 09:12 UTC";
+    for (change, words) in CHANGES.into_iter().zip([
+        format!("; it also has {OLD}, as subscribed, since 14 Nov 2026, 09:12 UTC."),
+        format!("; last sent {at}."),
+        format!("; last sent {at}."),
+        format!("; last sent {at}."),
+    ]) {
+        view.given = vec![given(change, OLD), given(Change::None, ANN)];
+        let sentence = sentence(&view, &rule(Policy::OptIn));
+        assert!(sentence.ends_with(&words), "{change:?}: {sentence}");
+    }
+    view.given = vec![given(Change::None, OLD), given(Change::None, ANN)];
+    let plain = sentence(&view, &rule(Policy::OptIn));
+    assert!(
+        plain.ends_with(&format!("; it also has {OLD}, since 14 Nov 2026, 09:12 UTC.")),
+        "{plain}"
+    );
+    // The withdrawal for it is under way, and nothing of another contact counts.
+    view.given = vec![given(Change::Subscribe, OLD), given(Change::None, ANN)];
+    let withdrawn = of(&view, &rule(Policy::OptIn), Scope::Contact, READER);
+    let withdrawn = Permission {
+        withdrawals: vec![Withdrawal {
+            delivery: DeliveryId(11),
+            state: "waiting".to_owned(),
+            address: Some(OLD.to_owned()),
+            by_hand: false,
+            is_void: false,
+            reason: None,
+        }],
+        ..withdrawn
+    };
+    let sentence = words::sentence(&withdrawn, &Names::new(&view, READER));
+    assert!(!sentence.contains("it also has"), "{sentence}");
 }
 
 /// A request starts before its response is known, and may never have arrived.
