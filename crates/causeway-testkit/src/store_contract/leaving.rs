@@ -63,6 +63,52 @@ pub async fn a_person_stays_while_a_destination_refuses_the_removal(open: Open) 
     bench.assert_balanced().await;
 }
 
+/// Somebody has to remove the person there by hand.
+pub async fn a_destination_that_left_the_configuration_still_has_an_erased_person(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    bench.set_rules(rules(vec![])).await;
+    let ada = bench.person("ada").await.id;
+    let start = bench
+        .store()
+        .begin_erasure(ada, at(7 * DAY), at(5))
+        .await
+        .unwrap();
+    assert_eq!(start.asked, []);
+    let (name, reason) = &start.not_asked[0];
+    assert_eq!(&**name, "crm");
+    assert!(reason.contains("no longer has this destination"), "{reason}");
+    assert_eq!(bench.store().finish_erasures(at(6)).await.unwrap(), 0);
+    let removals = bench.store().erasures().await.unwrap().remove(0).removals;
+    assert_eq!((removals.len(), &*removals[0].destination), (1, "crm"));
+    bench.assert_balanced().await;
+    // Without the wait, too, it is named.
+    let erased = bench.store().erase(ada, at(7)).await.unwrap();
+    assert_eq!(erased.unsent, ["crm".into()]);
+}
+
+/// Somebody has all dead deliveries tried again.
+pub async fn a_delivery_from_before_the_erasure_is_not_tried_again(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
+    bench.deliver_all("crm", 1).await;
+    bench.take(signed("ada", "2", What::OptIn, at(2)), 2).await;
+    let dead = one(&bench, "crm", 3).await;
+    bench.end(&dead, Next::Dead, 4).await;
+    let ada = bench.person("ada").await.id;
+    let store = bench.store();
+    store.begin_erasure(ada, at(7 * DAY), at(5)).await.unwrap();
+    let again = store.retry_deliveries(DeliveryFilter::default(), at(6)).await;
+    assert_eq!(again.unwrap(), 1);
+    let removal = one(&bench, "crm", 7).await;
+    assert_eq!(removal.record.change, Change::Remove);
+    bench.end(&removal, Next::Delivered, 8).await;
+    let claimed = bench.claim("crm", 9).await;
+    assert_eq!((claimed.skipped, claimed.deliveries.len()), (1, 0));
+    bench.assert_balanced().await;
+}
+
 #[expect(clippy::too_many_lines, reason = "one story in its order")]
 pub async fn destinations_are_sent_removals_before_a_person_is_erased(open: Open) {
     let mut bench = Bench::new(open, three()).await;

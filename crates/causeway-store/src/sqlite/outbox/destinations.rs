@@ -74,10 +74,9 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
     let mut after = Places::new();
     let mut behind = BTreeSet::new();
     for rule in rules.destinations.values() {
-        let is_joined = match &rule.renamed_from {
-            Some(old) => given::follow_name(tx, rule, old)?,
-            None => false,
-        };
+        if let Some(old) = &rule.renamed_from {
+            given::follow_name(tx, rule, old)?;
+        }
         let id = tx
             .state
             .names
@@ -103,7 +102,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
                     .execute(params![id, &*known.purpose])?;
             }
         }
-        if is_joined || before.get(&rule.name) != Some(&place) {
+        if before.get(&rule.name) != Some(&place) {
             behind.extend(possible_opt_outs(tx.connection, id)?);
         }
         after.insert(rule.name.clone(), place);

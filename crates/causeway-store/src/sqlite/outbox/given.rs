@@ -4,6 +4,8 @@
 //! Invariant: the row is stored before a request with the person's data starts, because its response may be
 //! lost.
 
+use std::sync::Arc;
+
 use causeway_core::{clock::Timestamp, consent::Change, id::Name, plan::Given, rules::DestinationRule};
 use rusqlite::{Connection, params};
 
@@ -72,6 +74,44 @@ fn upsert(
     Ok(())
 }
 
+/// A destination that has a contact.
+pub(crate) struct Holder {
+    pub rule: Arc<DestinationRule>,
+    /// Whether the contact's workspace still has the destination. Nothing can be sent to another one.
+    pub is_configured: bool,
+    pub given: Vec<Given>,
+}
+
+/// All destinations that were given the contact, in the order of their names.
+pub(crate) fn holders(tx: &Tx<'_>, contact: i64, workspace: &str) -> Result<Vec<Holder>, Error> {
+    let names: Vec<String> = tx
+        .connection
+        .prepare_cached(
+            "SELECT DISTINCT name.name FROM given JOIN name ON name.id = given.destination_id
+             WHERE given.contact_id = ?1 ORDER BY name.name",
+        )?
+        .query_map([contact], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut holders = Vec::new();
+    for name in names {
+        let configured = tx
+            .state
+            .rules
+            .destinations_of(workspace)
+            .find(|rule| *rule.name == *name);
+        let rule = configured.cloned();
+        let is_configured = rule.is_some();
+        let rule = rule.unwrap_or_else(|| DestinationRule::new(&name).into());
+        let given = of(tx, &[contact], &rule)?;
+        holders.push(Holder {
+            rule,
+            is_configured,
+            given,
+        });
+    }
+    Ok(holders)
+}
+
 /// What this destination was given about the contacts, one entry for each address.
 pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<Vec<Given>, Error> {
     let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
@@ -122,26 +162,23 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
     Ok(all)
 }
 
-/// Moves what was given under a destination's old name to its new name. Returns true if anything was given
-/// under the old name.
-pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<bool, Error> {
+/// Moves what was given under a destination's old name to its new name.
+pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<(), Error> {
     tx.state
         .names
         .rename(tx.connection, NameKind::Destination, old, &rule.name)?;
     let find = |name: &str| tx.state.names.find(NameKind::Destination, name);
     let (Some(old), Some(new)) = (find(old), find(&rule.name)) else {
-        return Ok(false);
+        return Ok(());
     };
     // What was given under the new name is newer.
-    let moved = tx
-        .connection
+    tx.connection
         .prepare_cached("UPDATE OR IGNORE given SET destination_id = ?2 WHERE destination_id = ?1")?
         .execute([old, new])?;
-    let left = tx
-        .connection
+    tx.connection
         .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
         .execute([old])?;
-    Ok(moved + left > 0)
+    Ok(())
 }
 
 /// What was given about `from` becomes given about `into`.

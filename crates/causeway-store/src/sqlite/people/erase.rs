@@ -111,10 +111,8 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Error> {
     let mut names = Vec::new();
     if !began {
         let workspace = tx.state.names.name(workspace)?;
-        for rule in tx.state.rules.destinations_of(&workspace) {
-            if !given::of(tx, &[id], rule)?.is_empty() {
-                names.push(Name::clone(&rule.name));
-            }
+        for holder in given::holders(tx, id, &workspace)? {
+            names.push(Name::clone(&holder.rule.name));
         }
     }
     Ok(names)

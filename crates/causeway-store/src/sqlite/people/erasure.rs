@@ -8,9 +8,9 @@ use causeway_core::{
     delivery::Kind,
     envelope::digest,
     id::{ContactId, DeliveryId, Name},
-    plan::{Given, Planned},
+    plan::Planned,
     record::Record,
-    rules::{DestinationRule, Gate},
+    rules::Gate,
     store::{Erasure, ErasureStart, InboxState, OpenRemoval},
 };
 use rusqlite::{Connection, OptionalExtension, params};
@@ -23,7 +23,7 @@ use crate::sqlite::{
     },
     outbox::{
         delivery::{self, End},
-        given,
+        given::{self, Holder},
     },
     people::{erase, erased_user},
 };
@@ -51,17 +51,12 @@ pub(crate) fn begin(
     let is_new = known.is_none();
     let mut start = ErasureStart::default();
     let workspace_name = tx.state.names.name(workspace)?;
-    let rules = tx.state.rules.clone();
-    let given: Vec<(&DestinationRule, Vec<Given>)> = rules
-        .destinations_of(&workspace_name)
-        .map(|rule| Ok((&**rule, given::of(tx, &[id], rule)?)))
-        .filter(|found| !matches!(found, Ok((_, given)) if given.is_empty()))
-        .collect::<Result<_, Error>>()?;
+    let holders = given::holders(tx, id, &workspace_name)?;
     if is_new {
         erase::remember_hashes(tx, id, workspace, now)?;
         erase::forget_keys(tx, id)?;
     }
-    if given.is_empty() {
+    if holders.is_empty() {
         return Ok(start);
     }
     let inbox = match known {
@@ -77,8 +72,22 @@ pub(crate) fn begin(
         skip_open_deliveries(tx, id, now)?;
         erased_user::take_back(tx, workspace, id, now)?;
     }
-    for (rule, given) in given {
-        let gate = match rule.removal() {
+    for Holder {
+        rule,
+        is_configured,
+        given,
+    } in holders
+    {
+        let removal = if is_configured {
+            rule.removal()
+        } else {
+            Err(Gate::Skip {
+                reason: format!(
+                    "it has the person, but workspace {workspace_name} no longer has this destination"
+                ),
+            })
+        };
+        let gate = match removal {
             Ok(change) => {
                 start.asked.push((Name::clone(&rule.name), change));
                 Gate::Send
