@@ -41,8 +41,6 @@ pub struct Known<'a> {
     pub given: &'a dyn Fn(&DestinationRule) -> Vec<Given>,
     /// The facts of other contacts that use the event's address: a mailbox has one consent.
     pub shared: &'a [ConsentFact],
-    /// The times of the contacts' own opt-ins for the event's address, if `shared` has an opt-out.
-    pub own_opt_ins: &'a [Timestamp],
     /// Whether the contact already has this engagement, with at least as many clicks.
     pub knows: &'a dyn Fn(&Engagement) -> bool,
     /// Whether the event names the person by a platform's id that the contact did not have.
@@ -182,7 +180,8 @@ pub fn plan(case: &Case<'_>) -> Plan {
         decision = format!("{decision}; {why}");
     }
     Plan {
-        contact_changed: applied.changed || before != Some(&contact),
+        // A merge is written in any case: the rows of the other contacts move.
+        contact_changed: known.contacts.len() > 1 || before != Some(&contact),
         has_moved: {
             let address = contact.address();
             known.contacts.iter().any(|known| known.address() != address)
@@ -224,8 +223,6 @@ fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
 
 /// What the event itself changed in the contact.
 struct Applied {
-    /// Whether the contact's document has to be written.
-    changed: bool,
     /// Whether anything but field values changed that destinations should learn. A newer date of a known
     /// value is not news.
     news: bool,
@@ -236,7 +233,6 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
     let event = case.event;
     let mut contact = before.cloned().unwrap_or_default();
     let mut applied = Applied {
-        changed: before.is_none() || merged,
         news: before.is_none() || merged || case.known.has_new_id,
         ledger: Vec::new(),
     };
@@ -244,8 +240,8 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
     let fields_time = event.fields_time().min(case.now);
     let address = event_address(event);
     if let Some(address) = &address {
-        applied.changed |= contact.add_address(address, fields_time);
-        applied.changed |= contact.add_address_of(&event.identities, address, fields_time);
+        contact.add_address(address, fields_time);
+        contact.add_address_of(&event.identities, address, fields_time);
     }
     let of_id = event.identities.iter().find(|id| id.is_of_contact()).map(of_id);
     if is_report(event) {
@@ -255,23 +251,18 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
             .clone()
             .into_iter()
             .partition(|(name, _)| name == "email");
-        applied.changed |= contact.take_fields(&email, Timestamp::UNIX_EPOCH, case.arrival);
-        applied.changed |= contact.take_fields(&others, fields_time, case.arrival);
+        contact.take_fields(&email, Timestamp::UNIX_EPOCH, case.arrival);
+        contact.take_fields(&others, fields_time, case.arrival);
     } else {
-        applied.changed |= contact.take_fields(&event.fields, fields_time, case.arrival);
+        contact.take_fields(&event.fields, fields_time, case.arrival);
     }
-    applied.changed |= contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
+    contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
     // Before the event's own facts: whether an own opt-in for a mailbox is kept depends on what its other users
     // said.
     for fact in case.known.shared {
         let Some(address) = &fact.address else { continue };
         let consent = contact.consent.entry(fact.purpose.clone()).or_default();
-        let mut changed = consent.add_shared(&fact.what, fact.at, address);
-        for at in case.known.own_opt_ins {
-            changed |= consent.add_own_opt_in(*at, address);
-        }
-        applied.changed |= changed;
-        applied.news |= changed;
+        applied.news |= consent.add_shared(&fact.what, fact.at, address);
     }
     for fact in &event.consent {
         let mut fact = fact.clone();
@@ -288,7 +279,6 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         let renews = event.kind == EventKind::ContactSync
             && fact.what.is_opt_in()
             && contact.consent_state(&fact.purpose, case.known.terms).as_str() == before.as_str();
-        applied.changed |= changed;
         applied.news |= changed && !renews;
         applied.ledger.push(fact);
     }
@@ -297,7 +287,6 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         || event.action.as_ref().is_some_and(|action| action.with_consent);
     if gives_data && event.kind != EventKind::EmailStatus && !contact.gave_data {
         contact.gave_data = true;
-        applied.changed = true;
         applied.news = true;
     }
     (contact, applied)

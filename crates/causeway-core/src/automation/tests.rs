@@ -141,7 +141,6 @@ impl World {
             terms: &Terms::default(),
             given: &given,
             shared: &[],
-            own_opt_ins: &[],
             knows: &has,
             has_new_id: self.has_new_id,
             is_named: &|| self.is_named,

@@ -168,6 +168,42 @@ fn an_opt_out_of_another_user_of_the_mailbox_is_news_when_the_person_says_it() {
     assert!(!consent.add(&What::Unsubscribed, at(5), Some(ADA)));
 }
 
+/// An opt-in that ends nobody's opt-out is not kept by address.
+#[test]
+fn an_own_opt_in_at_a_mailbox_is_kept_once_another_user_opted_out() {
+    let mut consent = Consent::default();
+    consent.add(&What::DoubleOptIn, at(1), Some(ADA));
+    consent.add(&What::OptIn, at(7), Some(ADA));
+    assert!(consent.holds(&What::OptIn, at(7), Some(ADA)));
+    assert!(consent.addresses[ADA].own_opt_in.is_empty());
+    consent.add_shared(&What::Unsubscribed, at(5), ADA);
+    assert!(!consent.holds(&What::OptIn, at(7), Some(ADA)));
+    assert!(consent.add(&What::OptIn, at(7), Some(ADA)));
+    assert!(consent.holds(&What::OptIn, at(7), Some(ADA)));
+    assert!(!consent.holds(&What::OptIn, at(8), Some(ADA)));
+    assert!(consent.add(&What::Declined, at(9), Some(ADA)));
+    assert!(consent.holds(&What::Declined, at(9), Some(ADA)));
+    assert_eq!(consent.addresses[ADA].own_opt_in.newest(), Some(at(7)));
+}
+
+#[test]
+fn an_own_opt_in_at_the_time_of_a_decline_does_not_end_the_opt_out_of_another_user() {
+    let here = At {
+        address: Some(ADA),
+        ..At::default()
+    };
+    for (declined, is_ended) in [(6, true), (7, false)] {
+        let mut consent = Consent::default();
+        consent.add_shared(&What::Unsubscribed, at(5), ADA);
+        consent.add(&What::OptIn, at(7), Some(ADA));
+        consent.add(&What::Declined, at(declined), Some(ADA));
+        // The contact's newest opt-in of all is at another address.
+        consent.add(&What::OptIn, at(9), Some(BEN));
+        let state = consent.state(here, &Terms::default());
+        assert_eq!(state.is_opt_out(), !is_ended, "declined at {declined}: {state:?}");
+    }
+}
+
 #[test]
 fn the_newest_click_and_the_newest_suppression_of_all_ids_of_the_address_count() {
     let terms = Terms::default();

@@ -84,7 +84,6 @@ fn known(contacts: &[Contact]) -> Known<'_> {
         terms: &TERMS,
         given: &|_| Vec::new(),
         shared: &[],
-        own_opt_ins: &[],
         knows: &|_| false,
         has_new_id: false,
         is_named: &|| true,

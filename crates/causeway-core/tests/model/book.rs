@@ -164,7 +164,6 @@ impl<'a> Book<'a> {
             terms: &self.terms,
             given: &given,
             shared: &[],
-            own_opt_ins: &[],
             knows: &|_| false,
             has_new_id: false,
             is_named: &|| true,

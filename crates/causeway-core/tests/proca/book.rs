@@ -130,7 +130,6 @@ impl Book {
                     .collect()
             },
             shared: &[],
-            own_opt_ins: &[],
             knows: &|_| false,
             has_new_id: false,
             is_named: &|| true,

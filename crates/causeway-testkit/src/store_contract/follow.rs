@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use causeway_core::{
     automation::{Automation, Does, Owner, Points, Scoring, Step, Trigger, Verdict},
     consent::What,
+    contact::Identity,
     delivery::{Kind, Next},
     event::{Decoded, Due, EngagementKind, Event, EventKind},
     id::InboxId,
@@ -357,6 +358,46 @@ pub async fn a_trace_explains_automations_until_the_person_is_erased(open: Open)
         .unwrap();
     let trace = bench.store().trace(row).await.unwrap().unwrap();
     assert_eq!(trace.automations, None);
+}
+
+pub async fn a_condition_reads_the_campaign_and_the_action(open: Open) {
+    let mut picky = automation("picky", Trigger::Action(None), vec![now(to("crm"))]);
+    let condition = "campaign.name == 'clean_air' and action.type == 'register'";
+    picky.when = Some(Expression::new(condition).unwrap());
+    let mut bench = Bench::with_rules(open, "store", world(vec![picky])).await;
+    let row = bench.take(yes("ada", "1", 0), 0).await;
+    assert_eq!(bench.claimed("crm", 1).await, [row]);
+}
+
+/// By more than a browser.
+pub async fn a_contact_is_created_once(open: Open) {
+    let greeting = automation(
+        "greeting",
+        Trigger::ContactCreated,
+        vec![now(Does::AddTag("new".to_owned()))],
+    );
+    let mut bench = Bench::with_rules(open, "store", world(vec![greeting])).await;
+    let visitor = || Identity::visitor(INSTANCE, "browser".to_owned());
+    let platform = || Identity::ForeignId {
+        namespace: INSTANCE.into(),
+        id: "71".to_owned(),
+    };
+    for (number, (identities, is_created)) in [
+        (vec![visitor()], false),
+        (vec![visitor(), platform()], true),
+        (vec![platform()], false),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut event = Event::new(EventKind::Engagement, INSTANCE.into(), at(0));
+        event.identities = identities;
+        event.fields.insert("visits".to_owned(), number.into());
+        let row = bench.take(event, 0).await;
+        let trace = bench.store().trace(row).await.unwrap().unwrap();
+        let asked = trace.automations.map_or(0, |explained| explained.asked.len());
+        assert_eq!(asked, usize::from(is_created), "message {number}");
+    }
 }
 
 pub async fn schedules_and_pages_of_contacts_are_kept_by_workspace(open: Open) {

@@ -9,7 +9,7 @@ use causeway_core::{
 
 use super::{
     Bench, Open,
-    addresses::{contact_with, of, platform, sent},
+    addresses::{LATER, contact_with, id, of, platform, sent},
     mailboxes::joins,
 };
 use crate::builders::{INSTANCE, at, email, fact};
@@ -129,8 +129,22 @@ pub async fn an_opt_out_elsewhere_comes_along_to_a_mailbox(open: Open) {
 }
 
 pub async fn a_withdrawal_of_a_former_address_survives_an_opt_in_with_another(open: Open) {
-    for (again, is_withdrawn) in [("new", true), ("old", false)] {
-        let name = format!("again-{again}");
+    // An opt-in at the former address ends the opt-out there if it is later. A click has to be later by more than
+    // the grace.
+    let opts_in = |name: &str, seconds| joins("71", name, seconds);
+    let clicks = |seconds| {
+        let mut event = joins("71", "old", seconds);
+        event.consent = vec![fact(What::DoubleOptIn, at(seconds))];
+        event
+    };
+    for (case, again, is_withdrawn) in [
+        ("elsewhere", opts_in("new", 30), true),
+        ("there", opts_in("old", 30), false),
+        ("at-once", opts_in("old", 20), true),
+        ("clicks-soon", clicks(30), true),
+        ("clicks-later", clicks(LATER), false),
+    ] {
+        let name = format!("again-{case}");
         let rules = crate::builders::rules(vec![DestinationRule::new("crm")]);
         let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
         bench.take(joins("71", "old", 0), 0).await;
@@ -139,16 +153,17 @@ pub async fn a_withdrawal_of_a_former_address_survives_an_opt_in_with_another(op
         sent(&bench, "crm", 11).await;
         // The destination takes nothing between the opt-out and the new opt-in.
         bench.take(leaves("71", "new", 20), 20).await;
-        bench.take(joins("71", again, 30), 30).await;
-        bench.take(platform("71", "new", "Ada", 40), 40).await;
-        let withdrawn: Vec<_> = sent(&bench, "crm", 41)
+        bench.take(again, LATER).await;
+        bench.take(joins("71", "new", LATER + 1), LATER + 1).await;
+        let withdrawn: Vec<_> = sent(&bench, "crm", LATER + 2)
             .await
             .into_iter()
             .filter(|(kind, _, _)| *kind == Kind::Withdrawal)
             .collect();
         let expected = [of(Kind::Withdrawal, Change::Unsubscribe, "old")];
         assert_eq!(withdrawn, expected[..usize::from(is_withdrawn)], "{name}");
-        assert_eq!(state(&bench, "71").await, "opted_in", "{name}");
+        let consent_state = contact_with(&bench, "71").await.consent_state[EMAIL];
+        assert!(consent_state.is_subscribed(), "{name}: {consent_state:?}");
         bench.assert_balanced().await;
     }
 }
@@ -168,6 +183,27 @@ pub async fn a_destination_that_was_absent_is_sent_the_withdrawal_of_a_former_ad
         sent(&bench, "crm", 31).await,
         [of(Kind::Withdrawal, Change::Unsubscribe, "old")]
     );
+    bench.assert_balanced().await;
+}
+
+/// An opt-in at any address of the person ends the opt-out for the address in use.
+pub async fn a_destination_that_was_absent_is_sent_no_withdrawal_of_the_address_in_use(open: Open) {
+    let with_crm = || crate::builders::rules(vec![DestinationRule::new("crm")]);
+    let mut bench = Bench::with_rules(open, "absent", with_crm()).await;
+    bench.take(joins("71", "own", 0), 0).await;
+    sent(&bench, "crm", 1).await;
+    bench.set_rules(crate::builders::rules(vec![])).await;
+    bench.take(leaves("71", "own", 20), 20).await;
+    bench.take(joins("71", "old", 30), 30).await;
+    bench.take(platform("71", "own", "Ada", 40), 40).await;
+    bench.set_rules(with_crm()).await;
+    sent(&bench, "crm", 41).await;
+    let deliveries = contact_with(&bench, "71").await.deliveries;
+    assert!(
+        deliveries.iter().all(|row| row.kind != "withdrawal"),
+        "{deliveries:?}"
+    );
+    assert_eq!(state(&bench, "71").await, "opted_in");
     bench.assert_balanced().await;
 }
 
@@ -192,5 +228,81 @@ pub async fn a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned
     bench.set_rules(mute()).await;
     sent(&bench, "crm", 41).await;
     assert_eq!(contact_with(&bench, "71").await.deliveries.len(), before);
+    bench.assert_balanced().await;
+}
+
+/// The message does not say who of the users opted out.
+pub async fn an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own(open: Open) {
+    for is_late in [false, true] {
+        let name = format!("late-{is_late}");
+        let rules = crate::builders::rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
+        for number in ["71", "72", "73"] {
+            bench.take(joins(number, "family", 0), 0).await;
+        }
+        // This one left before the opt-out, and the other one after it.
+        bench.take(platform("73", "elsewhere", "Kai", 20), 20).await;
+        let opt_out = by_address("family", What::Unsubscribed, 30);
+        let leaves = platform("72", "own", "Lena", 40);
+        for (event, when) in if is_late {
+            [(leaves, 41), (opt_out, 42)]
+        } else {
+            [(opt_out, 31), (leaves, 41)]
+        } {
+            bench.take(event, when).await;
+        }
+        for (number, expected) in [("71", "unsubscribed"), ("72", "unsubscribed"), ("73", "opted_in")] {
+            assert_eq!(state(&bench, number).await, expected, "{name}: {number}");
+        }
+        let ledger = contact_with(&bench, "72").await.ledger;
+        let opt_out = ledger.iter().find(|row| row.fact.what == What::Unsubscribed);
+        assert!(opt_out.is_some(), "{name}: {ledger:?}");
+        sent(&bench, "crm", 51).await;
+        bench.take(joins("72", "own", 60), 60).await;
+        assert_eq!(state(&bench, "72").await, "opted_in", "{name}");
+        assert_eq!(state(&bench, "71").await, "unsubscribed", "{name}");
+        bench.assert_balanced().await;
+    }
+}
+
+/// An opt-out that names the person by id is nobody else's, although it holds at the mailbox.
+pub async fn an_opt_out_by_id_is_not_the_own_one_of_another_user(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "family", 0), 0).await;
+    bench.take(joins("72", "family", 0), 0).await;
+    bench.take(leaves("71", "family", 10), 10).await;
+    assert_eq!(state(&bench, "72").await, "unsubscribed");
+    bench.take(platform("72", "own", "Lena", 20), 20).await;
+    assert_eq!(state(&bench, "72").await, "opted_in");
+    bench.assert_balanced().await;
+}
+
+/// Bert and Cleo were taken for one person when somebody at their mailbox opted out.
+pub async fn a_split_leaves_each_an_opt_out_that_either_may_have_given(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    bench.take(joins("71", "family", 0), 0).await;
+    let mut both = platform("72", "family", "Bert", 1);
+    both.identities.push(id("73"));
+    let mut read = std::collections::BTreeMap::new();
+    for event in [both, joins("72", "family", 2), joins("73", "family", 3)] {
+        read.insert(bench.take(event.clone(), 3).await, event);
+    }
+    bench.take(by_address("family", What::Unsubscribed, 30), 30).await;
+    let moves = platform("73", "own", "Cleo", 40);
+    read.insert(bench.take(moves.clone(), 40).await, moves);
+    let one = contact_with(&bench, "72").await.id;
+    assert_eq!(contact_with(&bench, "73").await.id, one);
+    let taken = [id("73")].into();
+    let split = bench.store().split(one, taken, read, at(50)).await.unwrap();
+    assert!(split.is_some());
+    for number in ["72", "73"] {
+        let person = contact_with(&bench, number).await;
+        assert_eq!(
+            person.consent_state[EMAIL].as_str(),
+            "unsubscribed",
+            "{number} at {:?}",
+            person.contact.text("email")
+        );
+    }
     bench.assert_balanced().await;
 }

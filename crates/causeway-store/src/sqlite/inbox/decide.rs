@@ -61,7 +61,6 @@ pub(crate) fn decide(
         terms: &terms,
         given: &given,
         shared: &before.shared,
-        own_opt_ins: &before.own_opt_ins,
         knows: &has,
         has_new_id: before.has_new_id,
         is_named: &is_named,

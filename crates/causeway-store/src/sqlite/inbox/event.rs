@@ -35,7 +35,7 @@ use crate::sqlite::{
         contact,
         erase::mark_log,
         identity::{self, Resolved},
-        shared,
+        shared, unclear,
     },
 };
 
@@ -80,13 +80,12 @@ pub(crate) fn process_event(
     };
     tx.state.recent.forget_event(row.id.0);
     let place = learn_entities(tx, workspace, event)?;
-    let (shared, own_opt_ins) = match event_address(event) {
-        Some(address) => shared::facts_at(tx, workspace, &address, &people.contacts)?,
-        None => (Vec::new(), Vec::new()),
+    let shared = match event_address(event) {
+        Some(address) => shared::facts_from_others(tx, workspace, &address, &people.contacts)?,
+        None => Vec::new(),
     };
     let before = Before {
         shared,
-        own_opt_ins,
         contacts: people.contacts.clone(),
         has_new_id: people.has_new_id,
         action: match &event.action {
@@ -159,11 +158,11 @@ pub(crate) fn process_event(
                 &mut plan.deliveries,
             )?);
         }
-        others.extend(shared::opt_out_by_id(
+        others.extend(unclear::opt_out_each(
             tx,
             row,
             workspace,
-            contact,
+            (contact, &people.own),
             event,
             &mut plan.deliveries,
         )?);
@@ -273,8 +272,6 @@ pub(crate) struct Before {
     pub action: Option<KnownAction>,
     /// Facts that other users of the event's address gave.
     pub shared: Vec<ConsentFact>,
-    /// The contacts' own opt-ins for that address, if one of the others opted out.
-    pub own_opt_ins: Vec<Timestamp>,
 }
 
 /// The contacts of an event. `None` when it follows from a message of a person who was erased.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, ConsentState, EMAIL},
+    consent::{Change, ConsentState},
     contact::{Contact, Field, Identity, normal_email},
     delivery::{Delivery, Kind},
     event::EventKind,
@@ -28,7 +28,7 @@ use crate::sqlite::{
         given,
         recent::Parts,
     },
-    people::{contact, erasure, identity, shared},
+    people::{contact, erasure, shared},
 };
 
 pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
@@ -437,27 +437,18 @@ fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
     Ok(origin.unwrap_or(parts.source))
 }
 
-/// Puts the address of a withdrawal into its record, if it is not the one in use. Returns whether it is a
-/// mailbox that others use: their consent to mail counts then.
-fn put_address(
-    tx: &Tx<'_>,
-    due: &Due,
-    rule: &DestinationRule,
-    parts: &mut Parts,
-    grace: Duration,
-) -> Result<bool, Error> {
+/// Puts the address of a withdrawal into its record, if it is not the one in use.
+fn put_address(tx: &Tx<'_>, due: &Due, parts: &mut Parts, grace: Duration) -> Result<(), Error> {
     if due.address.is_empty() || parts.contact.address().as_deref() == Some(&*due.address) {
-        return Ok(false);
+        return Ok(());
     }
-    let is_about_mail = &*rule.purpose == EMAIL;
-    if let Some(contact) = due.contact.filter(|_| is_about_mail) {
+    if let Some(contact) = due.contact {
         let person = (contact, &mut parts.contact);
         shared::keep_opt_out_of_former(tx, person, &due.address, grace)?;
     }
     let field = Field::new(due.address.as_str().into(), at(parts.event_at));
     parts.contact.fields.insert("email".to_owned(), field);
-    let users = identity::users(tx, parts.workspace, &due.address)?;
-    Ok(is_about_mail && users.iter().any(|user| Some(*user) != due.contact))
+    Ok(())
 }
 
 /// The record for the delivery's address as it is known now, and the delivery's idempotency key.
@@ -484,7 +475,7 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         None => None,
     };
     let terms = tx.state.terms_of(parts.workspace);
-    let is_others = put_address(tx, due, rule, &mut parts, terms.click_grace)?;
+    put_address(tx, due, &mut parts, terms.click_grace)?;
     let workspace = tx.state.names.name(parts.workspace)?;
     let source = origin(tx, due.inbox, &parts)?;
     let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
@@ -518,12 +509,6 @@ fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record,
         campaign,
         page,
     };
-    if is_others {
-        let of_mailbox = record
-            .contact
-            .consent_state_of_mailbox(EMAIL, Some(&due.address), &terms);
-        record.consent_state.insert(EMAIL.to_owned(), of_mailbox);
-    }
     record.change = rule.change(due.kind, record.consent_state_for(&rule.purpose));
     let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
     let other = due.contact.filter(|_| parts.is_about_another);
@@ -640,12 +625,16 @@ pub(crate) fn preview_event(
     contact: Option<i64>,
     kind: Kind,
 ) -> Result<Delivery, Error> {
-    // As in `plan`, a withdrawal and its key name the address that the destination was given.
+    // As in `plan`, a withdrawal and its key name the address that the destination was given: the one in use, if
+    // it was.
     let address = match contact.filter(|_| kind == Kind::Withdrawal) {
         Some(id) => {
             let in_use = contact::read(tx.connection, id)?.and_then(|contact| contact.address());
-            let given = given::of(tx, &[id], rule)?;
-            in_use.filter(|address| given.iter().any(|given| given.address.as_ref() == Some(address)))
+            let given = given::of(tx, &[id], rule)?.into_iter();
+            given
+                .map(|given| given.address)
+                .max_by_key(|address| *address == in_use)
+                .flatten()
         }
         None => None,
     };

@@ -10,3 +10,4 @@ pub(crate) mod person;
 pub(crate) mod seen;
 pub(crate) mod shared;
 pub(crate) mod split;
+pub(crate) mod unclear;

@@ -1,7 +1,7 @@
 //! A mailbox that several contacts use: an opt-in or opt-out of one of them counts for all of them.
 //!
-//! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox and has not opted
-//! out anywhere since. Facts that forbid mail to the mailbox keep counting.
+//! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox. What its giver opted out
+//! of elsewhere counts for them meanwhile, too. Facts that forbid mail to the mailbox keep counting.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,9 +12,8 @@ use causeway_core::{
     clock::Timestamp,
     consent::{Consent, ConsentFact, EMAIL, What, id_in_place},
     contact::Contact,
-    event::Event,
     id::Name,
-    plan::{Planned, event_address},
+    plan::Planned,
 };
 use rusqlite::params;
 
@@ -41,30 +40,13 @@ pub(crate) fn facts_from_others(
     facts_of_other_users(tx, workspace, address, contacts)
 }
 
-/// Facts about an address from its users other than `contacts`, and the times of the contacts' own opt-ins for
-/// it, if one of the others opted out.
-pub(crate) fn facts_at(
-    tx: &Tx<'_>,
-    workspace: i64,
-    address: &str,
-    contacts: &[i64],
-) -> Result<(Vec<ConsentFact>, Vec<Timestamp>), Error> {
-    let facts = facts_from_others(tx, workspace, address, contacts)?;
-    let mut own = Vec::new();
-    if facts.iter().any(|fact| fact.what == What::Unsubscribed) {
-        for contact in contacts {
-            own.extend(own_opt_ins(tx, *contact, address)?);
-        }
-    }
-    Ok((facts, own))
-}
-
 /// The times of a contact's own opt-ins for a mailbox.
 fn own_opt_ins(tx: &Tx<'_>, contact: i64, address: &str) -> Result<Vec<Timestamp>, Error> {
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(Vec::new());
     };
-    let is_here = |fact: &ConsentFact| known.addresses_of(fact).iter().any(|place| **place == *address);
+    let address = Name::from(address);
+    let is_here = |fact: &ConsentFact| known.addresses_of(fact).contains(&address);
     let mut facts = ledger(tx, contact)?;
     facts.retain(|fact| fact.what == What::OptIn && is_here(fact));
     Ok(facts.iter().map(|fact| fact.at).collect())
@@ -83,9 +65,8 @@ pub(crate) fn keep_opt_out_of_former(
     let Some(opt_out) = opt_out.filter(|_| after.address().as_deref() != Some(address)) else {
         return Ok(());
     };
-    let is_here = |fact: &ConsentFact| {
-        fact.address.is_none() || after.addresses_of(fact).iter().any(|place| **place == *address)
-    };
+    let place = Name::from(address);
+    let is_here = |fact: &ConsentFact| fact.address.is_none() || after.addresses_of(fact).contains(&place);
     let is_lifted = ledger(tx, contact)?
         .iter()
         .any(|fact| fact.what.is_opt_in() && is_here(fact) && fact.at > ends_for(&fact.what, opt_out, grace));
@@ -110,15 +91,13 @@ pub(crate) fn add_shared<'f>(
     facts: impl IntoIterator<Item = &'f ConsentFact>,
 ) -> Result<bool, Error> {
     let consent = after.consent.entry(EMAIL.to_owned()).or_default();
-    let (mut is_news, mut opts_out) = (false, false);
+    let mut is_news = false;
     for fact in facts {
         is_news |= consent.add_shared(&fact.what, fact.at, address);
-        opts_out |= fact.what == What::Unsubscribed;
     }
-    if opts_out {
-        for at in own_opt_ins(tx, contact, address)? {
-            is_news |= consent.add_own_opt_in(at, address);
-        }
+    // They count only beside an opt-out of another user.
+    for at in own_opt_ins(tx, contact, address)? {
+        is_news |= consent.add_own_opt_in(at, address);
     }
     Ok(is_news)
 }
@@ -138,15 +117,13 @@ pub(crate) fn facts_of_other_users(
 /// The facts of each user of an address that count for the other users.
 fn facts_for_others(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Error> {
     let mut facts = Vec::new();
-    let grace = tx.state.terms_of(workspace).click_grace;
     for user in identity::users(tx, workspace, address)? {
         let Some(known) = contact::read(tx.connection, user)? else {
             continue;
         };
         let is_being_erased = erasure::is_being_erased(tx, user)?;
         for fact in ledger(tx, user)? {
-            if counts_for_others(&known, &fact, address, grace) && !(is_being_erased && fact.what.is_opt_in())
-            {
+            if counts_for_others(&known, &fact, address) && !(is_being_erased && fact.what.is_opt_in()) {
                 let address = Some(address.to_owned());
                 facts.push((user, ConsentFact { address, ..fact }));
             }
@@ -155,9 +132,8 @@ fn facts_for_others(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i
     Ok(facts)
 }
 
-/// Whether a user's fact counts for the other users of the address. A click that does not undo the user's own
-/// opt-out confirms nothing for others either.
-fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: Duration) -> bool {
+/// Whether a user's fact counts for the other users of the address.
+fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool {
     let is_in_use = || user.address().as_deref() == Some(address);
     let is_about_address = match fact.address.as_deref() {
         None => false,
@@ -171,9 +147,7 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str, grace: D
     };
     // Mail to a mailbox reaches everybody who uses it, so what a user opted out of elsewhere counts here, too.
     let is_about_address = is_about_address || (fact.what == What::Unsubscribed && is_in_use());
-    let opt_out = user.consent.get(EMAIL).and_then(|consent| consent.unsubscribed);
-    let is_newer = || opt_out.is_none_or(|opt_out| ends_for(&fact.what, opt_out, grace) < fact.at);
-    is_about_address && (!fact.what.is_opt_in() || (is_in_use() && is_newer()))
+    is_about_address && (!fact.what.is_opt_in() || is_in_use())
 }
 
 /// The opt-ins of a contact and of the other users of an address, without those of `except`.
@@ -264,16 +238,12 @@ pub(crate) fn share_facts(
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(Vec::new());
     };
-    let grace = tx.state.terms_of(workspace).click_grace;
     let mut by_address: BTreeMap<Name, Vec<&ConsentFact>> = BTreeMap::new();
     for fact in facts.iter().filter(|fact| fact.purpose == EMAIL) {
-        let in_use = known
-            .address()
-            .filter(|_| fact.what == What::Unsubscribed)
-            .map(Name::from);
+        let in_use = known.address().map(Name::from);
         let addresses: BTreeSet<Name> = known.addresses_of(fact).into_iter().chain(in_use).collect();
         for address in addresses {
-            if counts_for_others(&known, fact, &address, grace) {
+            if counts_for_others(&known, fact, &address) {
                 by_address.entry(address).or_default().push(fact);
             }
         }
@@ -282,39 +252,6 @@ pub(crate) fn share_facts(
     for (address, facts) in by_address {
         for other in others(tx, workspace, &address, &[contact])? {
             if apply_facts(tx, row, workspace, (other, &address), &facts, planned)? {
-                changed.push(other);
-            }
-        }
-    }
-    Ok(changed)
-}
-
-/// Applies an opt-out that names only an id to everybody whose address came with the id, because each of them
-/// may have opted out. Adds the deliveries that follow to `planned`. Returns the contacts that changed.
-pub(crate) fn opt_out_by_id(
-    tx: &mut Tx<'_>,
-    row: &Row,
-    workspace: i64,
-    contact: i64,
-    event: &Event,
-    planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Error> {
-    let opt_outs: Vec<&ConsentFact> = event
-        .consent
-        .iter()
-        .filter(|fact| fact.purpose == EMAIL && fact.what.is_opt_out() && fact.address.is_none())
-        .collect();
-    if opt_outs.is_empty() || event_address(event).is_some() {
-        return Ok(Vec::new());
-    }
-    let mut changed = Vec::new();
-    for id in &event.identities {
-        for other in identity::conflict_contacts(tx, workspace, id)? {
-            let known = contact::read(tx.connection, other)?;
-            let Some(address) = known.as_ref().and_then(Contact::address) else {
-                continue;
-            };
-            if other != contact && apply_facts(tx, row, workspace, (other, &address), &opt_outs, planned)? {
                 changed.push(other);
             }
         }
@@ -338,12 +275,12 @@ pub(crate) fn reconsider(
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(Vec::new());
     };
-    let mut agreed_at: BTreeSet<Name> = BTreeSet::new();
-    for fact in ledger(tx, contact)?.iter().filter(|fact| fact.what.is_opt_in()) {
-        agreed_at.extend(known.addresses_of(fact));
+    let mut addresses: BTreeSet<Name> = BTreeSet::new();
+    for fact in ledger(tx, contact)? {
+        addresses.extend(known.addresses_of(&fact));
     }
     let mut changed = Vec::new();
-    for address in agreed_at {
+    for address in addresses {
         for other in others(tx, workspace, &address, &[contact])? {
             let Some(before) = contact::read(tx.connection, other)? else {
                 continue;
@@ -381,7 +318,7 @@ fn apply_facts(
 }
 
 /// Writes the changed contact, and plans the deliveries that follow.
-fn write(
+pub(crate) fn write(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: i64,

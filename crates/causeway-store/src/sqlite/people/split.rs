@@ -226,6 +226,15 @@ fn move_rows(
                 .execute(params![from, into, inbox.0])?;
         }
     }
+    // An opt-out that came with another person's message may be either contact's: see `unclear`.
+    tx.connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO consent (contact_id, purpose, what, page, at, basis, inbox_id, address)
+             SELECT ?2, purpose, what, page, at, basis, inbox_id, address FROM consent
+             WHERE contact_id = ?1
+               AND inbox_id IN (SELECT inbox_id FROM event WHERE contact_id IS NOT NULL AND contact_id NOT IN (?1, ?2))",
+        )?
+        .execute([from, into])?;
     // Either contact may be the one that a destination was given: see `divide_given`.
     tx.connection
         .prepare_cached(

@@ -1,0 +1,135 @@
+//! Opt-outs that several people may have given: the message names only a mailbox that they share, or only an id
+//! that came with the address of each.
+//!
+//! Invariant: such an opt-out counts as each one's own, so that it still holds for a person who moves to another
+//! address.
+
+use causeway_core::{
+    consent::{ConsentFact, EMAIL, What},
+    contact::{Contact, Identity},
+    event::Event,
+    id::Name,
+    plan::{Planned, event_address},
+};
+
+use crate::sqlite::{
+    base::{error::Error, tx::Tx},
+    inbox::process::Row,
+    people::{contact, identity, shared},
+};
+
+/// Applies the event's opt-outs to all other people who may have given them, and adds the deliveries that follow
+/// to `planned`. `own` are the identities that led to the event's contact. Returns the contacts that changed.
+pub(crate) fn opt_out_each(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    (contact, own): (i64, &[Identity]),
+    event: &Event,
+    planned: &mut Vec<Planned>,
+) -> Result<Vec<i64>, Error> {
+    let mut changed = Vec::new();
+    for fact in event.consent.iter().filter(|fact| fact.purpose == EMAIL) {
+        let (givers, fact) = match (event_address(event), &fact.address) {
+            (None, None) if fact.what.is_opt_out() => {
+                (givers_by_id(tx, workspace, &event.identities)?, fact.clone())
+            }
+            (Some(address), _) if fact.what == What::Unsubscribed && !names_a_person(own) => {
+                let givers = givers_by_address(tx, workspace, &address, fact)?;
+                let address = Some(address);
+                (
+                    givers,
+                    ConsentFact {
+                        address,
+                        ..fact.clone()
+                    },
+                )
+            }
+            _ => continue,
+        };
+        for giver in givers.into_iter().filter(|giver| *giver != contact) {
+            if opt_out(tx, row, workspace, giver, &fact, planned)? {
+                changed.push(giver);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Whether one of the identities tells the users of a mailbox apart. A browser does not.
+fn names_a_person(own: &[Identity]) -> bool {
+    let is_address = |identity: &Identity| matches!(identity, Identity::Email { .. });
+    own.iter()
+        .any(|identity| !is_address(identity) && !identity.is_visitor())
+}
+
+/// Those who use the mailbox, or moved away only after the opt-out.
+fn givers_by_address(
+    tx: &Tx<'_>,
+    workspace: i64,
+    address: &str,
+    fact: &ConsentFact,
+) -> Result<Vec<i64>, Error> {
+    if !tx.state.any_shared.get() {
+        return Ok(Vec::new());
+    }
+    let mut givers = Vec::new();
+    for user in shared::others(tx, workspace, address, &[])? {
+        let known = contact::read(tx.connection, user)?;
+        if known.is_some_and(|known| used(&known, address, fact)) {
+            givers.push(user);
+        }
+    }
+    Ok(givers)
+}
+
+/// Whether the contact used the address at the time of the fact.
+fn used(contact: &Contact, address: &str, fact: &ConsentFact) -> bool {
+    let in_use = contact.address().map(Name::from);
+    in_use.is_some_and(|in_use| {
+        *in_use == *address
+            || contact
+                .addresses
+                .get(&in_use)
+                .is_some_and(|since| *since > fact.at)
+    })
+}
+
+/// Those whose address came with one of the ids.
+fn givers_by_id(tx: &mut Tx<'_>, workspace: i64, ids: &[Identity]) -> Result<Vec<i64>, Error> {
+    let mut givers = Vec::new();
+    for id in ids {
+        givers.extend(identity::conflict_contacts(tx, workspace, id)?);
+    }
+    givers.sort_unstable();
+    givers.dedup();
+    Ok(givers)
+}
+
+/// Returns whether anything changed.
+fn opt_out(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: i64,
+    giver: i64,
+    fact: &ConsentFact,
+    planned: &mut Vec<Planned>,
+) -> Result<bool, Error> {
+    let Some(before) = contact::read(tx.connection, giver)? else {
+        return Ok(false);
+    };
+    let mut after = before.clone();
+    let fact = ConsentFact {
+        address: fact.address.clone().or_else(|| before.address()),
+        ..fact.clone()
+    };
+    if !after.add_consent(&fact) {
+        return Ok(false);
+    }
+    let facts = [fact];
+    contact::write_consent(tx.connection, giver, row.id.0, &facts)?;
+    shared::write(tx, row, workspace, (giver, &before, &after), planned)?;
+    shared::share_facts(tx, row, workspace, giver, &facts, planned)?;
+    shared::reconsider(tx, row, workspace, giver, planned)?;
+    Ok(true)
+}
