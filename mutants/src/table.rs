@@ -89,6 +89,7 @@ pub const PARTS: [Part; 2] = [
             "sqlite/outbox/claim.rs",
             "sqlite/outbox/given.rs",
             "sqlite/people/shared.rs",
+            "sqlite/people/unclear.rs",
             "sqlite/outbox/reconcile.rs",
             "sqlite/inbox/decide.rs",
         ],

@@ -1,4 +1,4 @@
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 
@@ -414,4 +414,24 @@ fn the_numbers_of_list_fields_are_joined_whatever_the_order() {
             "{order:?}"
         );
     }
+}
+
+#[test]
+fn numbers_of_list_fields_are_news_once_and_keep_the_newest_time() {
+    let name = format!("{LIST_FIELD_IDS}platform");
+    let mut contact = Contact::default();
+    let mut set = |numbers: &Value, second| {
+        let is_news = contact.set_fields(&[(name.clone(), numbers.clone())].into(), at(second));
+        (is_news, contact.fields[&name].at)
+    };
+    let both = json!({ "Colour": "9", "Shoe Size": "10" });
+    assert_eq!(set(&both, 5), (true, at(5)));
+    assert_eq!(set(&both, 5), (false, at(5)), "the same again");
+    assert_eq!(set(&json!({ "Colour": "9" }), 3), (false, at(5)), "an older one");
+    assert_eq!(
+        set(&json!({ "City": "11" }), 3),
+        (true, at(5)),
+        "an older one with news"
+    );
+    assert_eq!(set(&json!({ "Colour": "9" }), 6), (true, at(6)), "a newer one");
 }
