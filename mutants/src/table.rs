@@ -86,6 +86,7 @@ pub const PARTS: [Part; 2] = [
     Part {
         package: STORE,
         files: &[
+            "sqlite/outbox/build.rs",
             "sqlite/outbox/claim.rs",
             "sqlite/outbox/given.rs",
             "sqlite/people/shared.rs",

@@ -246,6 +246,7 @@ macro_rules! store_contract {
                 a_destination_that_was_absent_is_sent_no_withdrawal_of_the_address_in_use,
                 a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned_once,
                 an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own,
+                an_opt_out_of_calls_that_names_only_a_mailbox_is_of_one_person,
                 an_opt_out_by_id_is_not_the_own_one_of_another_user,
                 a_split_leaves_each_an_opt_out_that_either_may_have_given,
             ],

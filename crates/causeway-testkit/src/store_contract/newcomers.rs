@@ -233,8 +233,8 @@ pub async fn a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned
 
 /// The message does not say who of the users opted out.
 pub async fn an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own(open: Open) {
-    for is_late in [false, true] {
-        let name = format!("late-{is_late}");
+    for (is_late, moves_at) in [(false, 40), (true, 40), (true, 30)] {
+        let name = format!("late-{is_late}-{moves_at}");
         let rules = crate::builders::rules(vec![DestinationRule::new("crm")]);
         let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
         for number in ["71", "72", "73"] {
@@ -243,7 +243,7 @@ pub async fn an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own(open:
         // This one left before the opt-out, and the other one after it.
         bench.take(platform("73", "elsewhere", "Kai", 20), 20).await;
         let opt_out = by_address("family", What::Unsubscribed, 30);
-        let leaves = platform("72", "own", "Lena", 40);
+        let leaves = platform("72", "own", "Lena", moves_at);
         for (event, when) in if is_late {
             [(leaves, 41), (opt_out, 42)]
         } else {
@@ -263,6 +263,27 @@ pub async fn an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own(open:
         assert_eq!(state(&bench, "71").await, "unsubscribed", "{name}");
         bench.assert_balanced().await;
     }
+}
+
+/// A telephone is nobody else's.
+pub async fn an_opt_out_of_calls_that_names_only_a_mailbox_is_of_one_person(open: Open) {
+    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
+    let of_calls = |mut event: Event| {
+        for fact in &mut event.consent {
+            fact.purpose = "phone".to_owned();
+        }
+        event
+    };
+    bench.take(joins("71", "family", 0), 0).await;
+    bench.take(joins("72", "family", 0), 0).await;
+    bench.take(of_calls(joins("72", "family", 1)), 1).await;
+    bench
+        .take(of_calls(by_address("family", What::Unsubscribed, 10)), 10)
+        .await;
+    let states = contact_with(&bench, "72").await.consent_state;
+    assert_eq!(states["phone"].as_str(), "opted_in");
+    assert_eq!(states[EMAIL].as_str(), "opted_in");
+    bench.assert_balanced().await;
 }
 
 /// An opt-out that names the person by id is nobody else's, although it holds at the mailbox.

@@ -25,7 +25,7 @@ use crate::sqlite::{
         facts::{read_campaign, read_page},
         follow,
     },
-    outbox::claim::{SUPERSEDED, read_parts},
+    outbox::{build::read_parts, claim::SUPERSEDED},
     people::person,
 };
 

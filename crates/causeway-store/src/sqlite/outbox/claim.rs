@@ -1,34 +1,29 @@
-//! Claims due deliveries, and builds each record from what is known at that moment.
-
-use std::{collections::BTreeMap, time::Duration};
+//! Claims due deliveries: the walk through the queue, the gate, and the leases.
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Change, ConsentState},
-    contact::{Contact, Field, Identity, normal_email},
+    consent::ConsentState,
+    contact::normal_email,
     delivery::{Delivery, Kind},
-    event::EventKind,
-    id::{DeliveryId, IdempotencyKey, InboxId},
-    record::Record,
+    id::DeliveryId,
     rules::{DestinationRule, Gate},
     store::{Claim, Claimed},
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::sqlite::{
     base::{
         error::Error,
         names::NameKind,
-        rows::{DeliveryState, at, from_json, ms},
+        rows::{DeliveryState, at, ms},
         tx::Tx,
     },
-    inbox::{facts, follow},
     outbox::{
+        build::record,
         delivery::{self, End},
         given,
-        recent::Parts,
     },
-    people::{contact, erasure, shared},
+    people::erasure,
 };
 
 pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
@@ -52,10 +47,14 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     if is_paused_or_halted(tx, destination)? {
         return Ok(claimed);
     }
-    let is_any_erasing = erasure::is_any_pending(tx)?;
+    let walk = Walk {
+        claim,
+        rule: &rule,
+        destination,
+        is_any_erasing: erasure::is_any_pending(tx)?,
+    };
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
-    if !claim.first.is_empty() && claim_first(tx, &rule, destination, (claim, is_any_erasing), &mut claimed)?
-    {
+    if !claim.first.is_empty() && claim_first(tx, &walk, &mut claimed)? {
         return Ok(claimed);
     }
     // A skipped delivery may unblock the next one of its contact, so look again until nothing is due.
@@ -71,7 +70,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
         }
         claimed.deliveries.reserve(due.len());
         for id in due {
-            claim_one(tx, &rule, destination, id, (claim, is_any_erasing), &mut claimed)?;
+            claim_one(tx, &walk, id, &mut claimed)?;
         }
     }
     if claimed.deliveries.is_empty() {
@@ -80,15 +79,21 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     Ok(claimed)
 }
 
+/// What one claim is for.
+struct Walk<'a> {
+    claim: &'a Claim,
+    rule: &'a DestinationRule,
+    destination: i64,
+    /// Whether any erasure is pending.
+    is_any_erasing: bool,
+}
+
 /// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while no
 /// sender's delivery can be sent.
-fn claim_first(
-    tx: &mut Tx<'_>,
-    rule: &DestinationRule,
-    destination: i64,
-    (claim, is_any_erasing): (&Claim, bool),
-    claimed: &mut Claimed,
-) -> Result<bool, Error> {
+fn claim_first(tx: &mut Tx<'_>, walk: &Walk<'_>, claimed: &mut Claimed) -> Result<bool, Error> {
+    let Walk {
+        claim, destination, ..
+    } = *walk;
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
     let mut first = Vec::new();
     for delivery in &claim.first {
@@ -107,7 +112,7 @@ fn claim_first(
         if claimed.deliveries.len() >= limit {
             break;
         }
-        claim_one(tx, rule, destination, id, (claim, is_any_erasing), claimed)?;
+        claim_one(tx, walk, id, claimed)?;
     }
     Ok(!claimed.deliveries.is_empty())
 }
@@ -197,19 +202,20 @@ fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<
         .min())
 }
 
-struct Due {
-    inbox: i64,
-    contact: Option<i64>,
-    kind: Kind,
-    state: DeliveryState,
-    attempts: u32,
-    planned_at: i64,
+/// A delivery's row.
+pub(crate) struct Due {
+    pub inbox: i64,
+    pub contact: Option<i64>,
+    pub kind: Kind,
+    pub state: DeliveryState,
+    pub attempts: u32,
+    pub planned_at: i64,
     /// The normal form of the address of a withdrawal; empty for the contact's address in use, and for all other
     /// kinds.
-    address: String,
+    pub address: String,
 }
 
-fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Error> {
+pub(crate) fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT inbox_id, contact_id, kind, state, attempts, planned_at, address FROM delivery WHERE id = ?1",
     )?;
@@ -264,15 +270,14 @@ struct Candidate {
     erasure_row: Option<i64>,
 }
 
-fn claim_one(
-    tx: &mut Tx<'_>,
-    rule: &DestinationRule,
-    destination: i64,
-    id: i64,
-    (claim, is_any_erasing): (&Claim, bool),
-    claimed: &mut Claimed,
-) -> Result<(), Error> {
-    let Some(candidate) = candidate(tx, rule, destination, id, (claim, is_any_erasing), claimed)? else {
+fn claim_one(tx: &mut Tx<'_>, walk: &Walk<'_>, id: i64, claimed: &mut Claimed) -> Result<(), Error> {
+    let Walk {
+        claim,
+        rule,
+        destination,
+        ..
+    } = *walk;
+    let Some(candidate) = candidate(tx, walk, id, claimed)? else {
         return Ok(());
     };
     let Candidate { id, due, erasure_row } = candidate;
@@ -330,12 +335,16 @@ fn claim_one(
 /// nothing of the contact may be sent now.
 fn candidate(
     tx: &mut Tx<'_>,
-    rule: &DestinationRule,
-    destination: i64,
+    walk: &Walk<'_>,
     id: i64,
-    (claim, is_any_erasing): (&Claim, bool),
     claimed: &mut Claimed,
 ) -> Result<Option<Candidate>, Error> {
+    let Walk {
+        claim,
+        rule,
+        destination,
+        is_any_erasing,
+    } = *walk;
     let read = read_due(tx, id);
     let Some(due) = or_mark_dead(tx, id, read, claim.now)? else {
         return Ok(None);
@@ -424,235 +433,4 @@ fn newest_of_run(
         delivery::unblock(tx, older, destination)?;
     }
     Ok(older)
-}
-
-/// The source of the message. For one of the hub's own rows, the source of the message that it follows from.
-fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
-    let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
-    let origin = if is_own.contains(&&*parts.event) {
-        follow::origin(tx.connection, inbox)?
-    } else {
-        None
-    };
-    Ok(origin.unwrap_or(parts.source))
-}
-
-/// Puts the address of a withdrawal into its record, if it is not the one in use.
-fn put_address(tx: &Tx<'_>, due: &Due, parts: &mut Parts, grace: Duration) -> Result<(), Error> {
-    if due.address.is_empty() || parts.contact.address().as_deref() == Some(&*due.address) {
-        return Ok(());
-    }
-    if let Some(contact) = due.contact {
-        let person = (contact, &mut parts.contact);
-        shared::keep_opt_out_of_former(tx, person, &due.address, grace)?;
-    }
-    let field = Field::new(due.address.as_str().into(), at(parts.event_at));
-    parts.contact.fields.insert("email".to_owned(), field);
-    Ok(())
-}
-
-/// The record for the delivery's address as it is known now, and the delivery's idempotency key.
-fn record(tx: &mut Tx<'_>, due: &Due, rule: &DestinationRule) -> Result<(Record, IdempotencyKey), Error> {
-    let recent = due
-        .contact
-        .and_then(|contact| tx.state.recent.take(due.inbox, contact));
-    let mut parts = match recent {
-        Some(parts) => {
-            debug_assert!(
-                parts == read_parts(tx.connection, due.inbox, due.contact)?,
-                "the cached record differs from the stored one"
-            );
-            parts
-        }
-        None => read_parts(tx.connection, due.inbox, due.contact)?,
-    };
-    let campaign = match parts.campaign {
-        Some(id) => tx.state.facts.campaign(tx.connection, id)?,
-        None => None,
-    };
-    let page = match parts.page {
-        Some(id) => tx.state.facts.page(tx.connection, id)?,
-        None => None,
-    };
-    let terms = tx.state.terms_of(parts.workspace);
-    put_address(tx, due, &mut parts, terms.click_grace)?;
-    let workspace = tx.state.names.name(parts.workspace)?;
-    let source = origin(tx, due.inbox, &parts)?;
-    let mut hubs: Vec<String> = parts.via.map_or(Ok(Vec::new()), |via| from_json(&via))?;
-    hubs.push(tx.state.rules.hub.to_string());
-    let mut record = Record {
-        lead: tx
-            .state
-            .rules
-            .of_workspace(&workspace)
-            .scoring
-            .lead(&parts.contact),
-        workspace,
-        source: tx.state.names.name(source)?,
-        inbox_id: InboxId(due.inbox),
-        kind: due.kind,
-        event: parts.event,
-        event_at: at(parts.event_at),
-        change: Change::None,
-        consent_state: parts
-            .contact
-            .consent_states(parts.contact.address().as_deref(), &terms),
-        contact: parts.contact,
-        identities: parts.identities,
-        action: parts.action,
-        settings: rule.settings.for_campaign(campaign.as_ref()),
-        engagements: match due.contact {
-            Some(id) if rule.history => crate::sqlite::people::person::engagements(tx.connection, id)?,
-            _ => Vec::new(),
-        },
-        via: hubs,
-        campaign,
-        page,
-    };
-    record.change = rule.change(due.kind, record.consent_state_for(&rule.purpose));
-    let called = rule.renamed_from.as_ref().unwrap_or(&rule.name);
-    let other = due.contact.filter(|_| parts.is_about_another);
-    let message = (&*record.workspace, &*record.source, &parts.key[..]);
-    let key = key(message, called, due.kind.as_str(), &due.address, other);
-    Ok((record, key))
-}
-
-/// The idempotency key of a delivery. One message may lead to several deliveries to one destination: one for
-/// each address of the contact, and one for each contact that shares an address. Each has a key of its own.
-///
-/// `other` is the contact, if it is not the one that the message names.
-pub(crate) fn key(
-    (workspace, source, message): (&str, &str, &[u8]),
-    destination: &str,
-    kind: &str,
-    address: &str,
-    other: Option<i64>,
-) -> IdempotencyKey {
-    let key = IdempotencyKey::derive(workspace, source, message, destination, kind);
-    let part = match other {
-        Some(contact) => format!("{address}#{contact}"),
-        None => address.to_owned(),
-    };
-    if part.is_empty() {
-        return key;
-    }
-    IdempotencyKey::derive(workspace, source, key.0.as_bytes(), "", &part)
-}
-
-pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i64>) -> Result<Parts, Error> {
-    let mut statement = connection.prepare_cached(
-        "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
-                inbox.source_id, inbox.key, event.via, event.contact_id, event.ids
-         FROM event JOIN inbox ON inbox.id = event.inbox_id WHERE event.inbox_id = ?1",
-    )?;
-    let (mut parts, action, ids) = statement.query_row([inbox], |row| {
-        let parts = Parts {
-            workspace: row.get(0)?,
-            event: row.get(1)?,
-            event_at: row.get(2)?,
-            campaign: row.get(4)?,
-            page: row.get(5)?,
-            source: row.get(6)?,
-            key: row.get(7)?,
-            via: row.get(8)?,
-            is_about_another: row.get::<_, Option<i64>>(9)? != contact,
-            contact: Contact::default(),
-            identities: Vec::new(),
-            action: None,
-        };
-        Ok((
-            parts,
-            row.get::<_, Option<i64>>(3)?,
-            row.get::<_, Option<String>>(10)?,
-        ))
-    })?;
-    if let Some(id) = contact {
-        parts.contact = contact::read(connection, id)?.ok_or(Error::Broken("a contact"))?;
-        parts.identities = contact::identities(connection, id)?;
-    }
-    if let Some(ids) = ids.filter(|_| !parts.is_about_another) {
-        let ids: BTreeMap<String, String> = from_json(&ids)?;
-        order_as_named(&mut parts.identities, &ids);
-    }
-    if let Some(id) = action {
-        parts.action = facts::read_action(connection, id)?;
-    }
-    Ok(parts)
-}
-
-/// Moves the ids that the message named to the places from which a record is read: its platform's ids come
-/// before those of other platforms, and the named id is the last of its platform.
-fn order_as_named(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
-    for (namespace, id) in ids {
-        let is_of = |identity: &Identity| {
-            matches!(identity, Identity::ForeignId { .. }) && identity.namespace() == namespace
-        };
-        let (mut own, mut others): (Vec<_>, Vec<_>) = identities.drain(..).partition(is_of);
-        own.sort_by_key(|identity| identity.value() == id);
-        let place = others
-            .iter()
-            .position(|identity| matches!(identity, Identity::ForeignId { .. }));
-        let behind = others.split_off(place.unwrap_or(others.len()));
-        identities.extend(others.into_iter().chain(own).chain(behind));
-    }
-}
-
-/// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
-pub(crate) fn preview_delivery(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Error> {
-    let due = read_due(tx, id)?;
-    let rule = tx
-        .state
-        .rules
-        .destinations
-        .get(destination)
-        .cloned()
-        .unwrap_or_else(|| DestinationRule::new(destination).into());
-    let (record, key) = record(tx, &due, &rule)?;
-    Ok(Delivery {
-        id: DeliveryId(id),
-        key,
-        attempt: 1,
-        planned_at: at(due.planned_at),
-        record,
-    })
-}
-
-/// The delivery that an event would lead to now, whether or not it was planned. For a preview.
-pub(crate) fn preview_event(
-    tx: &mut Tx<'_>,
-    rule: &DestinationRule,
-    inbox: i64,
-    contact: Option<i64>,
-    kind: Kind,
-) -> Result<Delivery, Error> {
-    // As in `plan`, a withdrawal and its key name the address that the destination was given: the one in use, if
-    // it was.
-    let address = match contact.filter(|_| kind == Kind::Withdrawal) {
-        Some(id) => {
-            let in_use = contact::read(tx.connection, id)?.and_then(|contact| contact.address());
-            let given = given::of(tx, &[id], rule)?.into_iter();
-            given
-                .map(|given| given.address)
-                .max_by_key(|address| *address == in_use)
-                .flatten()
-        }
-        None => None,
-    };
-    let due = Due {
-        inbox,
-        contact,
-        kind,
-        state: DeliveryState::Waiting,
-        attempts: 0,
-        planned_at: 0,
-        address: address.unwrap_or_default(),
-    };
-    let (record, key) = record(tx, &due, rule)?;
-    Ok(Delivery {
-        id: DeliveryId(0),
-        key,
-        attempt: 1,
-        planned_at: record.event_at,
-        record,
-    })
 }

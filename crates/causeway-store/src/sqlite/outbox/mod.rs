@@ -1,10 +1,12 @@
 //! Deliveries: planning, claiming and recording them, and what each destination was given.
 
+pub(crate) mod build;
 pub(crate) mod claim;
 pub(crate) mod commands;
 pub(crate) mod delivery;
 pub(crate) mod destinations;
 pub(crate) mod given;
+pub(crate) mod preview;
 pub(crate) mod received;
 pub(crate) mod recent;
 pub(crate) mod reconcile;

@@ -35,7 +35,7 @@ pub(crate) fn opt_out_each(
                 (givers_by_id(tx, workspace, &event.identities)?, fact.clone())
             }
             (Some(address), _) if fact.what == What::Unsubscribed && !names_a_person(own) => {
-                let givers = givers_by_address(tx, workspace, &address, fact)?;
+                let givers = givers_by_address(tx, workspace, contact, &address, fact)?;
                 let address = Some(address);
                 (
                     givers,
@@ -47,7 +47,7 @@ pub(crate) fn opt_out_each(
             }
             _ => continue,
         };
-        for giver in givers.into_iter().filter(|giver| *giver != contact) {
+        for giver in givers {
             if opt_out(tx, row, workspace, giver, &fact, planned)? {
                 changed.push(giver);
             }
@@ -63,10 +63,11 @@ fn names_a_person(own: &[Identity]) -> bool {
         .any(|identity| !is_address(identity) && !identity.is_visitor())
 }
 
-/// Those who use the mailbox, or moved away only after the opt-out.
+/// Those who use the mailbox besides the event's contact, or moved away no earlier than the opt-out.
 fn givers_by_address(
     tx: &Tx<'_>,
     workspace: i64,
+    contact: i64,
     address: &str,
     fact: &ConsentFact,
 ) -> Result<Vec<i64>, Error> {
@@ -74,9 +75,10 @@ fn givers_by_address(
         return Ok(Vec::new());
     }
     let mut givers = Vec::new();
-    for user in shared::others(tx, workspace, address, &[])? {
-        let known = contact::read(tx.connection, user)?;
-        if known.is_some_and(|known| used(&known, address, fact)) {
+    for user in shared::others(tx, workspace, address, &[contact])? {
+        if let Some(known) = contact::read(tx.connection, user)?
+            && used(&known, address, fact)
+        {
             givers.push(user);
         }
     }
@@ -85,14 +87,10 @@ fn givers_by_address(
 
 /// Whether the contact used the address at the time of the fact.
 fn used(contact: &Contact, address: &str, fact: &ConsentFact) -> bool {
-    let in_use = contact.address().map(Name::from);
-    in_use.is_some_and(|in_use| {
-        *in_use == *address
-            || contact
-                .addresses
-                .get(&in_use)
-                .is_some_and(|since| *since > fact.at)
-    })
+    let Some(in_use) = contact.address().map(Name::from) else {
+        return false;
+    };
+    *in_use == *address || contact.addresses.get(&in_use) >= Some(&fact.at)
 }
 
 /// Those whose address came with one of the ids.

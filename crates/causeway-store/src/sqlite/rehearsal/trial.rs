@@ -24,7 +24,7 @@ use crate::sqlite::{
         tx::Tx,
     },
     inbox::{accept, follow, process},
-    outbox::{claim, record},
+    outbox::{claim, preview, record},
 };
 
 /// A message, its decoded form, and the time at which it is processed.
@@ -239,7 +239,7 @@ fn read_result(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<TrialResu
         } else {
             result.deliveries.push(TrialDelivery {
                 due_at: at(due_at),
-                delivery: claim::preview_delivery(tx, delivery, &name)?,
+                delivery: preview::delivery(tx, delivery, &name)?,
                 destination: name,
             });
         }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::sqlite::{
     EventsOf, Options, SqliteStore, Stored, open,
-    outbox::claim::{self, ENDED_PER_CLAIM},
+    outbox::{build, claim::ENDED_PER_CLAIM},
 };
 
 struct World {
@@ -276,16 +276,20 @@ async fn the_ids_that_a_message_names_order_no_other_persons_ids() {
 /// Receivers recognise repetitions by the key, so it must not change with a new version.
 #[test]
 fn the_key_of_an_ordinary_delivery_is_derived_from_the_message_and_the_destination() {
-    let message = ("default", SOURCE, &b"4711"[..]);
+    let message = build::Message {
+        workspace: "default",
+        source: SOURCE,
+        key: b"4711",
+    };
     let plain = IdempotencyKey::derive("default", SOURCE, b"4711", "crm", "record");
-    assert_eq!(claim::key(message, "crm", "record", "", None), plain);
+    assert_eq!(build::key(&message, "crm", "record", "", None), plain);
     for (address, other) in [
         ("ada@example.org", None),
         ("", Some(7)),
         ("ada@example.org", Some(7)),
     ] {
         assert_ne!(
-            claim::key(message, "crm", "record", address, other),
+            build::key(&message, "crm", "record", address, other),
             plain,
             "{address} {other:?}"
         );

@@ -22,7 +22,7 @@ use crate::sqlite::{
         tx::Tx,
     },
     inbox::pages,
-    outbox::claim,
+    outbox::preview,
     people::person,
     views::queries,
 };
@@ -186,7 +186,7 @@ fn previews(
                 "action" | "contact_sync" => Kind::Record,
                 _ => Kind::Contact,
             };
-            claim::preview_event(tx, rule, inbox, contact, kind.unwrap_or(by_event))
+            preview::event(tx, rule, inbox, contact, kind.unwrap_or(by_event))
         })
         .collect()
 }

@@ -15,7 +15,7 @@ use crate::sqlite::{
         rows::{DELIVERY_COLUMNS, at, delivery_row, from_json},
     },
     inbox::explained,
-    outbox::claim,
+    outbox::build,
     people::contact::consent_fact,
     views::queries::{INBOX_COLUMNS, inbox_row},
 };
@@ -190,9 +190,14 @@ fn deliveries(
         let delivery = delivery_row(row)?;
         let rule = rules.destinations.get(&delivery.destination);
         let called = rule.and_then(|rule| rule.renamed_from.as_ref());
+        let message = build::Message {
+            workspace,
+            source: &delivery.source,
+            key: message,
+        };
         all.push(DeliveryTrace {
-            key: claim::key(
-                (workspace, &delivery.source, message),
+            key: build::key(
+                &message,
                 called.unwrap_or(&delivery.destination),
                 &delivery.kind,
                 delivery.address.as_deref().unwrap_or_default(),

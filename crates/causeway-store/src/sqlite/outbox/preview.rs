@@ -1,0 +1,81 @@
+//! Shows deliveries as they would be sent now, without claiming them.
+
+use causeway_core::{
+    delivery::{Delivery, Kind},
+    id::DeliveryId,
+    rules::DestinationRule,
+};
+
+use crate::sqlite::{
+    base::{
+        error::Error,
+        rows::{DeliveryState, at},
+        tx::Tx,
+    },
+    outbox::{
+        build::record,
+        claim::{Due, read_due},
+        given,
+    },
+    people::contact,
+};
+
+/// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
+pub(crate) fn delivery(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Error> {
+    let due = read_due(tx, id)?;
+    let rule = tx
+        .state
+        .rules
+        .destinations
+        .get(destination)
+        .cloned()
+        .unwrap_or_else(|| DestinationRule::new(destination).into());
+    let (record, key) = record(tx, &due, &rule)?;
+    Ok(Delivery {
+        id: DeliveryId(id),
+        key,
+        attempt: 1,
+        planned_at: at(due.planned_at),
+        record,
+    })
+}
+
+/// The delivery that an event would lead to now, whether or not it was planned. For a preview.
+pub(crate) fn event(
+    tx: &mut Tx<'_>,
+    rule: &DestinationRule,
+    inbox: i64,
+    contact: Option<i64>,
+    kind: Kind,
+) -> Result<Delivery, Error> {
+    // As in `plan`, a withdrawal and its key name the address that the destination was given: the one in use, if
+    // it was.
+    let address = match contact.filter(|_| kind == Kind::Withdrawal) {
+        Some(id) => {
+            let in_use = contact::read(tx.connection, id)?.and_then(|contact| contact.address());
+            let given = given::of(tx, &[id], rule)?.into_iter();
+            given
+                .map(|given| given.address)
+                .max_by_key(|address| *address == in_use)
+                .flatten()
+        }
+        None => None,
+    };
+    let due = Due {
+        inbox,
+        contact,
+        kind,
+        state: DeliveryState::Waiting,
+        attempts: 0,
+        planned_at: 0,
+        address: address.unwrap_or_default(),
+    };
+    let (record, key) = record(tx, &due, rule)?;
+    Ok(Delivery {
+        id: DeliveryId(0),
+        key,
+        attempt: 1,
+        planned_at: record.event_at,
+        record,
+    })
+}
