@@ -270,7 +270,7 @@ pub async fn an_opt_out_of_calls_that_names_only_a_mailbox_is_of_one_person(open
     let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
     let of_calls = |mut event: Event| {
         for fact in &mut event.consent {
-            fact.purpose = "phone".to_owned();
+            "phone".clone_into(&mut fact.purpose);
         }
         event
     };
