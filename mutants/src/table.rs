@@ -57,12 +57,9 @@ pub const PARTS: [Part; 2] = [
     Part {
         package: CORE,
         files: &[
-            "consent.rs",
             "consent",
-            "plan.rs",
             "plan",
-            "contact.rs",
-            "contact_times.rs",
+            "contact",
             "rules.rs",
             "shared_address.rs",
             "after_erasure.rs",

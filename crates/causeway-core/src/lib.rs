@@ -13,8 +13,6 @@ pub mod automation;
 pub mod clock;
 pub mod consent;
 pub mod contact;
-pub mod contact_doc;
-mod contact_times;
 pub mod decode;
 pub mod delivery;
 pub mod destination;

@@ -152,9 +152,6 @@ impl Hub {
         let config = Arc::new(config);
         let clock: Arc<dyn Clock> = options.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let store = open_store_to_serve(&config).await?;
-        if let Some(folder) = config.store_path().parent() {
-            crate::trial::folder::sweep(folder);
-        }
         let engine = Arc::new(Engine {
             store: Arc::clone(&store) as Arc<dyn Store>,
             views: store as Arc<dyn Views>,

@@ -5,12 +5,9 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
-mod demo;
 pub mod engine;
 pub mod hub;
-pub mod migrate;
 mod people;
 pub mod sources;
 pub mod telemetry;
-pub mod trial;
 pub mod web;

@@ -19,6 +19,4 @@ pub mod proca;
 pub mod sync;
 
 #[cfg(test)]
-mod clearing_tests;
-#[cfg(test)]
-mod twice_tests;
+mod tests;

@@ -12,7 +12,7 @@ mod destination;
 mod doctor;
 mod import;
 mod keys;
-mod migrate;
+pub mod migrate;
 mod preview;
 mod replay;
 mod send;
@@ -21,6 +21,7 @@ mod source;
 mod store;
 mod test;
 mod trace;
+pub mod trial;
 
 use std::{path::PathBuf, process::ExitCode};
 

@@ -1,6 +1,6 @@
 //! `causeway serve`
 
-use super::{Failure, context::Context};
+use super::{Failure, context::Context, trial::folder};
 use crate::hub::{Hub, Options};
 
 /// Runs until Ctrl-C or SIGTERM, then finishes attempts in flight (10 s at most). A second signal stops at once; nothing is
@@ -20,6 +20,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::Config(refused));
     }
     crate::telemetry::start_log(args.log_format, "info");
+    if let Some(folder) = config.store_path().parent() {
+        folder::sweep(folder);
+    }
     let hub = Hub::start(config, Options::default()).await?;
     tracing::info!(listener = %hub.listener, console = %hub.console, "causeway runs: console http://{}/", hub.console);
     let ended = hub.run_until_signal().await?;

@@ -11,13 +11,13 @@ use super::{
     context::{Context, print_json, print_line, until_signal},
 };
 use crate::{
-    clock::SystemClock,
-    config::{Config, Test},
-    trial::{
+    cli::trial::{
         difference::{painted, render},
         folder::PrivateFolder,
         test::{Verdict, run as run_test},
     },
+    clock::SystemClock,
+    config::{Config, Test},
 };
 
 /// Runs the [[test]] blocks of the configuration. Each processes its messages by the real rules on a separate store and

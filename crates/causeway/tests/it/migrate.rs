@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use causeway::{config, migrate::proca_sync::migrate};
+use causeway::{cli::migrate::proca_sync::migrate, config};
 use proptest::prelude::*;
 
 use crate::running::Home;
@@ -71,7 +71,7 @@ fn every_file_becomes_a_configuration_that_names_each_key_and_holds_no_secret() 
     }
 }
 
-fn of(name: &str) -> (causeway::migrate::proca_sync::Migrated, config::Config) {
+fn of(name: &str) -> (causeway::cli::migrate::proca_sync::Migrated, config::Config) {
     let file = FILES
         .iter()
         .find(|(known, _)| *known == name)
@@ -186,7 +186,7 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
 }
 
 /// Files in the format of proca-sync's connectors; the names and values are invented.
-fn of_lines(more: &str) -> (causeway::migrate::proca_sync::Migrated, config::Config) {
+fn of_lines(more: &str) -> (causeway::cli::migrate::proca_sync::Migrated, config::Config) {
     let migrated = migrate(".env.any", &format!("{HEAD}{more}"));
     let config = parsed(more, &migrated.text);
     (migrated, config)
@@ -508,7 +508,7 @@ proptest! {
             };
             file.push_str(&line);
         }
-        let entries = causeway::migrate::env_file::read(&file).entries;
+        let entries = causeway::cli::migrate::env_file::read(&file).entries;
         let migrated = migrate(".env.any", &file);
         parsed("any", &migrated.text);
         for (key, _) in &entries {

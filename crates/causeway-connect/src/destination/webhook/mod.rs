@@ -30,20 +30,14 @@ use crate::http::{Answer, Client};
 mod address;
 mod body;
 mod config;
-#[cfg(test)]
-mod config_tests;
 mod headers;
 mod payload;
 mod plan;
 mod shorten;
-#[cfg(test)]
-mod sync_tests;
 mod templates;
 #[cfg(test)]
 mod tests;
 mod update;
-#[cfg(test)]
-mod withdrawal_tests;
 
 pub const KIND: Kind = Kind {
     name: "webhook",

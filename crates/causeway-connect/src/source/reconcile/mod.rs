@@ -10,14 +10,10 @@
 
 mod api;
 mod campaigns;
-#[cfg(test)]
-mod campaigns_tests;
 mod config;
 mod message;
 mod processing;
 mod query;
-#[cfg(test)]
-mod schema_tests;
 #[cfg(test)]
 mod tests;
 mod unlisted;

@@ -6,8 +6,10 @@ use causeway_core::{
     automation::OWN_SCORE,
     clock::Timestamp,
     consent::{ConsentFact, What},
-    contact::{Contact, Identity},
-    contact_doc::{ContactDoc, StoredContact},
+    contact::{
+        Contact, Identity,
+        doc::{ContactDoc, StoredContact},
+    },
     event::Engagement,
     id::ContactId,
 };

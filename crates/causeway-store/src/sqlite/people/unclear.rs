@@ -56,7 +56,7 @@ pub(crate) fn opt_out_each(
     Ok(changed)
 }
 
-/// Whether one of the identities tells the users of a mailbox apart. A browser does not.
+/// Whether one of the identities is of one user of the mailbox alone. A browser is not.
 fn names_a_person(own: &[Identity]) -> bool {
     let is_address = |identity: &Identity| matches!(identity, Identity::Email { .. });
     own.iter()

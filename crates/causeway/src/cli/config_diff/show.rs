@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::context::print_line,
-    trial::{
+    cli::trial::{
         body::Body,
         changes::{Change, Counts, Sample, Side},
         difference::render,

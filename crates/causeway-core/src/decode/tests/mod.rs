@@ -1,0 +1,4 @@
+//! Tests of what several decoders have in common.
+
+mod clearing;
+mod twice;
