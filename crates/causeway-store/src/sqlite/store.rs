@@ -24,7 +24,12 @@ use causeway_core::{
 
 use super::{
     SqliteStore, backup,
-    base::{error::Error, read, rows, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ActionRowId, ContactRowId, InboxRowId},
+        read, rows,
+        tx::Tx,
+    },
     inbox::{accept, follow, pages, process, unread, urls},
     outbox::{claim, commands, destinations, record},
     people::{erase, erasure, split},
@@ -79,7 +84,7 @@ impl SqliteStore {
             .await?;
         let search = Arc::new(search);
         let mut found = Unread::default();
-        let mut after = (!search.is_empty()).then_some(0);
+        let mut after = (!search.is_empty()).then_some(InboxRowId(0));
         while let Some(from) = after {
             let search = Arc::clone(&search);
             let step = self
@@ -108,12 +113,12 @@ impl SqliteStore {
     }
 
     /// Deletes in chunks from `start` to the end, one transaction for each chunk.
-    async fn age(
+    async fn age<Id: Copy + Send + 'static>(
         &self,
         days: Option<u32>,
-        start: i64,
+        start: Id,
         now: Timestamp,
-        chunk: fn(&Tx<'_>, i64, i64) -> Result<age::Aged, Error>,
+        chunk: fn(&Tx<'_>, Id, i64) -> Result<age::Aged<Id>, Error>,
     ) -> Result<u64, StoreError> {
         let before = before(now, days);
         let mut after = days.map(|_| start);
@@ -361,7 +366,7 @@ impl Store for SqliteStore {
 
     async fn prune(&self, retention: Retention, now: Timestamp) -> Result<Pruned, StoreError> {
         let mut pruned = Pruned::default();
-        let mut after = retention.payload_days.map(|_| 0);
+        let mut after = retention.payload_days.map(|_| InboxRowId(0));
         let before = before(now, retention.payload_days);
         while let Some(from) = after {
             let step = self
@@ -371,7 +376,7 @@ impl Store for SqliteStore {
             pruned.bodies += step.bodies;
             after = step.next;
         }
-        let mut after = retention.history_days.map(|_| 0);
+        let mut after = retention.history_days.map(|_| InboxRowId(0));
         let before = self::before(now, retention.history_days);
         while let Some(from) = after {
             let step = self
@@ -385,10 +390,12 @@ impl Store for SqliteStore {
         let start = self.writer()?.write(1, |tx| age::answers_start(tx)).await?;
         pruned.answers = self.age(retention.answer_days, start, now, age::answers).await?;
         pruned.engagements = self
-            .age(retention.engagement_days, 0, now, age::engagements)
+            .age(retention.engagement_days, ContactRowId(0), now, age::engagements)
             .await?;
-        pruned.actions = self.age(retention.action_days, 0, now, age::actions).await?;
-        pruned.urls = self.age(retention.url_days, 0, now, urls::prune).await?;
+        pruned.actions = self
+            .age(retention.action_days, ActionRowId(0), now, age::actions)
+            .await?;
+        pruned.urls = self.age(retention.url_days, (), now, urls::prune).await?;
         Ok(pruned)
     }
 

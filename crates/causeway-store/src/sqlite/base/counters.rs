@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, params};
 
-use crate::sqlite::base::{error::Error, rows::DeliveryState};
+use crate::sqlite::base::{
+    error::Error,
+    ids::{DestinationRowId, NameRowId},
+    rows::DeliveryState,
+};
 
 /// For times the greatest value is kept; all other values are added up.
 pub(crate) const LAST_RECEIVED: &str = "last_received_at";
@@ -13,27 +17,27 @@ pub(crate) const LAST_DELIVERED: &str = "last_delivered_at";
 #[derive(Default)]
 pub(crate) struct Counters {
     /// Changes by the command that is running; dropped when it fails.
-    command: Vec<(i64, &'static str, i64)>,
-    transaction: HashMap<(i64, &'static str), i64>,
+    command: Vec<(NameRowId, &'static str, i64)>,
+    transaction: HashMap<(NameRowId, &'static str), i64>,
 }
 
 impl Counters {
-    pub(crate) fn add(&mut self, name_id: i64, what: &'static str, by: i64) {
-        self.command.push((name_id, what, by));
+    pub(crate) fn add(&mut self, name: impl Into<NameRowId>, what: &'static str, by: i64) {
+        self.command.push((name.into(), what, by));
     }
 
     /// Counts the change of a delivery's state. A waiting delivery with `attempts` above zero counts as
     /// retrying.
     pub(crate) fn moved(
         &mut self,
-        destination_id: i64,
+        destination: DestinationRowId,
         from: Option<(DeliveryState, u32)>,
         to: (DeliveryState, u32),
     ) {
         for (by, (state, attempts)) in from.map(|from| (-1, from)).into_iter().chain([(1, to)]) {
-            self.add(destination_id, state.counted_as(), by);
+            self.add(destination, state.counted_as(), by);
             if state == DeliveryState::Waiting && attempts > 0 {
-                self.add(destination_id, "retrying", by);
+                self.add(destination, "retrying", by);
             }
         }
     }

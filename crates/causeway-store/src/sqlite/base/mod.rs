@@ -4,6 +4,7 @@
 pub(crate) mod checkpoint;
 pub(crate) mod counters;
 pub(crate) mod error;
+pub(crate) mod ids;
 pub(crate) mod lock;
 pub(crate) mod names;
 pub(crate) mod read;

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use causeway_core::id::Name;
 use rusqlite::{Connection, params};
 
-use crate::sqlite::base::error::Error;
+use crate::sqlite::base::{
+    error::Error,
+    ids::{DestinationRowId, NameRowId, NamespaceRowId, SourceRowId, WorkspaceRowId},
+};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NameKind {
+enum NameKind {
     Workspace,
     Source,
     Destination,
@@ -16,7 +19,7 @@ pub(crate) enum NameKind {
 }
 
 impl NameKind {
-    pub(crate) fn as_str(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Workspace => "workspace",
             Self::Source => "source",
@@ -28,14 +31,14 @@ impl NameKind {
 
 #[derive(Default)]
 pub(crate) struct Names {
-    workspaces: HashMap<Name, i64>,
-    sources: HashMap<Name, i64>,
-    destinations: HashMap<Name, i64>,
-    namespaces: HashMap<Name, i64>,
+    workspaces: HashMap<Name, NameRowId>,
+    sources: HashMap<Name, NameRowId>,
+    destinations: HashMap<Name, NameRowId>,
+    namespaces: HashMap<Name, NameRowId>,
     automations: HashMap<Name, i64>,
     /// The automations in the order of their numbers, which start with 1.
     numbered: Vec<Name>,
-    by_id: HashMap<i64, Name>,
+    by_id: HashMap<NameRowId, Name>,
 }
 
 impl Names {
@@ -60,8 +63,32 @@ impl Names {
         Ok(all)
     }
 
-    /// The number of a name; a new name gets a new number.
-    pub(crate) fn id(&mut self, connection: &Connection, kind: NameKind, name: &str) -> Result<i64, Error> {
+    /// The number of a workspace. This and the next three methods give a new name a new number.
+    pub(crate) fn workspace(&mut self, connection: &Connection, name: &str) -> Result<WorkspaceRowId, Error> {
+        let id = self.id(connection, NameKind::Workspace, name)?;
+        Ok(WorkspaceRowId(id.0))
+    }
+
+    pub(crate) fn source(&mut self, connection: &Connection, name: &str) -> Result<SourceRowId, Error> {
+        let id = self.id(connection, NameKind::Source, name)?;
+        Ok(SourceRowId(id.0))
+    }
+
+    pub(crate) fn destination(
+        &mut self,
+        connection: &Connection,
+        name: &str,
+    ) -> Result<DestinationRowId, Error> {
+        let id = self.id(connection, NameKind::Destination, name)?;
+        Ok(DestinationRowId(id.0))
+    }
+
+    pub(crate) fn namespace(&mut self, connection: &Connection, name: &str) -> Result<NamespaceRowId, Error> {
+        let id = self.id(connection, NameKind::Namespace, name)?;
+        Ok(NamespaceRowId(id.0))
+    }
+
+    fn id(&mut self, connection: &Connection, kind: NameKind, name: &str) -> Result<NameRowId, Error> {
         if let Some(id) = self.find(kind, name) {
             return Ok(id);
         }
@@ -109,15 +136,15 @@ impl Names {
         self.automations.insert(name, id);
     }
 
-    /// Gives the number of `old` to `new`. Does nothing if `old` is unknown, or `new` is known already.
-    pub(crate) fn rename(
+    /// Gives the number of the destination `old` to `new`. Does nothing if `old` is unknown, or `new` is known
+    /// already.
+    pub(crate) fn rename_destination(
         &mut self,
         connection: &Connection,
-        kind: NameKind,
         old: &str,
         new: &Name,
     ) -> Result<(), Error> {
-        let (Some(id), None) = (self.find(kind, old), self.find(kind, new)) else {
+        let (Some(id), None) = (self.find_destination(old), self.find_destination(new)) else {
             return Ok(());
         };
         connection
@@ -127,7 +154,23 @@ impl Names {
         Ok(())
     }
 
-    pub(crate) fn find(&self, kind: NameKind, name: &str) -> Option<i64> {
+    /// The number of a workspace, unless the name is unknown.
+    pub(crate) fn find_workspace(&self, name: &str) -> Option<WorkspaceRowId> {
+        self.find(NameKind::Workspace, name)
+            .map(|id| WorkspaceRowId(id.0))
+    }
+
+    pub(crate) fn find_destination(&self, name: &str) -> Option<DestinationRowId> {
+        self.find(NameKind::Destination, name)
+            .map(|id| DestinationRowId(id.0))
+    }
+
+    pub(crate) fn find_namespace(&self, name: &str) -> Option<NamespaceRowId> {
+        self.find(NameKind::Namespace, name)
+            .map(|id| NamespaceRowId(id.0))
+    }
+
+    fn find(&self, kind: NameKind, name: &str) -> Option<NameRowId> {
         match kind {
             NameKind::Workspace => &self.workspaces,
             NameKind::Source => &self.sources,
@@ -138,14 +181,14 @@ impl Names {
         .copied()
     }
 
-    pub(crate) fn name(&self, id: i64) -> Result<Name, Error> {
+    pub(crate) fn name(&self, id: impl Into<NameRowId>) -> Result<Name, Error> {
         self.by_id
-            .get(&id)
+            .get(&id.into())
             .cloned()
             .ok_or(Error::Broken("the number of a name"))
     }
 
-    fn put(&mut self, kind: NameKind, name: Name, id: i64) {
+    fn put(&mut self, kind: NameKind, name: Name, id: NameRowId) {
         self.by_id.insert(id, name.clone());
         match kind {
             NameKind::Workspace => &mut self.workspaces,

@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::sqlite::base::{
     error::Error,
+    ids::{InboxRowId, SourceRowId},
     rows::{at, from_json, memory, name},
     schema,
 };
@@ -84,7 +85,7 @@ pub(crate) struct Waiting {
 pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> Result<Waiting, Error> {
     let mut ids = Vec::new();
     // Read source by source, since the index is by source, then sorted into one order.
-    let sources: Vec<i64> = connection
+    let sources: Vec<SourceRowId> = connection
         .prepare_cached("SELECT id FROM name WHERE kind = 'source'")?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
@@ -94,7 +95,7 @@ pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> 
         )?;
         let mut rows = statement.query(params![source, after.0, limit])?;
         while let Some(row) = rows.next()? {
-            ids.push(row.get::<_, i64>(0)?);
+            ids.push(row.get(0)?);
         }
     }
     ids.sort_unstable();
@@ -104,12 +105,12 @@ pub(crate) fn fetch_new(connection: &Connection, after: InboxId, limit: u32) -> 
 
 pub(crate) fn fetch_rows(connection: &Connection, rows: &[InboxId]) -> Result<Waiting, Error> {
     let mut new = Vec::with_capacity(rows.len());
-    for row in rows {
+    for row in rows.iter().copied().map(InboxRowId::from) {
         let is_new = connection
             .prepare_cached("SELECT 1 FROM inbox WHERE id = ?1 AND state = 'new'")?
-            .exists([row.0])?;
+            .exists([row])?;
         if is_new {
-            new.push(row.0);
+            new.push(row);
         }
     }
     new.sort_unstable();
@@ -143,14 +144,14 @@ pub(crate) fn unprocessed(
     Ok(Unprocessed { rows, until })
 }
 
-fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Error> {
+fn envelopes(connection: &Connection, ids: Vec<InboxRowId>) -> Result<Waiting, Error> {
     let mut found = Waiting::default();
     found.rows.reserve(ids.len());
     for id in ids {
         match envelope(connection, id) {
-            Ok(Some(envelope)) => found.rows.push((InboxId(id), envelope)),
+            Ok(Some(envelope)) => found.rows.push((id.into(), envelope)),
             Ok(None) => {}
-            Err(error) if error.is_of_one_row() => found.broken.push((InboxId(id), error.text())),
+            Err(error) if error.is_of_one_row() => found.broken.push((id.into(), error.text())),
             Err(error) => return Err(error),
         }
     }
@@ -158,7 +159,7 @@ fn envelopes(connection: &Connection, ids: Vec<i64>) -> Result<Waiting, Error> {
 }
 
 /// The envelope of a row. If its body was deleted, the envelope has an empty body.
-pub(crate) fn envelope(connection: &Connection, id: i64) -> Result<Option<Envelope>, Error> {
+pub(crate) fn envelope(connection: &Connection, id: InboxRowId) -> Result<Option<Envelope>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, coalesce(inbox.dedup, inbox.key), inbox.window_ms, inbox.received_at,
                 inbox_body.meta, inbox_body.body, inbox.sender_id

@@ -14,6 +14,7 @@ use crate::sqlite::{
     base::{
         counters::Counters,
         error::Error,
+        ids::{ContactRowId, DeliveryRowId, DestinationRowId, WorkspaceRowId},
         names::Names,
         rows::{at, ms},
     },
@@ -28,7 +29,7 @@ pub(crate) struct State {
     pub rules: Arc<Rules>,
     pub names: Names,
     /// Workspace -> the terms by which its consent is evaluated.
-    pub terms: HashMap<i64, Arc<Terms>>,
+    pub terms: HashMap<WorkspaceRowId, Arc<Terms>>,
     pub facts: Facts,
     pub recent: Recent,
     pub counters: Counters,
@@ -84,19 +85,19 @@ impl State {
         self.data_version = 0;
     }
 
-    pub(crate) fn terms_of(&self, workspace_id: i64) -> Arc<Terms> {
+    pub(crate) fn terms_of(&self, workspace: WorkspaceRowId) -> Arc<Terms> {
         let found = self
             .terms
-            .get(&workspace_id)
+            .get(&workspace)
             .or_else(|| self.terms.get(&ANY_WORKSPACE));
         found.cloned().unwrap_or_default()
     }
 }
 
 /// The entry for workspaces without own pages.
-pub(crate) const ANY_WORKSPACE: i64 = 0;
+pub(crate) const ANY_WORKSPACE: WorkspaceRowId = WorkspaceRowId(0);
 
-pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>, Error> {
+pub(crate) fn terms(connection: &Connection) -> Result<HashMap<WorkspaceRowId, Arc<Terms>>, Error> {
     let grace: Option<i64> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'click_grace_ms'")?
         .query_row([], |row| row.get(0))
@@ -112,7 +113,7 @@ pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>,
          FROM page JOIN name ON name.id = page.namespace_id WHERE page.own = 1",
     )?;
     let mut rows = statement.query(params![])?;
-    let mut all: HashMap<i64, OwnPages> = HashMap::from([(ANY_WORKSPACE, OwnPages::new())]);
+    let mut all: HashMap<WorkspaceRowId, OwnPages> = HashMap::from([(ANY_WORKSPACE, OwnPages::new())]);
     while let Some(row) = rows.next()? {
         let key = page_key(
             crate::sqlite::base::rows::text(row, 1)?,
@@ -130,33 +131,44 @@ pub(crate) fn terms(connection: &Connection) -> Result<HashMap<i64, Arc<Terms>>,
 /// with the process that took it, and storing it would cost as much as the delivery itself.
 #[derive(Default)]
 pub(crate) struct Leases {
-    held: HashMap<i64, Lease>,
+    held: HashMap<DeliveryRowId, Lease>,
     /// Destination and contact -> the deliveries in flight.
-    of_contact: HashMap<(i64, i64), Vec<i64>>,
+    of_contact: HashMap<(DestinationRowId, ContactRowId), Vec<DeliveryRowId>>,
     /// The leases to restore when the transaction fails, newest last.
-    undo: Vec<(i64, Option<Lease>)>,
+    undo: Vec<(DeliveryRowId, Option<Lease>)>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Lease {
-    destination: i64,
-    contact: Option<i64>,
+    destination: DestinationRowId,
+    contact: Option<ContactRowId>,
     until: Timestamp,
 }
 
 impl Leases {
-    pub(crate) fn is_held(&self, delivery: i64, now: Timestamp) -> bool {
+    pub(crate) fn is_held(&self, delivery: DeliveryRowId, now: Timestamp) -> bool {
         self.held.get(&delivery).is_some_and(|lease| lease.until > now)
     }
 
     /// Whether a delivery of the contact is in flight to the destination.
-    pub(crate) fn is_busy(&self, destination: i64, contact: Option<i64>, now: Timestamp) -> bool {
+    pub(crate) fn is_busy(
+        &self,
+        destination: DestinationRowId,
+        contact: Option<ContactRowId>,
+        now: Timestamp,
+    ) -> bool {
         contact
             .and_then(|contact| self.of_contact.get(&(destination, contact)))
             .is_some_and(|deliveries| deliveries.iter().any(|delivery| self.is_held(*delivery, now)))
     }
 
-    pub(crate) fn take(&mut self, delivery: i64, destination: i64, contact: Option<i64>, until: Timestamp) {
+    pub(crate) fn take(
+        &mut self,
+        delivery: DeliveryRowId,
+        destination: DestinationRowId,
+        contact: Option<ContactRowId>,
+        until: Timestamp,
+    ) {
         let lease = Lease {
             destination,
             contact,
@@ -166,24 +178,24 @@ impl Leases {
         self.undo.push((delivery, before));
     }
 
-    pub(crate) fn give_back(&mut self, delivery: i64) {
+    pub(crate) fn give_back(&mut self, delivery: DeliveryRowId) {
         if let Some(before) = self.put(delivery, None) {
             self.undo.push((delivery, Some(before)));
         }
     }
 
     /// After a merge, the leases of `from` belong to `into`.
-    pub(crate) fn merge(&mut self, from: i64, into: i64) {
+    pub(crate) fn merge(&mut self, from: ContactRowId, into: ContactRowId) {
         self.hand_over(into, |_, lease| lease.contact == Some(from));
     }
 
     /// After a split, the leases of these deliveries belong to `into`.
-    pub(crate) fn split(&mut self, deliveries: &[i64], into: i64) {
+    pub(crate) fn split(&mut self, deliveries: &[DeliveryRowId], into: ContactRowId) {
         self.hand_over(into, |delivery, _| deliveries.contains(&delivery));
     }
 
-    fn hand_over(&mut self, into: i64, is_moved: impl Fn(i64, &Lease) -> bool) {
-        let moved: Vec<(i64, Lease)> = self
+    fn hand_over(&mut self, into: ContactRowId, is_moved: impl Fn(DeliveryRowId, &Lease) -> bool) {
+        let moved: Vec<(DeliveryRowId, Lease)> = self
             .held
             .iter()
             .filter(|(delivery, lease)| is_moved(**delivery, lease))
@@ -194,7 +206,7 @@ impl Leases {
         }
     }
 
-    fn put(&mut self, delivery: i64, lease: Option<Lease>) -> Option<Lease> {
+    fn put(&mut self, delivery: DeliveryRowId, lease: Option<Lease>) -> Option<Lease> {
         let before = match lease {
             Some(lease) => self.held.insert(delivery, lease),
             None => self.held.remove(&delivery),
@@ -226,7 +238,7 @@ impl Leases {
     }
 
     /// When the first lease at this destination expires.
-    pub(crate) fn next_end(&self, destination: i64) -> Option<Timestamp> {
+    pub(crate) fn next_end(&self, destination: DestinationRowId) -> Option<Timestamp> {
         self.held
             .values()
             .filter(|lease| lease.destination == destination)
@@ -236,7 +248,7 @@ impl Leases {
 
     /// Drops expired leases: their deliveries ended otherwise, or are about to be claimed again.
     pub(crate) fn sweep(&mut self, now: Timestamp) {
-        let ended: Vec<i64> = self
+        let ended: Vec<DeliveryRowId> = self
             .held
             .iter()
             .filter(|(_, lease)| lease.until <= now)

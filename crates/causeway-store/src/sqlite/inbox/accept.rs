@@ -2,7 +2,6 @@
 
 use causeway_core::{
     envelope::{Envelope, Memory, MessageKey, Meta, digest},
-    id::InboxId,
     store::{Accepted, InboxState},
 };
 use rusqlite::{Connection, params};
@@ -11,7 +10,7 @@ use crate::sqlite::{
     base::{
         counters::LAST_RECEIVED,
         error::Error,
-        names::NameKind,
+        ids::{InboxRowId, SourceRowId},
         rows::{ms, to_json, window_ms},
         tx::Tx,
     },
@@ -54,10 +53,7 @@ pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepte
         ..envelope.clone()
     });
     let envelope = stamped.as_ref().unwrap_or(envelope);
-    let source = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Source, &envelope.source)?;
+    let source = tx.state.names.source(tx.connection, &envelope.source)?;
     let received_at = ms(envelope.received_at);
     let counters = &mut tx.state.counters;
     counters.add(source, "received", 1);
@@ -90,7 +86,7 @@ pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepte
                 .ok_or(Error::Broken("the row of a duplicate"))?;
             tx.state.counters.add(source, InboxState::Duplicate.as_str(), 1);
             return Ok(Accepted {
-                id: InboxId(first.id),
+                id: first.id.into(),
                 duplicate: true,
             });
         }
@@ -104,11 +100,11 @@ pub(crate) fn accept_one(tx: &mut Tx<'_>, envelope: &Envelope) -> Result<Accepte
 }
 
 struct Arrival<'a> {
-    source: i64,
+    source: SourceRowId,
     /// The key as it is stored.
     dedup: MessageKey,
     /// Another message that had the same sender's id and other content.
-    same_id: Option<i64>,
+    same_id: Option<InboxRowId>,
     envelope: &'a Envelope,
 }
 
@@ -118,10 +114,10 @@ enum Row {
     New,
     /// New, but perhaps a duplicate of `first`: `process` decides.
     Undecided {
-        first: i64,
+        first: InboxRowId,
     },
     Duplicate {
-        of: i64,
+        of: InboxRowId,
     },
 }
 
@@ -141,17 +137,22 @@ fn key(tx: &Tx<'_>, envelope: &Envelope) -> Result<MessageKey, Error> {
     Ok(key)
 }
 
-fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: i64) -> Result<Accepted, Error> {
+fn finish_new(tx: &mut Tx<'_>, arrival: &Arrival<'_>, id: InboxRowId) -> Result<Accepted, Error> {
     insert_body(tx, id, arrival.envelope)?;
     tx.state.counters.add(arrival.source, InboxState::New.as_str(), 1);
     Ok(Accepted {
-        id: InboxId(id),
+        id: id.into(),
         duplicate: false,
     })
 }
 
 /// Inserts the message. `None` when the source already has a message with this key.
-fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Result<Option<i64>, Error> {
+fn insert(
+    tx: &Tx<'_>,
+    arrival: &Arrival<'_>,
+    key: &MessageKey,
+    row: Row,
+) -> Result<Option<InboxRowId>, Error> {
     let envelope = arrival.envelope;
     let received_at = ms(envelope.received_at);
     let (state, first) = match row {
@@ -180,10 +181,10 @@ fn insert(tx: &Tx<'_>, arrival: &Arrival<'_>, key: &MessageKey, row: Row) -> Res
             first,
             i64::try_from(envelope.body.len()).unwrap_or(i64::MAX),
         ])?;
-    Ok((inserted > 0).then(|| tx.connection.last_insert_rowid()))
+    Ok((inserted > 0).then(|| InboxRowId(tx.connection.last_insert_rowid())))
 }
 
-fn insert_body(tx: &Tx<'_>, id: i64, envelope: &Envelope) -> Result<(), Error> {
+fn insert_body(tx: &Tx<'_>, id: InboxRowId, envelope: &Envelope) -> Result<(), Error> {
     let meta = if envelope.meta == Meta::default() {
         None
     } else {

@@ -15,7 +15,12 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::sqlite::{
-    base::{error::Error, rows::ms, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ContactRowId, WorkspaceRowId},
+        rows::ms,
+        tx::Tx,
+    },
     inbox::{
         event::{Before, Place},
         facts, follow,
@@ -29,7 +34,7 @@ use crate::sqlite::{
 pub(crate) fn decide(
     tx: &Tx<'_>,
     row: &Row,
-    (source, workspace_name, workspace): (&str, &str, i64),
+    (source, workspace_name, workspace): (&str, &str, WorkspaceRowId),
     event: &Event,
     before: &Before,
     place: &Place,
@@ -57,7 +62,7 @@ pub(crate) fn decide(
             .action
             .as_ref()
             .and_then(|action| action.planned_by)
-            .is_some_and(|by| by != row.id.0),
+            .is_some_and(|by| by != row.id),
         terms: &terms,
         given: &given,
         shared: &before.shared,
@@ -95,7 +100,7 @@ fn or_keep_error<T: Default>(trouble: &RefCell<Option<Error>>, answer: Result<T,
 }
 
 /// Whether one of the contacts has this engagement already.
-fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Result<bool, Error> {
+fn has(connection: &Connection, contacts: &[ContactRowId], engagement: &Engagement) -> Result<bool, Error> {
     for contact in contacts {
         if contact::has_engagement(connection, *contact, engagement)?
             || seen::is_seen(connection, *contact, engagement)?
@@ -107,7 +112,7 @@ fn has(connection: &Connection, contacts: &[i64], engagement: &Engagement) -> Re
 }
 
 /// Whether one of the contacts is known by more than the browsers that it used.
-fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Error> {
+fn is_named(connection: &Connection, contacts: &[ContactRowId]) -> Result<bool, Error> {
     for contact in contacts {
         if contact::has_identity(connection, *contact)? {
             return Ok(true);
@@ -117,7 +122,7 @@ fn is_named(connection: &Connection, contacts: &[i64]) -> Result<bool, Error> {
 }
 
 /// Whether platforms sent one of the contacts at least [`MAX_UNCHANGED_SYNCS`] times within the last hour.
-fn is_flooded(connection: &Connection, contacts: &[i64], now: Timestamp) -> Result<bool, Error> {
+fn is_flooded(connection: &Connection, contacts: &[ContactRowId], now: Timestamp) -> Result<bool, Error> {
     let since = ms(now).saturating_sub(HOUR_MS);
     for contact in contacts {
         // Nearly always there are fewer events than that, or the event at this offset is older than an hour.
@@ -160,7 +165,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// What expressions may read besides the contact.
 fn about(
     tx: &Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     row: &Row,
     event: &Event,
     before: &Before,
@@ -169,7 +174,7 @@ fn about(
 ) -> Result<About, Error> {
     let connection = tx.connection;
     let mut about = About {
-        inbox_id: Some(row.id),
+        inbox_id: Some(row.id.into()),
         action: event.action.clone(),
         campaign: None,
         page: event.page.clone(),

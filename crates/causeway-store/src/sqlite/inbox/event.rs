@@ -18,14 +18,16 @@ use rusqlite::params;
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{
+            ActionRowId, CampaignRowId, ContactRowId, InboxRowId, NamespaceRowId, PageRowId, WorkspaceRowId,
+        },
         rows::{ms, to_json},
         tx::Tx,
     },
     inbox::{
         decide::decide,
         explained,
-        facts::{ActionPlace, Description, KnownAction, find_action, write_action},
+        facts::{ActionPlace, KnownAction, find_action, write_action},
         follow, pages,
         process::{Row, end},
     },
@@ -58,10 +60,7 @@ pub(crate) fn process_event(
         Some(follow_up) => follow_up.workspace.clone(),
         None => tx.state.rules.workspace(&source, event.testing),
     };
-    let workspace = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Workspace, &workspace_name)?;
+    let workspace = tx.state.names.workspace(tx.connection, &workspace_name)?;
     let anew;
     let event = match after_erasure::decide(tx, row, (workspace, &workspace_name), event)? {
         Decision::Unconcerned => event,
@@ -74,11 +73,11 @@ pub(crate) fn process_event(
     let Some(people) = people(tx, row, workspace, event)? else {
         tx.connection
             .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
-            .execute([row.id.0])?;
+            .execute([row.id])?;
         mark_log(tx)?;
         return end(tx, row, InboxState::Skipped, None, Some(ERASED));
     };
-    tx.state.recent.forget_event(row.id.0);
+    tx.state.recent.forget_event(row.id);
     let place = learn_entities(tx, workspace, event)?;
     let shared = match event_address(event) {
         Some(address) => shared::facts_from_others(tx, workspace, &address, &people.contacts)?,
@@ -107,7 +106,7 @@ pub(crate) fn process_event(
     warn_of(row, &plan);
     let contact = write_contact(tx, workspace, &people, &mut plan, row.now)?;
     if let Some(contact) = contact {
-        contact::write_consent(tx.connection, contact, row.id.0, &plan.consent)?;
+        contact::write_consent(tx.connection, contact, row.id, &plan.consent)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
         follow::write(tx, workspace, contact, row.id, &plan)?;
         identity::note_conflict_contact(tx, workspace, &people.passed_over, contact)?;
@@ -129,14 +128,7 @@ pub(crate) fn process_event(
         delivery::reopen_held_back(tx, workspace, contact)?;
     }
     for planned in &plan.deliveries {
-        delivery::insert(
-            tx,
-            row.id.0,
-            contact,
-            before.contacts.is_empty(),
-            planned,
-            row.now,
-        )?;
+        delivery::insert(tx, row.id, contact, before.contacts.is_empty(), planned, row.now)?;
     }
     let uses = plan
         .deliveries
@@ -167,9 +159,14 @@ pub(crate) fn process_event(
             &mut plan.deliveries,
         )?);
         if !facts.is_empty() || !before.contacts.is_empty() {
-            processed
-                .contacts
-                .extend(before.contacts.iter().chain(&others).copied().map(ContactId));
+            processed.contacts.extend(
+                before
+                    .contacts
+                    .iter()
+                    .chain(&others)
+                    .copied()
+                    .map(ContactId::from),
+            );
         }
         if is_consent_given {
             for other in others {
@@ -224,10 +221,10 @@ fn warn_of(row: &Row, plan: &Plan) {
 fn keep(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     event: &Event,
-    (contact, after, identities): (i64, Contact, &[Identity]),
-    (action, place): (Option<i64>, &Place),
+    (contact, after, identities): (ContactRowId, Contact, &[Identity]),
+    (action, place): (Option<ActionRowId>, &Place),
     uses: usize,
 ) {
     let recent = &mut tx.state.recent;
@@ -246,7 +243,7 @@ fn keep(
         campaign: place.campaign,
         page: place.page,
     };
-    recent.keep_event(row.id.0, cached, uses);
+    recent.keep_event(row.id, cached, uses);
     recent.keep_contact(contact, after, identities, uses);
     if let (Some(id), Some(action)) = (action, &event.action) {
         recent.keep_action(id, action, uses);
@@ -267,7 +264,7 @@ fn failed_automation(event: &Event, plan: &Plan) -> Option<String> {
 /// What was known before the event.
 pub(crate) struct Before {
     /// Ascending.
-    pub contacts: Vec<i64>,
+    pub contacts: Vec<ContactRowId>,
     pub has_new_id: bool,
     pub action: Option<KnownAction>,
     /// Facts that other users of the event's address gave.
@@ -275,7 +272,12 @@ pub(crate) struct Before {
 }
 
 /// The contacts of an event. `None` when it follows from a message of a person who was erased.
-fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Option<Resolved>, Error> {
+fn people(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: WorkspaceRowId,
+    event: &Event,
+) -> Result<Option<Resolved>, Error> {
     if let Some(follow_up) = &event.follow_up {
         let living = follow::living_contact(tx.connection, follow_up.contact)?;
         return Ok(living.map(|contact| Resolved {
@@ -291,12 +293,12 @@ fn people(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<O
 fn write_event_action(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     event: &Event,
     before: &Before,
     place: &Place,
-    contact: Option<i64>,
-) -> Result<Option<i64>, Error> {
+    contact: Option<ContactRowId>,
+) -> Result<Option<ActionRowId>, Error> {
     let Some(action) = &event.action else {
         return Ok(place.action);
     };
@@ -307,7 +309,7 @@ fn write_event_action(
         workspace,
         namespace: place.namespace,
         source: row.source,
-        inbox: row.id.0,
+        inbox: row.id,
         contact,
         campaign: place.campaign,
         page: place.page,
@@ -318,23 +320,20 @@ fn write_event_action(
 
 /// Row numbers of the entities that an event is about.
 pub(crate) struct Place {
-    pub namespace: i64,
+    pub namespace: NamespaceRowId,
     /// The action of the message that an own row follows from.
-    pub action: Option<i64>,
-    pub campaign: Option<i64>,
-    pub page: Option<i64>,
+    pub action: Option<ActionRowId>,
+    pub campaign: Option<CampaignRowId>,
+    pub page: Option<PageRowId>,
     /// The page that becomes an own page, or ceases to be one, by this event.
     turned_page: Option<pages::OwnershipChange>,
 }
 
-fn learn_entities(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Place, Error> {
-    let namespace = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Namespace, &event.namespace)?;
+fn learn_entities(tx: &mut Tx<'_>, workspace: WorkspaceRowId, event: &Event) -> Result<Place, Error> {
+    let namespace = tx.state.names.namespace(tx.connection, &event.namespace)?;
     let about = event.follow_up.as_ref().and_then(|follow_up| follow_up.about);
     if let Some(about) = about {
-        let refs = follow::refs_of(tx.connection, about)?;
+        let refs = follow::refs_of(tx.connection, about.into())?;
         return Ok(Place {
             namespace,
             action: refs.action,
@@ -345,12 +344,8 @@ fn learn_entities(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Plac
     }
     let campaign = match &event.campaign {
         Some(campaign) => {
-            let place = (workspace, namespace);
-            let description = Description::Campaign(campaign);
-            let (id, _) = tx
-                .state
-                .facts
-                .learn(tx.connection, place, description, event.at)?;
+            let facts = &mut tx.state.facts;
+            let id = facts.learn_campaign(tx.connection, workspace, namespace, campaign, event.at)?;
             Some(id)
         }
         None => None,
@@ -373,12 +368,12 @@ fn learn_entities(tx: &mut Tx<'_>, workspace: i64, event: &Event) -> Result<Plac
 
 fn write_contact(
     tx: &mut Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     people: &Resolved,
     plan: &mut Plan,
     now: Timestamp,
-) -> Result<Option<i64>, Error> {
-    let known: &[i64] = &people.contacts;
+) -> Result<Option<ContactRowId>, Error> {
+    let known: &[ContactRowId] = &people.contacts;
     let Some(after) = &mut plan.contact else {
         return Ok(None);
     };
@@ -412,17 +407,17 @@ fn write_contact(
 }
 
 struct Links<'a> {
-    contact: Option<i64>,
-    action: Option<i64>,
+    contact: Option<ContactRowId>,
+    action: Option<ActionRowId>,
     /// The contacts that were merged into this one.
-    merged: &'a [i64],
+    merged: &'a [ContactRowId],
     place: &'a Place,
 }
 
 fn write_event(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     event: &Event,
     (plan, more_notes): (&Plan, &[String]),
     links: &Links<'_>,
@@ -432,12 +427,11 @@ fn write_event(
     let follows = event.follow_up.as_ref().and_then(|row| row.about);
     let ids = match (foreign_ids(event), follows) {
         (Some(ids), _) => Some(to_json(&ids)?),
-        (None, Some(message)) => follow::ids_of(tx.connection, message.0)?,
+        (None, Some(message)) => follow::ids_of(tx.connection, message.into())?,
         (None, None) => None,
     };
-    let merged = (!links.merged.is_empty())
-        .then(|| to_json(&links.merged))
-        .transpose()?;
+    let merged: Vec<ContactId> = links.merged.iter().copied().map(ContactId::from).collect();
+    let merged = (!merged.is_empty()).then(|| to_json(&merged)).transpose()?;
     let via = (!event.via.is_empty()).then(|| to_json(&event.via)).transpose()?;
     let automations = explained::write(tx, &plan.explained)?;
     tx.connection
@@ -447,7 +441,7 @@ fn write_event(
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         )?
         .execute(params![
-            row.id.0,
+            row.id,
             workspace,
             event.kind.as_str(),
             ms(event.at),
@@ -458,7 +452,7 @@ fn write_event(
             plan.decision,
             notes,
             merged,
-            about(event).map(|about| about.0),
+            about(event).map(InboxRowId::from),
             via,
             event.follow_up.as_ref().map_or(0, |row| row.hops),
             automations,

@@ -10,7 +10,7 @@ use causeway_core::{
     decode::follow_up::{self, ANSWERS, AUTOMATIONS},
     envelope::{Dedup, Envelope, Meta, digest},
     event::{Due, FollowUp},
-    id::{ContactId, InboxId, Name},
+    id::{ContactId, Name},
     plan::Plan,
     store::Attempt,
 };
@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ActionRowId, CampaignRowId, ContactRowId, InboxRowId, PageRowId, SourceRowId, WorkspaceRowId},
         rows::{from_json, lossy_text, ms, to_json},
         tx::Tx,
     },
@@ -32,9 +32,9 @@ use crate::sqlite::{
 /// Stores the points, timers and hourly counts of a plan.
 pub(crate) fn write(
     tx: &Tx<'_>,
-    workspace: i64,
-    contact: i64,
-    inbox: InboxId,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
+    inbox: InboxRowId,
     plan: &Plan,
 ) -> Result<(), Error> {
     contact::write_engagements(tx.connection, contact, &plan.scores)?;
@@ -55,9 +55,9 @@ pub(crate) fn write(
 
 fn set_timer(
     connection: &Connection,
-    workspace: i64,
-    contact: i64,
-    inbox: InboxId,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
+    inbox: InboxRowId,
     timer: &Timer,
 ) -> Result<(), Error> {
     connection
@@ -69,7 +69,7 @@ fn set_timer(
             ms(timer.due_at),
             workspace,
             contact,
-            inbox.0,
+            inbox,
             timer.automation,
             to_json(&timer.due)?,
             timer.hops,
@@ -82,7 +82,7 @@ fn set_timer(
 
 pub(crate) fn last_hour(
     connection: &Connection,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     automation: &str,
 ) -> Result<Option<(i64, u32)>, Error> {
     Ok(connection
@@ -97,9 +97,9 @@ pub(crate) fn last_hour(
 struct Stored {
     id: i64,
     due_at: i64,
-    workspace: i64,
-    contact: i64,
-    inbox: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
+    inbox: InboxRowId,
     automation: String,
     due: String,
     hops: u8,
@@ -140,7 +140,7 @@ pub(crate) fn fire_due_timers(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Re
             Err(error) => {
                 tracing::error!(
                     timer.id,
-                    inbox.id = timer.inbox,
+                    inbox.id = timer.inbox.0,
                     automation = timer.automation,
                     reason = error.text(),
                     "A timer of an automation cannot be read; a dead message holds the reason."
@@ -160,8 +160,8 @@ pub(crate) fn fire_due_timers(tx: &mut Tx<'_>, limit: u32, now: Timestamp) -> Re
 fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Error> {
     Ok(FollowUp {
         workspace: tx.state.names.name(timer.workspace)?,
-        contact: ContactId(timer.contact),
-        about: Some(InboxId(timer.inbox)),
+        contact: timer.contact.into(),
+        about: Some(timer.inbox.into()),
         destination: None,
         automation: Some((
             Name::from(timer.automation.as_str()),
@@ -177,7 +177,7 @@ fn follow_up_of(tx: &Tx<'_>, timer: &Stored) -> Result<FollowUp, Error> {
 
 /// The source of the first message in the chain that one of the hub's own rows follows from. `None` if that
 /// message was deleted, and for a message from outside.
-pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>, Error> {
+pub(crate) fn origin(connection: &Connection, inbox: InboxRowId) -> Result<Option<SourceRowId>, Error> {
     Ok(connection
         .prepare_cached(
             "WITH RECURSIVE up (id) AS (
@@ -191,7 +191,7 @@ pub(crate) fn origin(connection: &Connection, inbox: i64) -> Result<Option<i64>,
 
 fn message_of_timer(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Envelope {
     let once: [&[u8]; 4] = [
-        &timer.inbox.to_be_bytes(),
+        &timer.inbox.0.to_be_bytes(),
         &timer.due_at.to_be_bytes(),
         timer.automation.as_bytes(),
         timer.due.as_bytes(),
@@ -202,7 +202,7 @@ fn message_of_timer(timer: &Stored, follow_up: FollowUp, now: Timestamp) -> Enve
 /// The row for a timer that cannot be read. It holds all that is left, to show a person what was lost.
 fn unreadable(timer: &Stored, now: Timestamp) -> Envelope {
     let rest = json!({ "unreadable": {
-        "automation": timer.automation, "due": timer.due, "about": timer.inbox, "contact": timer.contact,
+        "automation": timer.automation, "due": timer.due, "about": timer.inbox.0, "contact": timer.contact.0,
     }});
     let once: [&[u8]; 3] = [
         b"unreadable",
@@ -244,7 +244,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &delivery::Row, attempt: &Attemp
     if writes.is_empty() {
         return Ok(());
     }
-    let found: Option<(i64, i64, u8)> = tx
+    let found: Option<(InboxRowId, WorkspaceRowId, u8)> = tx
         .connection
         .prepare_cached(
             "SELECT event.inbox_id, event.workspace_id, event.hops
@@ -257,8 +257,8 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &delivery::Row, attempt: &Attemp
     };
     let follow_up = FollowUp {
         workspace: tx.state.names.name(workspace)?,
-        contact: ContactId(contact),
-        about: Some(InboxId(inbox)),
+        contact: contact.into(),
+        about: Some(inbox.into()),
         destination: Some(tx.state.names.name(row.destination)?),
         automation: None,
         hops: hops.saturating_add(1),
@@ -267,7 +267,7 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &delivery::Row, attempt: &Attemp
     };
     let values = to_json(&writes)?;
     let at = ms(attempt.started_at).saturating_add(i64::from(attempt.took_ms));
-    let once: [&[u8]; 2] = [&row.id.to_be_bytes(), values.as_bytes()];
+    let once: [&[u8]; 2] = [&row.id.0.to_be_bytes(), values.as_bytes()];
     let envelope = follow_up::envelope(
         ANSWERS,
         follow_up,
@@ -280,7 +280,10 @@ pub(crate) fn take_answer(tx: &mut Tx<'_>, row: &delivery::Row, attempt: &Attemp
 }
 
 /// The contact that an own row is about, or the one that it was merged into; `None` if it was erased.
-pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Result<Option<i64>, Error> {
+pub(crate) fn living_contact(
+    connection: &Connection,
+    contact: ContactId,
+) -> Result<Option<ContactRowId>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT living.id FROM contact JOIN contact living ON living.id = coalesce(contact.merged_into, contact.id)
@@ -293,15 +296,15 @@ pub(crate) fn living_contact(connection: &Connection, contact: ContactId) -> Res
 /// Action, campaign and page of the message that an own row follows from.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct EventRefs {
-    pub action: Option<i64>,
-    pub campaign: Option<i64>,
-    pub page: Option<i64>,
+    pub action: Option<ActionRowId>,
+    pub campaign: Option<CampaignRowId>,
+    pub page: Option<PageRowId>,
 }
 
-pub(crate) fn refs_of(connection: &Connection, inbox: InboxId) -> Result<EventRefs, Error> {
+pub(crate) fn refs_of(connection: &Connection, inbox: InboxRowId) -> Result<EventRefs, Error> {
     Ok(connection
         .prepare_cached("SELECT action_id, campaign_id, page_id FROM event WHERE inbox_id = ?1")?
-        .query_row([inbox.0], |row| {
+        .query_row([inbox], |row| {
             Ok(EventRefs {
                 action: row.get(0)?,
                 campaign: row.get(1)?,
@@ -313,7 +316,7 @@ pub(crate) fn refs_of(connection: &Connection, inbox: InboxId) -> Result<EventRe
 }
 
 /// The stored ids of the message that an own row follows from.
-pub(crate) fn ids_of(connection: &Connection, inbox: i64) -> Result<Option<String>, Error> {
+pub(crate) fn ids_of(connection: &Connection, inbox: InboxRowId) -> Result<Option<String>, Error> {
     Ok(connection
         .prepare_cached("SELECT ids FROM event WHERE inbox_id = ?1")?
         .query_row([inbox], |row| row.get(0))
@@ -337,7 +340,7 @@ pub(crate) fn last_run(
 }
 
 pub(crate) fn set_last_run(tx: &mut Tx<'_>, workspace: &str, automation: &str, at: i64) -> Result<(), Error> {
-    let workspace = tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
+    let workspace = tx.state.names.workspace(tx.connection, workspace)?;
     tx.connection
         .prepare_cached(
             "INSERT INTO last_run (workspace_id, automation, at) VALUES (?1, ?2, ?3)

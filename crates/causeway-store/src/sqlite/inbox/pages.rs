@@ -26,12 +26,15 @@ use rusqlite::{Connection, params};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{
+            ContactRowId, DeliveryRowId, DestinationRowId, InboxRowId, NamespaceRowId, PageRowId,
+            WorkspaceRowId,
+        },
         rows::{at, from_json, ms},
         state::{self, ANY_WORKSPACE, State},
         tx::Tx,
     },
-    inbox::facts::{self, Description},
+    inbox::facts,
     outbox::{
         delivery, destinations,
         reconcile::{self, Change},
@@ -51,18 +54,14 @@ pub(crate) struct OwnershipChange {
 /// be an own page.
 pub(crate) fn learn(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    namespace: i64,
+    workspace: WorkspaceRowId,
+    namespace: NamespaceRowId,
     namespace_name: &str,
     page: &Page,
     stated_at: Timestamp,
-) -> Result<(i64, Option<OwnershipChange>), Error> {
-    let place = (workspace, namespace);
-    let description = Description::Page(page);
-    let (id, entity) = tx
-        .state
-        .facts
-        .learn(tx.connection, place, description, stated_at)?;
+) -> Result<(PageRowId, Option<OwnershipChange>), Error> {
+    let facts = &mut tx.state.facts;
+    let (id, entity) = facts.learn_page(tx.connection, workspace, namespace, page, stated_at)?;
     let Some(entity) = entity else {
         return Ok((id, None));
     };
@@ -107,11 +106,11 @@ const GRACE: &str = "`click_grace_s` changed: clicks soon after an opt-out are j
 /// mailboxes. Returns these contacts.
 pub(crate) fn reconsider(
     tx: &mut Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     page: &OwnershipChange,
     now: Timestamp,
 ) -> Result<Vec<ContactId>, Error> {
-    let clicks: Vec<(i64, i64)> = tx
+    let clicks: Vec<(ContactRowId, InboxRowId)> = tx
         .connection
         .prepare_cached(
             "SELECT consent.contact_id, consent.inbox_id FROM consent JOIN contact ON contact.id = consent.contact_id
@@ -120,7 +119,7 @@ pub(crate) fn reconsider(
         )?
         .query_map(params![page.key, workspace], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let rows: BTreeSet<i64> = clicks.iter().map(|(_, inbox)| *inbox).collect();
+    let rows: BTreeSet<InboxRowId> = clicks.iter().map(|(_, inbox)| *inbox).collect();
     let mut newest = BTreeMap::new();
     for (contact, inbox) in clicks {
         for user in identity::with_sharers(tx, &[contact])? {
@@ -137,15 +136,15 @@ pub(crate) fn reconsider(
     }
     let decision = if page.is_own { OURS } else { NOT_OURS };
     follow(tx, workspace, &newest, (&page.before, page.is_own), decision, now)?;
-    Ok(newest.into_keys().map(ContactId).collect())
+    Ok(newest.into_keys().map(ContactId::from).collect())
 }
 
 /// Plans the deliveries that follow when the clicks of these contacts are evaluated differently. Each contact
 /// comes with the row of its newest click.
 fn follow(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    newest: &BTreeMap<i64, i64>,
+    workspace: WorkspaceRowId,
+    newest: &BTreeMap<ContactRowId, InboxRowId>,
     (before, may_count): (&Arc<Terms>, bool),
     decision: &'static str,
     now: Timestamp,
@@ -177,10 +176,10 @@ fn follow(
 
 /// By workspace: the old terms for clicks, and contact → row of its newest click. The contacts clicked, and
 /// opted out or complained, or share a mailbox with such a contact.
-type Clickers = BTreeMap<i64, (Arc<Terms>, BTreeMap<i64, i64>)>;
+type Clickers = BTreeMap<WorkspaceRowId, (Arc<Terms>, BTreeMap<ContactRowId, InboxRowId>)>;
 
 fn clickers(tx: &Tx<'_>) -> Result<Clickers, Error> {
-    let clicks: Vec<(i64, i64, i64)> = tx
+    let clicks: Vec<(WorkspaceRowId, ContactRowId, InboxRowId)> = tx
         .connection
         .prepare_cached(
             "SELECT contact.workspace_id, contact.id, max(consent.inbox_id)
@@ -217,7 +216,7 @@ fn recheck_clicks(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result
 /// when it is sent. A delivery in flight carries the contact as it was, so it does not count.
 fn drop_covered_deliveries(
     tx: &Tx<'_>,
-    contact: i64,
+    contact: ContactRowId,
     planned: &mut Vec<Planned>,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -225,11 +224,11 @@ fn drop_covered_deliveries(
         "SELECT id, destination_id FROM delivery
          WHERE contact_id = ?1 AND state IN ('waiting', 'blocked') AND kind <> 'withdrawal'",
     )?;
-    let open: Vec<(i64, i64)> = statement
+    let open: Vec<(DeliveryRowId, DestinationRowId)> = statement
         .query_map([contact], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     planned.retain(|planned| {
-        let destination = tx.state.names.find(NameKind::Destination, &planned.destination);
+        let destination = tx.state.names.find_destination(&planned.destination);
         planned.kind == Kind::Withdrawal
             || !open
                 .iter()
@@ -240,10 +239,10 @@ fn drop_covered_deliveries(
 
 /// The inbox row that deliveries caused by a page belong to.
 struct Place {
-    workspace: i64,
-    contact: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
     /// The row of the contact's newest click.
-    click: i64,
+    click: InboxRowId,
     decision: &'static str,
 }
 
@@ -277,7 +276,7 @@ impl Place {
             .query_row(
                 params![
                     self.click,
-                    tx.state.names.find(NameKind::Destination, &planned.destination),
+                    tx.state.names.find_destination(&planned.destination),
                     planned.kind.as_str(),
                     planned.address.as_deref().unwrap_or_default(),
                     self.contact
@@ -287,15 +286,15 @@ impl Place {
     }
 
     /// Makes an own row with the campaign and page of the click, because mappings read them.
-    fn own_row(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<i64, Error> {
-        let newest: i64 = tx
+    fn own_row(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<InboxRowId, Error> {
+        let newest: InboxRowId = tx
             .connection
             .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
             .query_row([], |row| row.get(0))?;
         let key = digest(&[
             KIND.as_bytes(),
-            &self.contact.to_be_bytes(),
-            &newest.to_be_bytes(),
+            &self.contact.0.to_be_bytes(),
+            &newest.0.to_be_bytes(),
             &ms(now).to_be_bytes(),
         ]);
         let about = (self.contact, self.workspace);
@@ -312,8 +311,8 @@ impl Place {
 
 /// A page, and whether it is an own page: by the rules that were set last, and by the present ones.
 struct Decision {
-    id: i64,
-    workspace: i64,
+    id: PageRowId,
+    workspace: WorkspaceRowId,
     key: String,
     was_own: bool,
     is_own: bool,
@@ -321,7 +320,7 @@ struct Decision {
 
 /// Judges all pages, because new rules may name other organisations as own.
 fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Decision>, Error> {
-    type Found = (i64, i64, Name, String, String, bool);
+    type Found = (PageRowId, WorkspaceRowId, Name, String, String, bool);
     let pages: Vec<Found> = connection
         .prepare_cached(
             "SELECT page.id, page.workspace_id, name.name, page.external_id, page.doc, page.own
@@ -345,7 +344,7 @@ fn judge_all(connection: &Connection, state: &State) -> Result<Vec<Decision>, Er
             // A page that cannot be read is no own page, so that no consent is assumed.
             fields: from_json(&doc).unwrap_or_else(|_| {
                 tracing::error!(
-                    page.id = id,
+                    page.id = id.0,
                     "a page cannot be read; it does not count as an own page"
                 );
                 BTreeMap::new()
@@ -382,7 +381,7 @@ pub(crate) fn with_hub(connection: &Connection, mut rules: Arc<Rules>) -> Result
 pub(crate) fn use_rules(connection: &Connection, state: &mut State, rules: Arc<Rules>) -> Result<(), Error> {
     state.reload(connection)?;
     state.rules = with_hub(connection, rules)?;
-    let mut own: HashMap<i64, OwnPages> = HashMap::new();
+    let mut own: HashMap<WorkspaceRowId, OwnPages> = HashMap::new();
     for page in judge_all(connection, state)?
         .into_iter()
         .filter(|page| page.is_own)
@@ -404,14 +403,12 @@ pub(crate) fn use_rules(connection: &Connection, state: &mut State, rules: Arc<R
 /// Sets new rules: interns their names and judges every page again.
 pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error> {
     for rule in rules.sources.values() {
-        tx.state.names.id(tx.connection, NameKind::Source, &rule.name)?;
-        tx.state
-            .names
-            .id(tx.connection, NameKind::Workspace, &rule.workspace)?;
+        tx.state.names.source(tx.connection, &rule.name)?;
+        tx.state.names.workspace(tx.connection, &rule.workspace)?;
     }
     let behind = destinations::follow(tx, &rules)?;
     for workspace in rules.workspaces.keys() {
-        tx.state.names.id(tx.connection, NameKind::Workspace, workspace)?;
+        tx.state.names.workspace(tx.connection, workspace)?;
     }
     let clickers = if tx.state.terms_of(ANY_WORKSPACE).click_grace == rules.click_grace {
         Clickers::new()
@@ -430,7 +427,7 @@ pub(crate) fn set_rules(tx: &mut Tx<'_>, rules: Arc<Rules>) -> Result<(), Error>
             .prepare_cached("UPDATE page SET own = ?2 WHERE id = ?1")?
             .execute(params![page.id, page.is_own])?;
     }
-    let before: BTreeMap<i64, Arc<Terms>> = changed
+    let before: BTreeMap<WorkspaceRowId, Arc<Terms>> = changed
         .iter()
         .map(|page| (page.workspace, tx.state.terms_of(page.workspace)))
         .collect();

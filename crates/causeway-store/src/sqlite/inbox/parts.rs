@@ -12,7 +12,7 @@ use causeway_core::{
 use rusqlite::OptionalExtension;
 
 use crate::sqlite::{
-    base::{error::Error, tx::Tx},
+    base::{error::Error, ids::InboxRowId, tx::Tx},
     inbox::{
         accept::accept_one,
         process::{Row, beside, end, process_one},
@@ -33,25 +33,26 @@ pub(crate) fn process(
     // in the books.
     tx.connection
         .prepare_cached("UPDATE inbox SET state = 'done' WHERE id = ?1")?
-        .execute([row.id.0])?;
+        .execute([row.id])?;
     for (envelope, decoded) in records {
         let mut envelope = envelope.clone();
         if let Some(part) = &mut envelope.meta.part {
-            part.of = row.id;
+            part.of = row.id.into();
         }
         let accepted = accept_one(tx, &envelope)?;
-        numbers.push(accepted.id.0);
-        let Some(part) = beside(tx, accepted.id, row)?.filter(|_| !accepted.duplicate) else {
+        let id = InboxRowId::from(accepted.id);
+        numbers.push(id);
+        let Some(part) = beside(tx, id, row)?.filter(|_| !accepted.duplicate) else {
             continue;
         };
-        let ended = process_one(tx, &part, &decoded.clone().part_of(row.id))?;
+        let ended = process_one(tx, &part, &decoded.clone().part_of(row.id.into()))?;
         any_counts |= ended.state != InboxState::Duplicate;
         processed.push(ended);
     }
     // The parts hold the whole content of the message, and are erased with their contacts.
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
-        .execute([row.id.0])?;
+        .execute([row.id])?;
     let message = if let Some(first) = first(tx, row)?.filter(|_| !any_counts) {
         repeats::end_as_repeat(tx, row, first)?
     } else {
@@ -64,22 +65,22 @@ pub(crate) fn process(
 }
 
 /// The message that this one may be a duplicate of.
-fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<i64>, Error> {
-    let first: Option<Option<i64>> = tx
+fn first(tx: &Tx<'_>, row: &Row) -> Result<Option<InboxRowId>, Error> {
+    let first: Option<Option<InboxRowId>> = tx
         .connection
         .prepare_cached("SELECT duplicate_of FROM inbox WHERE id = ?1")?
-        .query_row([row.id.0], |row| row.get(0))
+        .query_row([row.id], |row| row.get(0))
         .optional()?;
     Ok(first.flatten())
 }
 
-fn listed(numbers: &[i64]) -> String {
+fn listed(numbers: &[InboxRowId]) -> String {
     match numbers {
         [first, .., last]
             if numbers
                 .iter()
                 .zip(numbers.iter().skip(1))
-                .all(|(one, next)| one + 1 == *next) =>
+                .all(|(one, next)| one.0 + 1 == next.0) =>
         {
             format!("{} records: messages {first} to {last}", numbers.len())
         }

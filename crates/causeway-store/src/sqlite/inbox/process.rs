@@ -12,6 +12,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{InboxRowId, SourceRowId},
         rows::{at, inbox_state, ms},
         tx::Tx,
     },
@@ -57,11 +58,12 @@ fn process_all(
         .query_row([], |row| row.get(0))?;
     let mut processed = Vec::with_capacity(batch.len());
     for (id, decoded) in batch {
-        let Some(found) = if_new(tx, *id)? else {
+        let id = InboxRowId::from(*id);
+        let Some(found) = if_new(tx, id)? else {
             continue;
         };
         let row = Row {
-            id: *id,
+            id,
             source: found.source,
             key: found.key,
             comes_again: found.comes_again,
@@ -114,10 +116,11 @@ fn process_alone(tx: &mut Tx<'_>, row: &Row, decoded: &Decoded) -> Result<Vec<Pr
 /// Makes rows dead whose envelope cannot be read, so that they are visible and block no others.
 pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result<(), Error> {
     for (id, why) in broken {
-        let found: Option<(i64, i64)> = tx
+        let id = InboxRowId::from(*id);
+        let found: Option<(SourceRowId, i64)> = tx
             .connection
             .prepare_cached("SELECT source_id, received_at FROM inbox WHERE id = ?1 AND state = 'new'")?
-            .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
+            .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
         let Some((source, received_at)) = found else {
             continue;
@@ -129,7 +132,7 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
             "A message could not be read; it is dead."
         );
         let row = Row {
-            id: *id,
+            id,
             source,
             key: [0; 16],
             comes_again: false,
@@ -150,8 +153,8 @@ pub(crate) fn set_aside(tx: &mut Tx<'_>, broken: &[(InboxId, String)]) -> Result
 
 /// The inbox row that is processed.
 pub(crate) struct Row {
-    pub id: InboxId,
-    pub source: i64,
+    pub id: InboxRowId,
+    pub source: SourceRowId,
     /// The key of the message, which never changes.
     pub key: [u8; 16],
     /// Whether its key or its sender's id was seen before: see [`repeats`].
@@ -162,13 +165,13 @@ pub(crate) struct Row {
 }
 
 struct Waiting {
-    source: i64,
+    source: SourceRowId,
     key: [u8; 16],
     comes_again: bool,
 }
 
 /// A row that was just accepted, to be processed at once with the time of `other`.
-pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row>, Error> {
+pub(crate) fn beside(tx: &Tx<'_>, id: InboxRowId, other: &Row) -> Result<Option<Row>, Error> {
     Ok(if_new(tx, id)?.map(|found| Row {
         id,
         source: found.source,
@@ -180,14 +183,14 @@ pub(crate) fn beside(tx: &Tx<'_>, id: InboxId, other: &Row) -> Result<Option<Row
 }
 
 /// The row if it is still new; otherwise it was processed before.
-fn if_new(tx: &Tx<'_>, id: InboxId) -> Result<Option<Waiting>, Error> {
+fn if_new(tx: &Tx<'_>, id: InboxRowId) -> Result<Option<Waiting>, Error> {
     let found: Option<(String, Waiting)> = tx
         .connection
         .prepare_cached(
             "SELECT state, source_id, key, duplicate_of IS NOT NULL OR same_id IS NOT NULL
              FROM inbox WHERE id = ?1",
         )?
-        .query_row([id.0], |row| {
+        .query_row([id], |row| {
             let waiting = Waiting {
                 source: row.get(1)?,
                 key: row.get(2)?,
@@ -246,7 +249,7 @@ pub(crate) fn end(
             "UPDATE inbox SET state = ?2, code = ?3, reason = ?4, processed_at = ?5 WHERE id = ?1",
         )?
         .execute(params![
-            row.id.0,
+            row.id,
             state.as_str(),
             code.map(DeadCode::as_str),
             reason,
@@ -255,7 +258,7 @@ pub(crate) fn end(
     tx.state.counters.add(row.source, InboxState::New.as_str(), -1);
     tx.state.counters.add(row.source, state.as_str(), 1);
     Ok(Processed {
-        id: row.id,
+        id: row.id.into(),
         state,
         planned: Vec::new(),
         skipped: Vec::new(),

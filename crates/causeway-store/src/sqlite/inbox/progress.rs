@@ -17,6 +17,7 @@ use serde_json::Map;
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ContactRowId, InboxRowId, NameRowId},
         read::envelope,
         rows::{at, from_json, inbox_state},
         state,
@@ -36,7 +37,7 @@ pub(crate) fn progress(
     destination: Option<&str>,
     history: bool,
 ) -> Result<Option<Progress>, Error> {
-    let found: Option<(String, Option<i64>)> = connection
+    let found: Option<(String, Option<InboxRowId>)> = connection
         .prepare_cached("SELECT state, duplicate_of FROM inbox WHERE id = ?1")?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
@@ -49,14 +50,14 @@ pub(crate) fn progress(
         // Before the message is processed, this is only the message that it may be a duplicate of.
         duplicate_of: duplicate_of
             .filter(|_| state == InboxState::Duplicate)
-            .map(InboxId),
+            .map(InboxId::from),
         record: None,
         delivery: None,
     };
     if !matches!(state, InboxState::Done | InboxState::Dead) {
         return Ok(Some(progress));
     }
-    let contact: Option<i64> = connection
+    let contact: Option<ContactRowId> = connection
         .prepare_cached("SELECT contact_id FROM event WHERE inbox_id = ?1")?
         .query_row([id.0], |row| row.get(0))
         .optional()?
@@ -81,15 +82,15 @@ fn record(
     connection: &Connection,
     rules: &Rules,
     id: InboxId,
-    contact: i64,
+    contact: ContactRowId,
     history: bool,
 ) -> Result<Record, Error> {
-    let parts = read_parts(connection, id.0, Some(contact))?;
+    let parts = read_parts(connection, id.into(), Some(contact))?;
     let (workspace, source) = (
         word(connection, parts.workspace)?,
         word(
             connection,
-            follow::origin(connection, id.0)?.unwrap_or(parts.source),
+            follow::origin(connection, id.into())?.unwrap_or(parts.source),
         )?,
     );
     let mut all_terms = state::terms(connection)?;
@@ -132,10 +133,10 @@ fn record(
     })
 }
 
-fn word(connection: &Connection, id: i64) -> Result<Name, Error> {
+fn word(connection: &Connection, id: impl Into<NameRowId>) -> Result<Name, Error> {
     let word: String = connection
         .prepare_cached("SELECT name FROM name WHERE id = ?1")?
-        .query_row([id], |row| row.get(0))?;
+        .query_row([id.into()], |row| row.get(0))?;
     Ok(word.into())
 }
 
@@ -146,11 +147,11 @@ const RESPONSES: u32 = 500;
 /// Adds the destination's response, if the row that holds it still waits to be processed.
 fn add_response(
     connection: &Connection,
-    message: i64,
+    message: InboxRowId,
     destination: &str,
     record: &mut Record,
 ) -> Result<(), Error> {
-    let rows: Vec<i64> = connection
+    let rows: Vec<InboxRowId> = connection
         .prepare_cached(
             "SELECT id FROM inbox
              WHERE source_id = (SELECT id FROM name WHERE kind = 'source' AND name = ?1) AND state = 'new' AND id > ?2
@@ -166,7 +167,7 @@ fn add_response(
             continue;
         };
         let is_it = event.follow_up.as_ref().is_some_and(|follow_up| {
-            follow_up.about == Some(InboxId(message)) && follow_up.destination.as_deref() == Some(destination)
+            follow_up.about == Some(message.into()) && follow_up.destination.as_deref() == Some(destination)
         });
         if is_it {
             record.contact.set_fields(&event.fields, event.at);
@@ -180,9 +181,9 @@ fn add_response(
 fn delivery(
     connection: &Connection,
     id: InboxId,
-    contact: i64,
+    contact: ContactRowId,
     destination: &str,
-) -> Result<Option<(ProgressOfDelivery, i64)>, Error> {
+) -> Result<Option<(ProgressOfDelivery, InboxRowId)>, Error> {
     let read = |row: &Row<'_>| {
         let delivery = ProgressOfDelivery {
             id: DeliveryId(row.get(0)?),
@@ -190,7 +191,11 @@ fn delivery(
             due_at: row.get::<_, Option<i64>>(2)?.map(at),
             remote_id: row.get(3)?,
         };
-        Ok((delivery, row.get::<_, Option<String>>(4)?, row.get::<_, i64>(5)?))
+        Ok((
+            delivery,
+            row.get::<_, Option<String>>(4)?,
+            row.get::<_, InboxRowId>(5)?,
+        ))
     };
     // A message may lead to several deliveries; a record or contact comes before a withdrawal.
     let own = connection

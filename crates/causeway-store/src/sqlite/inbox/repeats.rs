@@ -19,7 +19,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ContactRowId, InboxRowId, SourceRowId},
         rows::{inbox_state, memory, ms},
         tx::Tx,
     },
@@ -44,18 +44,18 @@ pub(crate) enum AtAcceptance {
 /// The first message with the key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct First {
-    pub id: i64,
+    pub id: InboxRowId,
     /// The message that this row is one record of. Rows accepted after that message are later messages, except
     /// its other records: these are duplicates together with it, or not at all.
-    message: Option<i64>,
+    message: Option<InboxRowId>,
     received_at: i64,
     /// `None` when the row was deleted; it was finished then.
     state: Option<InboxState>,
 }
 
 /// The row that has this key.
-pub(crate) fn key_owner(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<First, Error> {
-    let (id, received_at, state): (i64, i64, String) = tx
+pub(crate) fn key_owner(tx: &Tx<'_>, source: SourceRowId, dedup: &MessageKey) -> Result<First, Error> {
+    let (id, received_at, state): (InboxRowId, i64, String) = tx
         .connection
         .prepare_cached("SELECT id, received_at, state FROM inbox WHERE source_id = ?1 AND dedup = ?2")?
         .query_row(params![source, dedup], |row| {
@@ -71,14 +71,14 @@ pub(crate) fn key_owner(tx: &Tx<'_>, source: i64, dedup: &MessageKey) -> Result<
 
 impl First {
     /// The row number that orders it: rows with a greater number were accepted later.
-    fn position(&self) -> i64 {
+    fn position(&self) -> InboxRowId {
         self.message.unwrap_or(self.id)
     }
 }
 
 /// See [`First::message`]. A row that was not processed still has its envelope.
-fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Error> {
-    let of_event: Option<Option<i64>> = tx
+fn message(tx: &Tx<'_>, id: InboxRowId) -> Result<Option<InboxRowId>, Error> {
+    let of_event: Option<Option<InboxRowId>> = tx
         .connection
         .prepare_cached(
             "SELECT CASE WHEN kind <> 'response' AND kind <> 'schedule' THEN about END FROM event WHERE inbox_id = ?1",
@@ -103,7 +103,7 @@ fn message(tx: &Tx<'_>, id: i64) -> Result<Option<i64>, Error> {
 
 /// Takes the key from the first message, which keeps its row. The later message with the same key has the key
 /// from now on.
-pub(crate) fn give_up_key(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
+pub(crate) fn give_up_key(tx: &Tx<'_>, id: InboxRowId) -> Result<(), Error> {
     tx.connection
         .prepare_cached("UPDATE inbox SET dedup = NULL WHERE id = ?1")?
         .execute([id])?;
@@ -116,10 +116,10 @@ pub(crate) const ID_BYTES: usize = 8;
 /// Another message with the same sender's id and other content. `dedup` is the key as it is stored.
 pub(crate) fn other_of_id(
     tx: &Tx<'_>,
-    source: i64,
+    source: SourceRowId,
     id: &MessageKey,
     dedup: &MessageKey,
-) -> Result<Option<i64>, Error> {
+) -> Result<Option<InboxRowId>, Error> {
     let with_rest = |rest: u8| {
         let mut key = *dedup;
         key[ID_BYTES..].fill(rest);
@@ -138,7 +138,12 @@ pub(crate) fn other_of_id(
 }
 
 /// If a pruned message had the same key, the row that was accepted as new refers to that message.
-pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &MessageKey) -> Result<(), Error> {
+pub(crate) fn refer_to_signed(
+    tx: &Tx<'_>,
+    id: InboxRowId,
+    source: SourceRowId,
+    dedup: &MessageKey,
+) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE inbox SET duplicate_of = (SELECT inbox_id FROM signed WHERE source_id = ?2 AND dedup = ?3)
@@ -152,7 +157,7 @@ pub(crate) fn refer_to_signed(tx: &Tx<'_>, id: i64, source: i64, dedup: &Message
 pub(crate) fn at_acceptance(
     tx: &Tx<'_>,
     envelope: &Envelope,
-    same_id: Option<i64>,
+    same_id: Option<InboxRowId>,
     first: &First,
 ) -> Result<AtAcceptance, Error> {
     let memory = envelope.dedup.memory;
@@ -180,7 +185,7 @@ enum Names {
 }
 
 impl Names {
-    fn of(has_id: bool, same_id: Option<i64>) -> Self {
+    fn of(has_id: bool, same_id: Option<InboxRowId>) -> Self {
         if has_id && same_id.is_none() {
             Self::Message
         } else {
@@ -199,7 +204,7 @@ fn is_over(memory: Memory, names: Names, first: &First, received_at: i64) -> boo
     }
 }
 
-fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Error> {
+fn is_newest(tx: &Tx<'_>, id: InboxRowId) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT NOT EXISTS (SELECT 1 FROM inbox WHERE id > ?1 AND state <> 'duplicate')")?
@@ -208,7 +213,7 @@ fn is_newest(tx: &Tx<'_>, id: i64) -> Result<bool, Error> {
 
 /// Whether nothing about the contact of a processed message can have arrived after it.
 fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Error> {
-    let found: Option<(Option<i64>, bool)> = tx
+    let found: Option<(Option<ContactRowId>, bool)> = tx
         .connection
         .prepare_cached(
             "SELECT contact_id, brings_data = 0 AND kind = 'engagement' FROM event WHERE inbox_id = ?1",
@@ -220,8 +225,8 @@ fn nothing_since(tx: &Tx<'_>, first: &First) -> Result<bool, Error> {
         // It only added to what is known, so nothing can have replaced it.
         Some((_, true)) => true,
         Some((contact, false)) => {
-            let contacts: Vec<i64> = contact.into_iter().collect();
-            between(tx, &contacts, first, i64::MAX)? == Between::Nothing
+            let contacts: Vec<ContactRowId> = contact.into_iter().collect();
+            between(tx, &contacts, first, InboxRowId(i64::MAX))? == Between::Nothing
         }
     })
 }
@@ -236,7 +241,12 @@ enum Between {
 }
 
 /// What arrived after `first` and before the row `before`.
-fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<Between, Error> {
+fn between(
+    tx: &Tx<'_>,
+    contacts: &[ContactRowId],
+    first: &First,
+    before: InboxRowId,
+) -> Result<Between, Error> {
     let after = first.position();
     for contact in identity::with_sharers(tx, contacts)? {
         let is_known: bool = tx
@@ -271,7 +281,7 @@ fn between(tx: &Tx<'_>, contacts: &[i64], first: &First, before: i64) -> Result<
 
 /// The decision about a row whose key or sender's id was seen before.
 pub(crate) enum Decision {
-    Repeat { first: i64 },
+    Repeat { first: InboxRowId },
     Counts(Decoded),
 }
 
@@ -281,7 +291,7 @@ struct Later {
     memory: Memory,
     names: Names,
     /// Another message with the same sender's id and other content, if there is one.
-    same_id: Option<i64>,
+    same_id: Option<InboxRowId>,
     first: Option<First>,
 }
 
@@ -331,7 +341,7 @@ fn decide_event(
         _ if !event.brings_data() => Between::Nothing,
         // The rows in between may have been deleted, too.
         None => Between::Unread,
-        Some(_) => between(tx, &contacts, first, row.id.0)?,
+        Some(_) => between(tx, &contacts, first, row.id)?,
     };
     if between == Between::Nothing {
         return Ok((!was_processed).then(|| Decoded::Event(Box::new(event.clone()))));
@@ -360,13 +370,13 @@ fn decide_event(
 }
 
 fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Error> {
-    type Found = (Option<i64>, bool, Option<i64>, Option<i64>, i64);
+    type Found = (Option<InboxRowId>, bool, Option<InboxRowId>, Option<i64>, i64);
     let (of, has_id, same_id, window_ms, received_at): Found = tx
         .connection
         .prepare_cached(
             "SELECT duplicate_of, sender_id IS NOT NULL, same_id, window_ms, received_at FROM inbox WHERE id = ?1",
         )?
-        .query_row([row.id.0], |row| {
+        .query_row([row.id], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
         })?;
     Ok(Later {
@@ -379,10 +389,10 @@ fn later(tx: &Tx<'_>, row: &Row) -> Result<Later, Error> {
 }
 
 /// The first message that a row is a duplicate of, past any duplicates in between.
-fn first(tx: &Tx<'_>, of: i64) -> Result<First, Error> {
+fn first(tx: &Tx<'_>, of: InboxRowId) -> Result<First, Error> {
     let mut id = of;
     loop {
-        let found: Option<(i64, String, Option<i64>)> = tx
+        let found: Option<(i64, String, Option<InboxRowId>)> = tx
             .connection
             .prepare_cached("SELECT received_at, state, duplicate_of FROM inbox WHERE id = ?1")?
             .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
@@ -411,26 +421,23 @@ fn first(tx: &Tx<'_>, of: i64) -> Result<First, Error> {
     }
 }
 
-fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<i64>, Error> {
+fn contacts(tx: &mut Tx<'_>, row: &Row, event: &Event) -> Result<Vec<ContactRowId>, Error> {
     let source = tx.state.names.name(row.source)?;
     let workspace = tx.state.rules.workspace(&source, event.testing);
-    let workspace = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Workspace, &workspace)?;
+    let workspace = tx.state.names.workspace(tx.connection, &workspace)?;
     contact::find(tx, workspace, &event.identities)
 }
 
 /// Ends the row as a duplicate, without effect. The first message gets the key back, so that the window
 /// counts from it.
-pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Processed, Error> {
+pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: InboxRowId) -> Result<Processed, Error> {
     let connection = tx.connection;
     let dedup: Option<MessageKey> = connection
         .prepare_cached("SELECT dedup FROM inbox WHERE id = ?1")?
-        .query_row([row.id.0], |row| row.get(0))?;
+        .query_row([row.id], |row| row.get(0))?;
     connection
         .prepare_cached("UPDATE inbox SET dedup = NULL, duplicate_of = ?2 WHERE id = ?1")?
-        .execute([row.id.0, first])?;
+        .execute([row.id, first])?;
     if let Some(dedup) = dedup {
         connection
             .prepare_cached("UPDATE inbox SET dedup = ?2 WHERE id = ?1 AND dedup IS NULL")?
@@ -438,7 +445,7 @@ pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Pr
     }
     connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
-        .execute([row.id.0])?;
+        .execute([row.id])?;
     end(tx, row, InboxState::Duplicate, None, None)
 }
 
@@ -446,6 +453,6 @@ pub(crate) fn end_as_repeat(tx: &mut Tx<'_>, row: &Row, first: i64) -> Result<Pr
 pub(crate) fn count(tx: &Tx<'_>, row: &Row) -> Result<(), Error> {
     tx.connection
         .prepare_cached("UPDATE inbox SET duplicate_of = NULL WHERE id = ?1")?
-        .execute([row.id.0])?;
+        .execute([row.id])?;
     Ok(())
 }

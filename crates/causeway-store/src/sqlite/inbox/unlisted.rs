@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ActionRowId, ContactRowId, InboxRowId},
         rows::{at, from_json, ms, name, text},
     },
     people::contact::identities,
@@ -27,8 +28,8 @@ const SHOWN: u32 = 100;
 pub(crate) fn chunk(
     connection: &Connection,
     asked: &Unlisted,
-    after: i64,
-) -> Result<(Vec<UnlistedAction>, Option<i64>), Error> {
+    after: ActionRowId,
+) -> Result<(Vec<UnlistedAction>, Option<ActionRowId>), Error> {
     let mut statement = connection.prepare_cached(
         "SELECT action.id, action.number, action.contact_id, action.planned_by, action.doc, namespace.name, coalesce(page.own, 0)
          FROM action JOIN name namespace ON namespace.id = action.namespace_id LEFT JOIN page ON page.id = action.page_id
@@ -57,7 +58,7 @@ pub(crate) fn chunk(
         if !is_in_time || (action.testing && !asked.include_testing) {
             continue;
         }
-        let contact: i64 = row.get(2)?;
+        let contact: ContactRowId = row.get(2)?;
         let was_listed = was_listed_before(connection, contact, last, asked.asked_at)?;
         let was_sent = was_sent_before(connection, row.get(3)?, asked.sent_before)?;
         if !(was_listed || was_sent) || has_finding(connection, contact, number)? {
@@ -66,7 +67,7 @@ pub(crate) fn chunk(
         let (addresses, references) = names(connection, contact, text(row, 5)?)?;
         found.push(UnlistedAction {
             number,
-            contact: ContactId(contact),
+            contact: contact.into(),
             addresses,
             references,
             was_listed,
@@ -80,7 +81,7 @@ pub(crate) fn chunk(
 /// The contact's addresses, and its references in the namespace.
 fn names(
     connection: &Connection,
-    contact: i64,
+    contact: ContactRowId,
     in_namespace: &str,
 ) -> Result<(Vec<String>, Vec<String>), Error> {
     let (mut addresses, mut references) = (Vec::new(), Vec::new());
@@ -97,7 +98,11 @@ fn names(
 }
 
 /// Whether the message was received before `time`. A message whose row was pruned counts as older.
-fn was_sent_before(connection: &Connection, message: Option<i64>, time: Timestamp) -> Result<bool, Error> {
+fn was_sent_before(
+    connection: &Connection,
+    message: Option<InboxRowId>,
+    time: Timestamp,
+) -> Result<bool, Error> {
     let received: Option<i64> = connection
         .prepare_cached("SELECT received_at FROM inbox WHERE id = ?1")?
         .query_row([message], |row| row.get(0))
@@ -108,8 +113,8 @@ fn was_sent_before(connection: &Connection, message: Option<i64>, time: Timestam
 /// Whether a list that was received before `time` brought the action.
 fn was_listed_before(
     connection: &Connection,
-    contact: i64,
-    action: i64,
+    contact: ContactRowId,
+    action: ActionRowId,
     time: Timestamp,
 ) -> Result<bool, Error> {
     Ok(connection
@@ -124,7 +129,7 @@ fn was_listed_before(
 
 /// Whether the finding was reported already. A second report would have a later date, and end opt-ins given
 /// since.
-fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<bool, Error> {
+fn has_finding(connection: &Connection, contact: ContactRowId, number: i64) -> Result<bool, Error> {
     let start = finding_about(&number.to_string());
     Ok(connection
         .prepare_cached(
@@ -137,12 +142,12 @@ fn has_finding(connection: &Connection, contact: i64, number: i64) -> Result<boo
 /// retention. A forgotten status would be reported again, with a later date.
 fn undated(
     connection: &Connection,
-    contact: i64,
-    action: i64,
+    contact: ContactRowId,
+    action: ActionRowId,
     number: i64,
 ) -> Result<Option<UndatedStatus>, Error> {
     let number = number.to_string();
-    let reported: Option<(String, i64)> = connection
+    let reported: Option<(String, InboxRowId)> = connection
         .prepare_cached(
             "SELECT basis, inbox_id FROM consent WHERE contact_id = ?1 AND substr(basis, -length(?2)) = ?2
              ORDER BY inbox_id DESC LIMIT 1",
@@ -178,7 +183,7 @@ fn undated(
         )?;
     Ok(undated_status(&basis).map(|status| UndatedStatus {
         status: status.to_owned(),
-        message: InboxId(message),
+        message: message.into(),
         is_current: !is_outdated,
     }))
 }

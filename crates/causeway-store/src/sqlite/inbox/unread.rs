@@ -13,7 +13,12 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::sqlite::{
-    base::{error::Error, rows::from_json, tx::Tx},
+    base::{
+        error::Error,
+        ids::{InboxRowId, SourceRowId},
+        rows::from_json,
+        tx::Tx,
+    },
     people::{
         contact,
         erase::{self, mark_log},
@@ -32,7 +37,7 @@ const NAMED: &str = "names a person who was erased; its body is deleted";
 pub(crate) struct Step {
     pub found: Unread,
     /// Where the next chunk starts; `None` at the end.
-    pub next: Option<i64>,
+    pub next: Option<InboxRowId>,
 }
 
 /// What to search for. Empty for a contact that does not exist.
@@ -53,10 +58,10 @@ pub(crate) fn search_for(connection: &Connection, asked: ContactId) -> Result<Pe
 pub(crate) fn look(
     connection: &Connection,
     search: &PersonSearch,
-    after: i64,
+    after: InboxRowId,
     until_ms: i64,
 ) -> Result<Step, Error> {
-    let rows: Vec<(i64, i64, Option<String>)> = connection
+    let rows: Vec<(InboxRowId, i64, Option<String>)> = connection
         .prepare_cached(
             // The index is named; otherwise SQLite walks the whole inbox by its number.
             "SELECT id, received_at, code FROM inbox INDEXED BY inbox_unread
@@ -80,17 +85,16 @@ pub(crate) fn look(
         };
         bytes += meta.len() + body.len();
         let is_sealed = matches!(code.as_deref(), Some("key_missing" | "undecryptable"));
-        let id = InboxId(id);
         step.found.searched += 1;
         match look_in(search, &meta, &body) {
-            Look::Named => step.found.named.push(id),
-            Look::Binary => step.found.binary.push(id),
-            Look::Sealed => step.found.sealed.push(id),
-            Look::NotNamed if is_sealed => step.found.sealed.push(id),
+            Look::Named => step.found.named.push(id.into()),
+            Look::Binary => step.found.binary.push(id.into()),
+            Look::Sealed => step.found.sealed.push(id.into()),
+            Look::NotNamed if is_sealed => step.found.sealed.push(id.into()),
             Look::NotNamed => {}
         }
         if bytes > CHUNK_BYTES {
-            step.next = Some(id.0);
+            step.next = Some(id);
             break;
         }
     }
@@ -104,7 +108,7 @@ struct Stored {
 }
 
 /// Read as bytes, since a row that cannot be read must not prevent an erasure.
-fn stored(connection: &Connection, id: i64) -> Result<Option<Stored>, Error> {
+fn stored(connection: &Connection, id: InboxRowId) -> Result<Option<Stored>, Error> {
     let bytes = |row: &Row<'_>, column| -> rusqlite::Result<Vec<u8>> {
         Ok(row
             .get_ref(column)?
@@ -145,7 +149,7 @@ fn look_in(search: &PersonSearch, meta: &[u8], body: &[u8]) -> Look {
 pub(crate) fn delete(tx: &mut Tx<'_>, named: &[InboxId]) -> Result<u64, Error> {
     let mut deleted = 0;
     for id in named {
-        let found: Option<(i64, String, bool)> = tx
+        let found: Option<(SourceRowId, String, bool)> = tx
             .connection
             .prepare_cached(
                 "SELECT source_id, state, code IS 'erasing' FROM inbox

@@ -54,7 +54,7 @@ pub(crate) fn change(
 }
 
 /// Deletes addresses that ended before; all at once, as there are few.
-pub(crate) fn prune(tx: &Tx<'_>, _after: i64, before_ms: i64) -> Result<Aged, Error> {
+pub(crate) fn prune(tx: &Tx<'_>, _after: (), before_ms: i64) -> Result<Aged<()>, Error> {
     let gone = tx
         .connection
         .prepare_cached("DELETE FROM source_url WHERE valid_until < ?1")?

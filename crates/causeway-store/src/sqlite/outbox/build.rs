@@ -8,7 +8,7 @@ use causeway_core::{
     consent::Change,
     contact::{Contact, Field, Identity},
     event::EventKind,
-    id::{IdempotencyKey, InboxId},
+    id::IdempotencyKey,
     record::Record,
     rules::DestinationRule,
 };
@@ -17,6 +17,7 @@ use rusqlite::Connection;
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ActionRowId, ContactRowId, InboxRowId, SourceRowId},
         rows::{at, from_json},
         tx::Tx,
     },
@@ -26,7 +27,7 @@ use crate::sqlite::{
 };
 
 /// The source of the message. For one of the hub's own rows, the source of the message that it follows from.
-fn origin(tx: &Tx<'_>, inbox: i64, parts: &Parts) -> Result<i64, Error> {
+fn origin(tx: &Tx<'_>, inbox: InboxRowId, parts: &Parts) -> Result<SourceRowId, Error> {
     let is_own = [EventKind::Response, EventKind::Schedule].map(EventKind::as_str);
     let origin = if is_own.contains(&&*parts.event) {
         follow::origin(tx.connection, inbox)?
@@ -92,7 +93,7 @@ pub(crate) fn record(
             .lead(&parts.contact),
         workspace,
         source: tx.state.names.name(source)?,
-        inbox_id: InboxId(due.inbox),
+        inbox_id: due.inbox.into(),
         kind: due.kind,
         event: parts.event,
         event_at: at(parts.event_at),
@@ -140,7 +141,7 @@ pub(crate) fn key(
     destination: &str,
     kind: &str,
     address: &str,
-    other: Option<i64>,
+    other: Option<ContactRowId>,
 ) -> IdempotencyKey {
     let Message {
         workspace,
@@ -158,7 +159,11 @@ pub(crate) fn key(
     IdempotencyKey::derive(workspace, source, key.0.as_bytes(), "", &part)
 }
 
-pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i64>) -> Result<Parts, Error> {
+pub(crate) fn read_parts(
+    connection: &Connection,
+    inbox: InboxRowId,
+    contact: Option<ContactRowId>,
+) -> Result<Parts, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT event.workspace_id, event.kind, event.at, event.action_id, event.campaign_id, event.page_id,
                 inbox.source_id, inbox.key, event.via, event.contact_id, event.ids
@@ -174,14 +179,14 @@ pub(crate) fn read_parts(connection: &Connection, inbox: i64, contact: Option<i6
             source: row.get(6)?,
             key: row.get(7)?,
             via: row.get(8)?,
-            is_about_another: row.get::<_, Option<i64>>(9)? != contact,
+            is_about_another: row.get::<_, Option<ContactRowId>>(9)? != contact,
             contact: Contact::default(),
             identities: Vec::new(),
             action: None,
         };
         Ok((
             parts,
-            row.get::<_, Option<i64>>(3)?,
+            row.get::<_, Option<ActionRowId>>(3)?,
             row.get::<_, Option<String>>(10)?,
         ))
     })?;

@@ -5,7 +5,6 @@ use causeway_core::{
     consent::ConsentState,
     contact::normal_email,
     delivery::{Delivery, Kind},
-    id::DeliveryId,
     rules::{DestinationRule, Gate},
     store::{Claim, Claimed},
 };
@@ -14,7 +13,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ContactRowId, DeliveryRowId, DestinationRowId, InboxRowId},
         rows::{DeliveryState, at, ms},
         tx::Tx,
     },
@@ -41,7 +40,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     let Some(rule) = tx.state.rules.destinations.get(&claim.destination).cloned() else {
         return Ok(claimed);
     };
-    let Some(destination) = tx.state.names.find(NameKind::Destination, &claim.destination) else {
+    let Some(destination) = tx.state.names.find_destination(&claim.destination) else {
         return Ok(claimed);
     };
     if is_paused_or_halted(tx, destination)? {
@@ -83,7 +82,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
 struct Walk<'a> {
     claim: &'a Claim,
     rule: &'a DestinationRule,
-    destination: i64,
+    destination: DestinationRowId,
     /// Whether any erasure is pending.
     is_any_erasing: bool,
 }
@@ -97,7 +96,7 @@ fn claim_first(tx: &mut Tx<'_>, walk: &Walk<'_>, claimed: &mut Claimed) -> Resul
     let limit = usize::try_from(claim.limit).unwrap_or(usize::MAX);
     let mut first = Vec::new();
     for delivery in &claim.first {
-        if let Some(head) = head(tx, destination, delivery.0, claim.now)?
+        if let Some(head) = head(tx, destination, (*delivery).into(), claim.now)?
             && !first.contains(&head)
         {
             first.push(head);
@@ -119,8 +118,13 @@ fn claim_first(tx: &mut Tx<'_>, walk: &Walk<'_>, claimed: &mut Claimed) -> Resul
 
 /// The delivery that must be sent before this one of its contact, or the delivery itself; `None` while it may
 /// not be sent.
-fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<Option<i64>, Error> {
-    let found: Option<(i64, Option<i64>)> = tx
+fn head(
+    tx: &Tx<'_>,
+    destination: DestinationRowId,
+    delivery: DeliveryRowId,
+    now: Timestamp,
+) -> Result<Option<DeliveryRowId>, Error> {
+    let found: Option<(DeliveryRowId, Option<ContactRowId>)> = tx
         .connection
         .prepare_cached(
             "SELECT head.id, head.contact_id FROM delivery own JOIN delivery head
@@ -134,14 +138,14 @@ fn head(tx: &Tx<'_>, destination: i64, delivery: i64, now: Timestamp) -> Result<
         })
         .optional()?;
     let leases = &tx.state.leases;
-    let may_go = |(id, contact): &(i64, Option<i64>)| {
+    let may_go = |(id, contact): &(DeliveryRowId, Option<ContactRowId>)| {
         !leases.is_held(*id, now) && !leases.is_busy(destination, *contact, now)
     };
     Ok(found.filter(may_go).map(|(id, _)| id))
 }
 
 /// Whether the destination is paused or halted.
-fn is_paused_or_halted(tx: &Tx<'_>, destination: i64) -> Result<bool, Error> {
+fn is_paused_or_halted(tx: &Tx<'_>, destination: DestinationRowId) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -159,7 +163,12 @@ pub(crate) const ALL: &str =
      ORDER BY due_at, id";
 
 /// Due withdrawals, so that none waits behind other deliveries; if there are none, other due deliveries.
-fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Error> {
+fn due(
+    tx: &Tx<'_>,
+    destination: DestinationRowId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<DeliveryRowId>, Error> {
     let withdrawals = due_of(tx, WITHDRAWALS, destination, now, limit)?;
     if !withdrawals.is_empty() {
         return Ok(withdrawals);
@@ -169,7 +178,13 @@ fn due(tx: &Tx<'_>, destination: i64, now: Timestamp, limit: usize) -> Result<Ve
 
 /// The due deliveries of one query. Leased deliveries are left out. So are all deliveries of a contact while
 /// one of that contact is in flight to this destination.
-fn due_of(tx: &Tx<'_>, sql: &str, destination: i64, now: Timestamp, limit: usize) -> Result<Vec<i64>, Error> {
+fn due_of(
+    tx: &Tx<'_>,
+    sql: &str,
+    destination: DestinationRowId,
+    now: Timestamp,
+    limit: usize,
+) -> Result<Vec<DeliveryRowId>, Error> {
     let mut statement = tx.connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![destination, ms(now)])?;
     let leases = &tx.state.leases;
@@ -185,7 +200,11 @@ fn due_of(tx: &Tx<'_>, sql: &str, destination: i64, now: Timestamp, limit: usize
     Ok(due)
 }
 
-fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<Timestamp>, Error> {
+fn next_due(
+    tx: &mut Tx<'_>,
+    destination: DestinationRowId,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, Error> {
     tx.state.leases.sweep(now);
     let later: Option<i64> = tx
         .connection
@@ -204,8 +223,8 @@ fn next_due(tx: &mut Tx<'_>, destination: i64, now: Timestamp) -> Result<Option<
 
 /// A delivery's row.
 pub(crate) struct Due {
-    pub inbox: i64,
-    pub contact: Option<i64>,
+    pub inbox: InboxRowId,
+    pub contact: Option<ContactRowId>,
     pub kind: Kind,
     pub state: DeliveryState,
     pub attempts: u32,
@@ -215,7 +234,7 @@ pub(crate) struct Due {
     pub address: String,
 }
 
-pub(crate) fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Error> {
+pub(crate) fn read_due(tx: &Tx<'_>, id: DeliveryRowId) -> Result<Due, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT inbox_id, contact_id, kind, state, attempts, planned_at, address FROM delivery WHERE id = ?1",
     )?;
@@ -237,7 +256,7 @@ pub(crate) fn read_due(tx: &Tx<'_>, id: i64) -> Result<Due, Error> {
 /// and blocks no other.
 fn or_mark_dead<T>(
     tx: &mut Tx<'_>,
-    id: i64,
+    id: DeliveryRowId,
     read: Result<T, Error>,
     now: Timestamp,
 ) -> Result<Option<T>, Error> {
@@ -248,7 +267,7 @@ fn or_mark_dead<T>(
     };
     let reason = format!("broken in the store: {}", error.text());
     tracing::error!(
-        delivery.id = id,
+        delivery.id = id.0,
         reason,
         "A delivery could not be handed out; it is dead."
     );
@@ -263,14 +282,19 @@ fn or_mark_dead<T>(
 
 /// A delivery that is about to be claimed.
 struct Candidate {
-    id: i64,
+    id: DeliveryRowId,
     due: Due,
     /// The inbox row of the contact's erasure, if it is being erased. Only deliveries of this row may still
     /// be sent.
-    erasure_row: Option<i64>,
+    erasure_row: Option<InboxRowId>,
 }
 
-fn claim_one(tx: &mut Tx<'_>, walk: &Walk<'_>, id: i64, claimed: &mut Claimed) -> Result<(), Error> {
+fn claim_one(
+    tx: &mut Tx<'_>,
+    walk: &Walk<'_>,
+    id: DeliveryRowId,
+    claimed: &mut Claimed,
+) -> Result<(), Error> {
     let Walk {
         claim,
         rule,
@@ -322,7 +346,7 @@ fn claim_one(tx: &mut Tx<'_>, walk: &Walk<'_>, id: i64, claimed: &mut Claimed) -
         .leases
         .take(id, destination, due.contact, claim.leased_until);
     claimed.deliveries.push(Delivery {
-        id: DeliveryId(id),
+        id: id.into(),
         key,
         attempt: due.attempts.saturating_add(1),
         planned_at: at(due.planned_at),
@@ -336,7 +360,7 @@ fn claim_one(tx: &mut Tx<'_>, walk: &Walk<'_>, id: i64, claimed: &mut Claimed) -
 fn candidate(
     tx: &mut Tx<'_>,
     walk: &Walk<'_>,
-    id: i64,
+    id: DeliveryRowId,
     claimed: &mut Claimed,
 ) -> Result<Option<Candidate>, Error> {
     let Walk {
@@ -388,7 +412,7 @@ fn candidate(
 
 fn skip(
     tx: &mut Tx<'_>,
-    id: i64,
+    id: DeliveryRowId,
     reason: &str,
     gated: bool,
     now: Timestamp,
@@ -408,13 +432,13 @@ fn skip(
 /// are skipped as superseded. No withdrawal is among them, because none is ever blocked.
 fn newest_of_run(
     tx: &mut Tx<'_>,
-    destination: i64,
-    contact: i64,
-    head: i64,
+    destination: DestinationRowId,
+    contact: ContactRowId,
+    head: DeliveryRowId,
     now: Timestamp,
     superseded: &mut u32,
-) -> Result<i64, Error> {
-    let run: Vec<i64> = tx
+) -> Result<DeliveryRowId, Error> {
+    let run: Vec<DeliveryRowId> = tx
         .connection
         .prepare_cached(
             "SELECT id FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'

@@ -10,7 +10,7 @@ use rusqlite::{ToSql, params};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{DeliveryRowId, InboxRowId, SourceRowId},
         rows::{DeliveryState, ms},
         tx::Tx,
     },
@@ -18,10 +18,7 @@ use crate::sqlite::{
 };
 
 pub(crate) fn set_lane(tx: &mut Tx<'_>, destination: &str, state: &LaneState) -> Result<(), Error> {
-    let id = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Destination, destination)?;
+    let id = tx.state.names.destination(tx.connection, destination)?;
     tx.connection
         .prepare_cached(
             "INSERT INTO lane (destination_id, paused, halted) VALUES (?1, ?2, ?3)
@@ -119,7 +116,11 @@ pub(crate) fn inbox_where(filter: &InboxFilter) -> Where {
     all
 }
 
-fn chosen(tx: &Tx<'_>, filter: &DeliveryFilter, states: &[DeliveryState]) -> Result<Vec<i64>, Error> {
+fn chosen(
+    tx: &Tx<'_>,
+    filter: &DeliveryFilter,
+    states: &[DeliveryState],
+) -> Result<Vec<DeliveryRowId>, Error> {
     let chosen = delivery_where(filter, states);
     let sql = format!("SELECT d.id FROM delivery d WHERE {} ORDER BY d.id", chosen.sql());
     let ids = tx
@@ -231,7 +232,7 @@ pub(crate) fn replay(tx: &mut Tx<'_>, filter: &InboxFilter) -> Result<u64, Error
          ORDER BY i.id",
         chosen.sql()
     );
-    let rows: Vec<(i64, i64, String)> = tx
+    let rows: Vec<(InboxRowId, SourceRowId, String)> = tx
         .connection
         .prepare(&sql)?
         .query_map(rusqlite::params_from_iter(chosen.values.iter()), |row| {
@@ -271,7 +272,7 @@ pub(crate) fn discard_messages(
         "SELECT i.id, i.source_id FROM inbox i WHERE {} AND i.state = 'dead' ORDER BY i.id",
         chosen.sql()
     );
-    let rows: Vec<(i64, i64)> = tx
+    let rows: Vec<(InboxRowId, SourceRowId)> = tx
         .connection
         .prepare(&sql)?
         .query_map(rusqlite::params_from_iter(chosen.values.iter()), |row| {

@@ -18,7 +18,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ContactRowId, DeliveryRowId, DestinationRowId, InboxRowId, WorkspaceRowId},
         rows::{DeliveryState, ms, text},
         tx::Tx,
     },
@@ -28,15 +28,15 @@ use crate::sqlite::{
 /// The columns of a delivery that a change of its state needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Row {
-    pub id: i64,
-    pub destination: i64,
-    pub contact: Option<i64>,
+    pub id: DeliveryRowId,
+    pub destination: DestinationRowId,
+    pub contact: Option<ContactRowId>,
     pub kind: Kind,
     pub state: DeliveryState,
     pub attempts: u32,
 }
 
-pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Error> {
+pub(crate) fn row(tx: &Tx<'_>, id: DeliveryRowId) -> Result<Option<Row>, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT destination_id, contact_id, kind, state, attempts FROM delivery WHERE id = ?1",
     )?;
@@ -55,14 +55,14 @@ pub(crate) fn row(tx: &Tx<'_>, id: i64) -> Result<Option<Row>, Error> {
     }))
 }
 
-pub(crate) fn rule(tx: &Tx<'_>, destination: i64) -> Option<std::sync::Arc<DestinationRule>> {
+pub(crate) fn rule(tx: &Tx<'_>, destination: DestinationRowId) -> Option<std::sync::Arc<DestinationRule>> {
     let name: Name = tx.state.names.name(destination).ok()?;
     tx.state.rules.destinations.get(&name).cloned()
 }
 
 /// Failed attempts after which the contact's next delivery may pass. At a destination that is not configured
 /// nothing passes until it is configured again.
-fn escape_after(tx: &Tx<'_>, destination: i64) -> u32 {
+fn escape_after(tx: &Tx<'_>, destination: DestinationRowId) -> u32 {
     rule(tx, destination).map_or(u32::MAX, |rule| rule.escape_after)
 }
 
@@ -70,16 +70,13 @@ fn escape_after(tx: &Tx<'_>, destination: i64) -> u32 {
 /// already, that row stays as it is.
 pub(crate) fn insert(
     tx: &mut Tx<'_>,
-    inbox: i64,
-    contact: Option<i64>,
+    inbox: InboxRowId,
+    contact: Option<ContactRowId>,
     contact_is_new: bool,
     planned: &Planned,
     now: Timestamp,
 ) -> Result<(), Error> {
-    let destination = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Destination, &planned.destination)?;
+    let destination = tx.state.names.destination(tx.connection, &planned.destination)?;
     let (state, reason) = match &planned.gate {
         Gate::Skip { reason } => (DeliveryState::Skipped, Some(reason)),
         Gate::Send if contact_is_new => (DeliveryState::Waiting, None),
@@ -114,7 +111,12 @@ pub(crate) fn insert(
 }
 
 /// The first state of a new delivery: waiting at the front, or blocked behind the contact's open deliveries.
-fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Result<DeliveryState, Error> {
+fn place(
+    tx: &Tx<'_>,
+    destination: DestinationRowId,
+    contact: Option<ContactRowId>,
+    kind: Kind,
+) -> Result<DeliveryState, Error> {
     let Some(contact) = contact.filter(|_| kind != Kind::Withdrawal) else {
         return Ok(DeliveryState::Waiting);
     };
@@ -128,7 +130,12 @@ fn place(tx: &Tx<'_>, destination: i64, contact: Option<i64>, kind: Kind) -> Res
 }
 
 /// Whether the contact has a delivery at the front that others must not pass yet.
-fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> Result<bool, Error> {
+fn has_head(
+    tx: &Tx<'_>,
+    destination: DestinationRowId,
+    contact: ContactRowId,
+    escape_after: u32,
+) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -138,20 +145,28 @@ fn has_head(tx: &Tx<'_>, destination: i64, contact: i64, escape_after: u32) -> R
         .query_row(params![contact, destination, escape_after], |row| row.get(0))?)
 }
 
-fn first_blocked(tx: &Tx<'_>, destination: i64, contact: i64) -> Result<Option<i64>, Error> {
+fn first_blocked(
+    tx: &Tx<'_>,
+    destination: DestinationRowId,
+    contact: ContactRowId,
+) -> Result<Option<DeliveryRowId>, Error> {
     Ok(tx
         .connection
         .prepare_cached(
             "SELECT id FROM delivery WHERE contact_id = ?1 AND destination_id = ?2 AND state = 'blocked'
              ORDER BY id LIMIT 1",
         )?
-        .query_row([contact, destination], |row| row.get(0))
+        .query_row(params![contact, destination], |row| row.get(0))
         .optional()?)
 }
 
 /// Unblocks the contact's next delivery, if nothing is before it any more. It becomes due as of when it was
 /// planned, so that the time it waited behind another counts.
-pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i64>) -> Result<(), Error> {
+pub(crate) fn release_next(
+    tx: &mut Tx<'_>,
+    destination: DestinationRowId,
+    contact: Option<ContactRowId>,
+) -> Result<(), Error> {
     let Some(contact) = contact else {
         return Ok(());
     };
@@ -164,7 +179,11 @@ pub(crate) fn release_next(tx: &mut Tx<'_>, destination: i64, contact: Option<i6
     Ok(())
 }
 
-pub(crate) fn unblock(tx: &mut Tx<'_>, id: i64, destination: i64) -> Result<(), Error> {
+pub(crate) fn unblock(
+    tx: &mut Tx<'_>,
+    id: DeliveryRowId,
+    destination: DestinationRowId,
+) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE delivery SET state = 'waiting', due_at = planned_at, attempts = 0 WHERE id = ?1",
@@ -237,8 +256,8 @@ const REPEATED: &str = "the same withdrawal is sent for the contact that this on
 
 /// A message about two contacts who shared an address may have led to the same withdrawal for each. After their
 /// merge one is enough. The other one ends, and is no longer about a person, so that an erasure need not find it.
-pub(crate) fn end_repeated(tx: &mut Tx<'_>, merged: i64, now: Timestamp) -> Result<(), Error> {
-    let left: Vec<i64> = tx
+pub(crate) fn end_repeated(tx: &mut Tx<'_>, merged: ContactRowId, now: Timestamp) -> Result<(), Error> {
+    let left: Vec<DeliveryRowId> = tx
         .connection
         .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1")?
         .query_map([merged], |row| row.get(0))?
@@ -274,8 +293,12 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> R
 }
 
 /// Sends the actions that were held back for lack of consent, now that the contact has given it.
-pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) -> Result<(), Error> {
-    let inbox: Vec<i64> = tx
+pub(crate) fn reopen_held_back(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
+) -> Result<(), Error> {
+    let inbox: Vec<InboxRowId> = tx
         .connection
         .prepare_cached(
             "SELECT DISTINCT inbox_id FROM delivery INDEXED BY delivery_held_back
@@ -290,8 +313,8 @@ pub(crate) fn reopen_held_back(tx: &mut Tx<'_>, workspace: i64, contact: i64) ->
 }
 
 /// Reopens the deliveries of one inbox row that were skipped for lack of consent.
-pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: i64, inbox: i64) -> Result<(), Error> {
-    let gated: Vec<(i64, String)> = tx
+pub(crate) fn reconsider(tx: &mut Tx<'_>, workspace: WorkspaceRowId, inbox: InboxRowId) -> Result<(), Error> {
+    let gated: Vec<(DeliveryRowId, String)> = tx
         .connection
         .prepare_cached(
             "SELECT id, kind FROM delivery WHERE inbox_id = ?1 AND state = 'skipped' AND gated = 1",

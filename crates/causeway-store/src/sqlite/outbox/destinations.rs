@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ContactRowId, DestinationRowId, InboxRowId, WorkspaceRowId},
         rows::{from_json, text, to_json},
         tx::Tx,
     },
@@ -69,7 +69,7 @@ pub(crate) fn former_names(connection: &Connection) -> Result<BTreeMap<Name, BTr
 
 /// Interns the names of the destinations and notes their workspaces and purposes. Returns the contacts whose
 /// opt-outs may have missed a destination, because it was renamed, was absent, or had another purpose.
-pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Error> {
+pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<ContactRowId>, Error> {
     let before = places(tx.connection)?;
     let mut after = Places::new();
     let mut behind = BTreeSet::new();
@@ -77,10 +77,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
         if let Some(old) = &rule.renamed_from {
             given::follow_name(tx, rule, old)?;
         }
-        let id = tx
-            .state
-            .names
-            .id(tx.connection, NameKind::Destination, &rule.name)?;
+        let id = tx.state.names.destination(tx.connection, &rule.name)?;
         let known = before
             .get(&rule.name)
             .or_else(|| before.get(rule.renamed_from.as_ref()?));
@@ -129,7 +126,10 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<i64>, Er
 
 /// Contacts whose data the destination has and who may have opted out: they themselves, or another user of
 /// the same mailbox.
-fn possible_opt_outs(connection: &Connection, destination: i64) -> Result<Vec<i64>, Error> {
+fn possible_opt_outs(
+    connection: &Connection,
+    destination: DestinationRowId,
+) -> Result<Vec<ContactRowId>, Error> {
     let contacts = connection
         .prepare_cached(
             "SELECT DISTINCT contact_id FROM given WHERE destination_id = ?1 AND change IN ('none', 'subscribe')
@@ -143,11 +143,15 @@ fn possible_opt_outs(connection: &Connection, destination: i64) -> Result<Vec<i6
 }
 
 /// Plans the contact's withdrawals that destinations with the contact's data have not received yet.
-pub(crate) fn plan_missing_withdrawals(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn plan_missing_withdrawals(
+    tx: &mut Tx<'_>,
+    id: ContactRowId,
+    now: Timestamp,
+) -> Result<(), Error> {
     let Some(contact) = contact::read(tx.connection, id)? else {
         return Ok(());
     };
-    let newest: Option<(i64, i64)> = tx
+    let newest: Option<(InboxRowId, WorkspaceRowId)> = tx
         .connection
         .prepare_cached(
             "SELECT inbox_id, workspace_id FROM event WHERE contact_id = ?1 ORDER BY inbox_id DESC LIMIT 1",
@@ -178,7 +182,7 @@ pub(crate) fn left_behind(
     let mut names = connection.prepare_cached("SELECT id, name FROM name WHERE kind = 'destination'")?;
     let mut rows = names.query([])?;
     while let Some(row) = rows.next()? {
-        let (id, name) = (row.get::<_, i64>(0)?, Name::from(text(row, 1)?));
+        let (id, name) = (row.get::<_, DestinationRowId>(0)?, Name::from(text(row, 1)?));
         let workspace = configured.iter().find(|(configured, _)| *configured == name);
         let workspace = workspace.map(|(_, workspace)| &**workspace);
         if workspace.is_some() && !places.get(&name).is_some_and(|place| place.has_moved) {
@@ -201,10 +205,10 @@ pub(crate) fn left_behind(
 /// Forgets what a destination was given, except for people of the workspace `kept`. Returns the number of
 /// people.
 pub(crate) fn forget(tx: &Tx<'_>, destination: &Name, kept: Option<&Name>) -> Result<u64, Error> {
-    let Some(id) = tx.state.names.find(NameKind::Destination, destination) else {
+    let Some(id) = tx.state.names.find_destination(destination) else {
         return Ok(0);
     };
-    let kept = kept.and_then(|workspace| tx.state.names.find(NameKind::Workspace, workspace));
+    let kept = kept.and_then(|workspace| tx.state.names.find_workspace(workspace));
     let forgotten = "FROM given WHERE destination_id = ?1
          AND contact_id NOT IN (SELECT id FROM contact WHERE workspace_id IS ?2)";
     let people: i64 = tx

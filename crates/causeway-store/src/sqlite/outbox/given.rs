@@ -11,7 +11,7 @@ use rusqlite::{Connection, params};
 
 use crate::sqlite::base::{
     error::Error,
-    names::NameKind,
+    ids::{ContactRowId, DestinationRowId},
     rows::{ms, text},
     tx::Tx,
 };
@@ -20,8 +20,8 @@ use crate::sqlite::base::{
 /// ([`delivered`]).
 pub(crate) fn starts(
     connection: &Connection,
-    contact: i64,
-    destination: i64,
+    contact: ContactRowId,
+    destination: DestinationRowId,
     address: &str,
     change: Change,
     now: Timestamp,
@@ -35,8 +35,8 @@ pub(crate) fn starts(
 /// Notes that a withdrawal was delivered.
 pub(crate) fn delivered(
     connection: &Connection,
-    contact: i64,
-    destination: i64,
+    contact: ContactRowId,
+    destination: DestinationRowId,
     address: &str,
     change: Change,
     at_ms: i64,
@@ -49,8 +49,8 @@ pub(crate) fn delivered(
 
 fn upsert(
     connection: &Connection,
-    contact: i64,
-    destination: i64,
+    contact: ContactRowId,
+    destination: DestinationRowId,
     address: &str,
     change: Change,
     at_ms: i64,
@@ -69,7 +69,7 @@ fn upsert(
             .prepare_cached(
                 "DELETE FROM given WHERE contact_id = ?1 AND destination_id = ?2 AND address = ''",
             )?
-            .execute([contact, destination])?;
+            .execute(params![contact, destination])?;
     }
     Ok(())
 }
@@ -83,7 +83,7 @@ pub(crate) struct Holder {
 }
 
 /// All destinations that were given the contact, in the order of their names.
-pub(crate) fn holders(tx: &Tx<'_>, contact: i64, workspace: &str) -> Result<Vec<Holder>, Error> {
+pub(crate) fn holders(tx: &Tx<'_>, contact: ContactRowId, workspace: &str) -> Result<Vec<Holder>, Error> {
     let names: Vec<String> = tx
         .connection
         .prepare_cached(
@@ -113,11 +113,15 @@ pub(crate) fn holders(tx: &Tx<'_>, contact: i64, workspace: &str) -> Result<Vec<
 }
 
 /// What this destination was given about the contacts, one entry for each address.
-pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Result<Vec<Given>, Error> {
-    let Some(destination) = tx.state.names.find(NameKind::Destination, &rule.name) else {
+pub(crate) fn of(
+    tx: &Tx<'_>,
+    contacts: &[ContactRowId],
+    rule: &DestinationRule,
+) -> Result<Vec<Given>, Error> {
+    let Some(destination) = tx.state.names.find_destination(&rule.name) else {
         return Ok(Vec::new());
     };
-    let workspace = tx.state.names.find(NameKind::Workspace, &rule.workspace);
+    let workspace = tx.state.names.find_workspace(&rule.workspace);
     let mut all: Vec<Given> = Vec::new();
     for contact in contacts {
         let mut statement = tx.connection.prepare_cached(
@@ -166,8 +170,8 @@ pub(crate) fn of(tx: &Tx<'_>, contacts: &[i64], rule: &DestinationRule) -> Resul
 pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -> Result<(), Error> {
     tx.state
         .names
-        .rename(tx.connection, NameKind::Destination, old, &rule.name)?;
-    let find = |name: &str| tx.state.names.find(NameKind::Destination, name);
+        .rename_destination(tx.connection, old, &rule.name)?;
+    let find = |name: &str| tx.state.names.find_destination(name);
     let (Some(old), Some(new)) = (find(old), find(&rule.name)) else {
         return Ok(());
     };
@@ -182,7 +186,7 @@ pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -
 }
 
 /// What was given about `from` becomes given about `into`.
-pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
+pub(crate) fn merge(connection: &Connection, from: ContactRowId, into: ContactRowId) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO given (contact_id, destination_id, address, since, last_sent, change, purpose)
@@ -203,7 +207,7 @@ pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(),
 /// Since when a destination has had a contact, and what it received last, for people to read.
 pub(crate) fn view(
     connection: &Connection,
-    contact: i64,
+    contact: ContactRowId,
 ) -> Result<Vec<causeway_core::store::GivenRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, given.address, given.since, given.last_sent, given.change

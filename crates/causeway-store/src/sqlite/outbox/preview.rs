@@ -9,6 +9,7 @@ use causeway_core::{
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ContactRowId, DeliveryRowId, InboxRowId},
         rows::{DeliveryState, at},
         tx::Tx,
     },
@@ -21,7 +22,7 @@ use crate::sqlite::{
 };
 
 /// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
-pub(crate) fn delivery(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<Delivery, Error> {
+pub(crate) fn delivery(tx: &mut Tx<'_>, id: DeliveryRowId, destination: &str) -> Result<Delivery, Error> {
     let due = read_due(tx, id)?;
     let rule = tx
         .state
@@ -32,7 +33,7 @@ pub(crate) fn delivery(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<De
         .unwrap_or_else(|| DestinationRule::new(destination).into());
     let (record, key) = record(tx, &due, &rule)?;
     Ok(Delivery {
-        id: DeliveryId(id),
+        id: id.into(),
         key,
         attempt: 1,
         planned_at: at(due.planned_at),
@@ -44,8 +45,8 @@ pub(crate) fn delivery(tx: &mut Tx<'_>, id: i64, destination: &str) -> Result<De
 pub(crate) fn event(
     tx: &mut Tx<'_>,
     rule: &DestinationRule,
-    inbox: i64,
-    contact: Option<i64>,
+    inbox: InboxRowId,
+    contact: Option<ContactRowId>,
     kind: Kind,
 ) -> Result<Delivery, Error> {
     // As in `plan`, a withdrawal and its key name the address that the destination was given: the one in use, if

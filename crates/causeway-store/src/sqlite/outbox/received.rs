@@ -11,6 +11,7 @@ use rusqlite::Connection;
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::ContactRowId,
         rows::{at, name, text},
     },
     outbox::{destinations, given},
@@ -27,7 +28,7 @@ struct Ended {
 }
 
 /// What each destination was given about the contact, and what is known about its arrival.
-pub(crate) fn view(connection: &Connection, contact: i64) -> Result<Vec<GivenRow>, Error> {
+pub(crate) fn view(connection: &Connection, contact: ContactRowId) -> Result<Vec<GivenRow>, Error> {
     let mut given = given::view(connection, contact)?;
     if given.iter().all(|row| row.change.gravity() > 0) {
         return Ok(given);
@@ -81,7 +82,7 @@ fn judge(row: &mut GivenRow, others: &[&GivenRow], attempts: &[Ended]) {
     row.unconfirmed = (!sent_nothing).then_some(row.last_sent);
 }
 
-fn attempts(connection: &Connection, contact: i64) -> Result<HashMap<Name, Vec<Ended>>, Error> {
+fn attempts(connection: &Connection, contact: ContactRowId) -> Result<HashMap<Name, Vec<Ended>>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT name.name, delivery.kind, attempt.started_at, attempt.took_ms, attempt.outcome, attempt.status IS NULL
          FROM delivery JOIN attempt ON attempt.delivery_id = delivery.id JOIN name ON name.id = delivery.destination_id

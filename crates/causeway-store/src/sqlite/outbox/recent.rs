@@ -4,14 +4,17 @@
 //! Invariant: the cache never differs from the tables. Code that changes a contact, its identities or an
 //! action removes them from the cache. A rollback, or a change by another process, clears it.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use causeway_core::{
     contact::{Contact, Identity},
     event::Action,
-    id::ContactId,
 };
 use serde_json::Value;
+
+use crate::sqlite::base::ids::{
+    ActionRowId, CampaignRowId, ContactRowId, InboxRowId, PageRowId, SourceRowId, WorkspaceRowId,
+};
 
 /// Maximum number of events in the cache.
 const EVENTS: usize = 2_048;
@@ -23,8 +26,8 @@ const REFUSED: usize = 4 * EVENTS;
 /// The parts of a record that do not depend on the destination.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Parts {
-    pub workspace: i64,
-    pub source: i64,
+    pub workspace: WorkspaceRowId,
+    pub source: SourceRowId,
     /// The key of the message.
     pub key: [u8; 16],
     pub event: String,
@@ -37,29 +40,29 @@ pub(crate) struct Parts {
     pub contact: Contact,
     pub identities: Vec<Identity>,
     pub action: Option<Action>,
-    pub campaign: Option<i64>,
-    pub page: Option<i64>,
+    pub campaign: Option<CampaignRowId>,
+    pub page: Option<PageRowId>,
 }
 
 /// The parts of an event that later changes of its contact and action do not affect.
 #[derive(Debug, Clone)]
 pub(crate) struct CachedEvent {
-    pub workspace: i64,
-    pub source: i64,
+    pub workspace: WorkspaceRowId,
+    pub source: SourceRowId,
     pub key: [u8; 16],
     pub event: &'static str,
     pub event_at: i64,
-    pub action: Option<i64>,
-    pub campaign: Option<i64>,
-    pub page: Option<i64>,
+    pub action: Option<ActionRowId>,
+    pub campaign: Option<CampaignRowId>,
+    pub page: Option<PageRowId>,
 }
 
 #[derive(Default)]
 pub(crate) struct Recent {
     /// By inbox row.
-    events: HashMap<i64, Cached<CachedEvent>>,
-    contacts: HashMap<i64, Cached<(Contact, Vec<Identity>)>>,
-    actions: HashMap<i64, Cached<Action>>,
+    events: HashMap<InboxRowId, Cached<CachedEvent>>,
+    contacts: HashMap<ContactRowId, Cached<(Contact, Vec<Identity>)>>,
+    actions: HashMap<ActionRowId, Cached<Action>>,
     refused: usize,
 }
 
@@ -83,19 +86,19 @@ impl Recent {
     }
 
     /// Keeps an event with `uses` planned deliveries. Its contact and action are kept separately.
-    pub(crate) fn keep_event(&mut self, inbox: i64, event: CachedEvent, uses: usize) {
+    pub(crate) fn keep_event(&mut self, inbox: InboxRowId, event: CachedEvent, uses: usize) {
         self.events.insert(inbox, Cached { value: event, uses });
     }
 
     /// Keeps a new contact with all its identities.
     pub(crate) fn keep_contact(
         &mut self,
-        id: i64,
+        id: ContactRowId,
         mut contact: Contact,
         identities: &[Identity],
         uses: usize,
     ) {
-        contact.id = Some(ContactId(id));
+        contact.id = Some(id.into());
         if contact
             .fields
             .values()
@@ -112,7 +115,7 @@ impl Recent {
         self.contacts.insert(id, Cached { value, uses });
     }
 
-    pub(crate) fn keep_action(&mut self, id: i64, action: &Action, uses: usize) {
+    pub(crate) fn keep_action(&mut self, id: ActionRowId, action: &Action, uses: usize) {
         let maps = action.custom_fields.values();
         if maps
             .chain(&action.donation)
@@ -126,24 +129,24 @@ impl Recent {
         }
     }
 
-    pub(crate) fn forget_event(&mut self, inbox: i64) {
+    pub(crate) fn forget_event(&mut self, inbox: InboxRowId) {
         self.events.remove(&inbox);
     }
 
-    pub(crate) fn forget_contact(&mut self, id: i64) {
+    pub(crate) fn forget_contact(&mut self, id: ContactRowId) {
         self.contacts.remove(&id);
     }
 
-    pub(crate) fn forget_action(&mut self, id: i64) {
+    pub(crate) fn forget_action(&mut self, id: ActionRowId) {
         self.actions.remove(&id);
     }
 
     /// Everything about one delivery, if all of it is in the cache.
-    pub(crate) fn take(&mut self, inbox: i64, contact: i64) -> Option<Parts> {
-        let event = spend(&mut self.events, inbox)?;
-        let (contact, identities) = spend(&mut self.contacts, contact)?;
+    pub(crate) fn take(&mut self, inbox: InboxRowId, contact: ContactRowId) -> Option<Parts> {
+        let event = spend(&mut self.events, &inbox)?;
+        let (contact, identities) = spend(&mut self.contacts, &contact)?;
         let action = match event.action {
-            Some(action) => Some(spend(&mut self.actions, action)?),
+            Some(action) => Some(spend(&mut self.actions, &action)?),
             None => None,
         };
         self.refused = 0;
@@ -165,13 +168,13 @@ impl Recent {
 }
 
 /// The value for one more delivery. The last delivery gets it without a copy.
-fn spend<T: Clone>(all: &mut HashMap<i64, Cached<T>>, id: i64) -> Option<T> {
-    let kept = all.get_mut(&id)?;
+fn spend<I: Eq + Hash, T: Clone>(all: &mut HashMap<I, Cached<T>>, id: &I) -> Option<T> {
+    let kept = all.get_mut(id)?;
     kept.uses = kept.uses.saturating_sub(1);
     if kept.uses > 0 {
         return Some(kept.value.clone());
     }
-    all.remove(&id).map(|kept| kept.value)
+    all.remove(id).map(|kept| kept.value)
 }
 
 /// Approximate bytes of text in a value.
@@ -195,8 +198,8 @@ mod tests {
 
     fn event() -> CachedEvent {
         CachedEvent {
-            workspace: 1,
-            source: 2,
+            workspace: WorkspaceRowId(1),
+            source: SourceRowId(2),
             key: [3; 16],
             event: "action",
             event_at: 4,
@@ -213,17 +216,23 @@ mod tests {
         contact
     }
 
-    fn kept(recent: &mut Recent, inbox: i64, uses: usize) {
-        recent.keep_event(inbox, event(), uses);
-        recent.keep_contact(inbox, contact("Ada".to_owned()), &[], uses);
+    /// The row and the contact have the same number.
+    fn kept(recent: &mut Recent, number: i64, uses: usize) {
+        recent.keep_event(InboxRowId(number), event(), uses);
+        let ada = contact("Ada".to_owned());
+        recent.keep_contact(ContactRowId(number), ada, &[], uses);
+    }
+
+    fn take(recent: &mut Recent, inbox: i64, contact: i64) -> Option<Parts> {
+        recent.take(InboxRowId(inbox), ContactRowId(contact))
     }
 
     #[test]
     fn an_entry_is_returned_once_per_delivery_and_then_removed() {
         let mut recent = Recent::default();
         kept(&mut recent, 7, 2);
-        assert_eq!(recent.take(7, 7), recent.take(7, 7));
-        assert_eq!(recent.take(7, 7), None);
+        assert_eq!(take(&mut recent, 7, 7), take(&mut recent, 7, 7));
+        assert_eq!(take(&mut recent, 7, 7), None);
         assert!(recent.events.is_empty() && recent.contacts.is_empty());
     }
 
@@ -231,11 +240,11 @@ mod tests {
     fn a_changed_entry_is_not_returned() {
         let mut recent = Recent::default();
         kept(&mut recent, 7, 1);
-        recent.forget_contact(7);
-        assert_eq!(recent.take(7, 7), None);
+        recent.forget_contact(ContactRowId(7));
+        assert_eq!(take(&mut recent, 7, 7), None);
         kept(&mut recent, 8, 1);
         // A merge moved the delivery to another contact.
-        assert_eq!(recent.take(8, 9), None);
+        assert_eq!(take(&mut recent, 8, 9), None);
     }
 
     #[test]
@@ -247,7 +256,7 @@ mod tests {
             kept(&mut recent, inbox, 1);
         }
         assert_eq!(recent.events.len(), EVENTS);
-        assert!(recent.take(1, 1).is_some());
+        assert!(take(&mut recent, 1, 1).is_some());
         assert!(recent.has_room());
         kept(&mut recent, 0, 1);
         assert!((0..REFUSED).all(|_| !recent.has_room()));
@@ -258,8 +267,8 @@ mod tests {
     #[test]
     fn a_contact_with_too_much_text_is_not_cached() {
         let mut recent = Recent::default();
-        recent.keep_event(7, event(), 1);
-        recent.keep_contact(7, contact("x".repeat(TEXT)), &[], 1);
-        assert_eq!(recent.take(7, 7), None);
+        recent.keep_event(InboxRowId(7), event(), 1);
+        recent.keep_contact(ContactRowId(7), contact("x".repeat(TEXT)), &[], 1);
+        assert_eq!(take(&mut recent, 7, 7), None);
     }
 }

@@ -10,14 +10,18 @@ use causeway_core::{
 };
 
 use crate::sqlite::{
-    base::{error::Error, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ContactRowId, InboxRowId, WorkspaceRowId},
+        tx::Tx,
+    },
     outbox::{delivery, given},
     people::shared,
 };
 
 /// A contact before and after a change, each with the terms by which its consent is evaluated.
 pub(crate) struct Change<'a> {
-    pub contact: i64,
+    pub contact: ContactRowId,
     pub before: (&'a Contact, &'a Terms),
     pub after: (&'a Contact, &'a Terms),
 }
@@ -26,8 +30,8 @@ pub(crate) struct Change<'a> {
 /// caused the change.
 pub(crate) fn after_change(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    inbox: i64,
+    workspace: WorkspaceRowId,
+    inbox: InboxRowId,
     change: &Change<'_>,
     now: Timestamp,
 ) -> Result<Vec<Planned>, Error> {
@@ -39,7 +43,11 @@ pub(crate) fn after_change(
 }
 
 /// Withdrawals, and the present contact for a destination that has it and may use it again.
-pub(crate) fn follows(tx: &Tx<'_>, workspace: i64, change: &Change<'_>) -> Result<Vec<Planned>, Error> {
+pub(crate) fn follows(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    change: &Change<'_>,
+) -> Result<Vec<Planned>, Error> {
     let (before, terms_before) = change.before;
     let (after, terms) = change.after;
     let workspace_name = tx.state.names.name(workspace)?;

@@ -21,10 +21,10 @@ use crate::sqlite::{
 pub(crate) fn record(tx: &mut Tx<'_>, attempts: &[Attempt]) -> Result<(), Error> {
     for attempt in attempts {
         // A delivery that was pruned meanwhile has no counts to change.
-        if let Some(row) = delivery::row(tx, attempt.delivery.0)? {
+        if let Some(row) = delivery::row(tx, attempt.delivery.into())? {
             record_one(tx, &row, attempt)?;
         }
-        tx.state.leases.give_back(attempt.delivery.0);
+        tx.state.leases.give_back(attempt.delivery.into());
     }
     Ok(())
 }
@@ -119,7 +119,7 @@ pub(crate) fn release(tx: &mut Tx<'_>, deliveries: &[DeliveryId], due_at: Timest
         tx.connection
             .prepare_cached("UPDATE delivery SET due_at = ?2 WHERE id = ?1 AND state = 'waiting'")?
             .execute(params![delivery.0, ms(due_at)])?;
-        tx.state.leases.give_back(delivery.0);
+        tx.state.leases.give_back((*delivery).into());
     }
     Ok(())
 }

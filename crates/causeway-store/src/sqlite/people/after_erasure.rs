@@ -16,6 +16,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ContactRowId, InboxRowId, SourceRowId, WorkspaceRowId},
         rows::{at, ms},
         tx::Tx,
     },
@@ -49,7 +50,7 @@ pub(crate) enum Decision {
 pub(crate) fn decide(
     tx: &mut Tx<'_>,
     row: &Row,
-    (workspace, workspace_name): (i64, &Name),
+    (workspace, workspace_name): (WorkspaceRowId, &Name),
     event: &Event,
 ) -> Result<Decision, Error> {
     if !row.anyone_erased || event.follow_up.is_some() {
@@ -70,7 +71,7 @@ pub(crate) fn decide(
     let received_at = tx
         .connection
         .prepare_cached("SELECT received_at FROM inbox WHERE id = ?1")?
-        .query_row([row.id.0], |row| row.get(0).map(at))?;
+        .query_row([row.id], |row| row.get(0).map(at))?;
     let policy = tx.state.rules.after_erasure;
     match judge(event, received_at, policy, &erased) {
         Judgement::Anew(_) if is_being_erased => {
@@ -149,7 +150,12 @@ fn named(tx: &Tx<'_>, workspace: &Name, event: &Event) -> Result<Option<Named>, 
 
 /// Whether the message names the erased person only by a mailbox, while an id in it belongs to another user of
 /// that mailbox.
-fn is_of_another_user(tx: &mut Tx<'_>, workspace: i64, event: &Event, named: &Named) -> Result<bool, Error> {
+fn is_of_another_user(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    event: &Event,
+    named: &Named,
+) -> Result<bool, Error> {
     if named.addresses.len() < named.hashes.len() {
         return Ok(false);
     }
@@ -183,7 +189,7 @@ impl Named {
     }
 }
 
-fn is_being_erased(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Error> {
+fn is_being_erased(tx: &Tx<'_>, contacts: &[ContactRowId]) -> Result<bool, Error> {
     for contact in contacts {
         if erasure::is_being_erased(tx, *contact)? {
             return Ok(true);
@@ -197,13 +203,13 @@ fn is_being_erased(tx: &Tx<'_>, contacts: &[i64]) -> Result<bool, Error> {
 fn turn_away(tx: &mut Tx<'_>, row: &Row, reason: &str) -> Result<Processed, Error> {
     tx.connection
         .prepare_cached("DELETE FROM inbox_body WHERE id = ?1")?
-        .execute([row.id.0])?;
+        .execute([row.id])?;
     mark_log(tx)?;
     let reason = format!("{reason}. Its body is deleted: to have it after all, let the sender send it again");
     let mut processed = end(tx, row, InboxState::Skipped, None, Some(&reason))?;
     tx.connection
         .prepare_cached("UPDATE inbox SET code = ?2, dedup = NULL WHERE id = ?1")?
-        .execute(params![row.id.0, TURNED_AWAY])?;
+        .execute(params![row.id, TURNED_AWAY])?;
     tx.state.counters.add(row.source, TURNED_AWAY_COUNT, 1);
     processed.turned_away = true;
     Ok(processed)
@@ -217,14 +223,14 @@ fn postpone(tx: &mut Tx<'_>, row: &Row) -> Result<Processed, Error> {
     let processed = end(tx, row, InboxState::Skipped, None, Some(REASON))?;
     tx.connection
         .prepare_cached("UPDATE inbox SET code = ?2 WHERE id = ?1")?
-        .execute(params![row.id.0, POSTPONED])?;
+        .execute(params![row.id, POSTPONED])?;
     Ok(processed)
 }
 
 /// Has postponed messages processed after an erasure is finished. A message that waits for the erasure of
 /// another person is postponed again.
 pub(crate) fn release(tx: &mut Tx<'_>) -> Result<(), Error> {
-    let rows: Vec<(i64, i64)> = tx
+    let rows: Vec<(InboxRowId, SourceRowId)> = tx
         .connection
         .prepare_cached(
             "SELECT id, source_id FROM inbox WHERE code = 'erasing' AND state = 'skipped'

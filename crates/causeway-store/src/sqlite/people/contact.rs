@@ -11,14 +11,13 @@ use causeway_core::{
         doc::{ContactDoc, StoredContact},
     },
     event::Engagement,
-    id::ContactId,
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ContactRowId, InboxRowId, NamespaceRowId, WorkspaceRowId},
         rows::{at, from_json, identity, ms, text, to_json},
         tx::Tx,
     },
@@ -27,7 +26,11 @@ use crate::sqlite::{
 };
 
 /// The row numbers of the contacts that these identities name, ascending. They may be several people.
-pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> Result<Vec<i64>, Error> {
+pub(crate) fn find(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    identities: &[Identity],
+) -> Result<Vec<ContactRowId>, Error> {
     let mut found = BTreeSet::new();
     let is_named = identities.iter().any(|identity| !identity.is_visitor());
     for identity in identities {
@@ -44,7 +47,11 @@ pub(crate) fn find(tx: &mut Tx<'_>, workspace: i64, identities: &[Identity]) -> 
     Ok(found.into_iter().collect())
 }
 
-pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> Result<Option<i64>, Error> {
+pub(crate) fn find_one(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    identity: &Identity,
+) -> Result<Option<ContactRowId>, Error> {
     let namespace = namespace_id(tx, identity)?;
     Ok(tx
         .connection
@@ -60,19 +67,17 @@ pub(crate) fn find_one(tx: &mut Tx<'_>, workspace: i64, identity: &Identity) -> 
 }
 
 /// Whether the contact is known by more than the browsers that it used.
-pub(crate) fn has_identity(connection: &Connection, contact: i64) -> Result<bool, Error> {
+pub(crate) fn has_identity(connection: &Connection, contact: ContactRowId) -> Result<bool, Error> {
     Ok(identities(connection, contact)?
         .iter()
         .any(|identity| !identity.is_visitor()))
 }
 
-fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<i64, Error> {
-    tx.state
-        .names
-        .id(tx.connection, NameKind::Namespace, identity.namespace())
+fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<NamespaceRowId, Error> {
+    tx.state.names.namespace(tx.connection, identity.namespace())
 }
 
-pub(crate) fn read(connection: &Connection, id: i64) -> Result<Option<Contact>, Error> {
+pub(crate) fn read(connection: &Connection, id: ContactRowId) -> Result<Option<Contact>, Error> {
     let doc: Option<Option<String>> = connection
         .prepare_cached("SELECT doc FROM contact WHERE id = ?1")?
         .query_row([id], |row| row.get(0))
@@ -81,7 +86,7 @@ pub(crate) fn read(connection: &Connection, id: i64) -> Result<Option<Contact>, 
         return Ok(None);
     };
     let mut contact = from_doc(&doc)?;
-    contact.id = Some(ContactId(id));
+    contact.id = Some(id.into());
     Ok(Some(contact))
 }
 
@@ -95,21 +100,21 @@ pub(crate) fn to_doc(contact: &Contact) -> Result<String, Error> {
 
 pub(crate) fn insert(
     connection: &Connection,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     contact: &Contact,
     now: Timestamp,
-) -> Result<i64, Error> {
+) -> Result<ContactRowId, Error> {
     connection
         .prepare_cached(
             "INSERT INTO contact (workspace_id, doc, created_at, updated_at) VALUES (?1, ?2, ?3, ?3)",
         )?
         .execute(params![workspace, to_doc(contact)?, ms(now)])?;
-    Ok(connection.last_insert_rowid())
+    Ok(ContactRowId(connection.last_insert_rowid()))
 }
 
 pub(crate) fn update(
     connection: &Connection,
-    id: i64,
+    id: ContactRowId,
     contact: &Contact,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -121,8 +126,8 @@ pub(crate) fn update(
 
 pub(crate) fn write_identities(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    contact: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
     identities: &[Identity],
 ) -> Result<(), Error> {
     for identity in identities {
@@ -143,7 +148,7 @@ pub(crate) fn write_identities(
     Ok(())
 }
 
-pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Identity>, Error> {
+pub(crate) fn identities(connection: &Connection, contact: ContactRowId) -> Result<Vec<Identity>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT identity.kind, name.name, identity.value
          FROM identity JOIN name ON name.id = identity.namespace_id
@@ -161,8 +166,8 @@ pub(crate) fn identities(connection: &Connection, contact: i64) -> Result<Vec<Id
 
 pub(crate) fn write_consent(
     connection: &Connection,
-    contact: i64,
-    inbox: i64,
+    contact: ContactRowId,
+    inbox: InboxRowId,
     facts: &[ConsentFact],
 ) -> Result<(), Error> {
     for fact in facts {
@@ -228,7 +233,7 @@ const JOIN_ENGAGEMENT: &str = "ON CONFLICT DO UPDATE SET
 
 pub(crate) fn write_engagements(
     connection: &Connection,
-    contact: i64,
+    contact: ContactRowId,
     engagements: &[Engagement],
 ) -> Result<(), Error> {
     if engagements.is_empty() {
@@ -256,7 +261,7 @@ pub(crate) fn write_engagements(
 /// Whether the contact has this engagement already.
 pub(crate) fn has_engagement(
     connection: &Connection,
-    contact: i64,
+    contact: ContactRowId,
     engagement: &Engagement,
 ) -> Result<bool, Error> {
     Ok(connection
@@ -277,7 +282,7 @@ pub(crate) fn has_engagement(
 }
 
 /// The sum of the points that our own scoring rules gave.
-pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, Error> {
+pub(crate) fn own_points(connection: &Connection, contact: ContactRowId) -> Result<f64, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT total(score) FROM engagement
@@ -287,7 +292,7 @@ pub(crate) fn own_points(connection: &Connection, contact: i64) -> Result<f64, E
 }
 
 /// Moves everything of `from` to `into`. The row of `from` stays and says which contact it was merged into.
-pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
+pub(crate) fn merge(connection: &Connection, from: ContactRowId, into: ContactRowId) -> Result<(), Error> {
     let steps = [
         "UPDATE identity SET contact_id = ?2 WHERE contact_id = ?1",
         "UPDATE action SET contact_id = ?2 WHERE contact_id = ?1",

@@ -12,7 +12,13 @@ use causeway_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::sqlite::{
-    base::{error::Error, rows::ms, schema::BUSY, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ContactRowId, DeliveryRowId, DestinationRowId, WorkspaceRowId},
+        rows::ms,
+        schema::BUSY,
+        tx::Tx,
+    },
     outbox::{
         delivery::{self, End},
         given,
@@ -90,7 +96,7 @@ pub(crate) fn erase(
 /// Forgets the keys of messages without a sender's id. Such a message is recognised by its content alone. A
 /// person who signs again may send the same form, which must not count as a duplicate of one from before the
 /// erasure.
-pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
+pub(crate) fn forget_keys(tx: &Tx<'_>, id: ContactRowId) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
             "UPDATE inbox SET dedup = NULL
@@ -103,7 +109,7 @@ pub(crate) fn forget_keys(tx: &Tx<'_>, id: i64) -> Result<(), Error> {
 
 /// Destinations that have the person and were not asked to remove them. Once an erasure has begun, every such
 /// destination was asked.
-fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Error> {
+fn not_asked(tx: &Tx<'_>, id: ContactRowId, workspace: WorkspaceRowId) -> Result<Vec<Name>, Error> {
     let began: bool = tx
         .connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id = ?1)")?
@@ -120,8 +126,8 @@ fn not_asked(tx: &Tx<'_>, id: i64, workspace: i64) -> Result<Vec<Name>, Error> {
 
 /// Destinations that a withdrawal or a removal of the person has not reached. A dead one, or a removal that the
 /// destination cannot receive, counts unless a later one for the same address was delivered.
-fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Error> {
-    let destinations: Vec<i64> = tx
+fn undelivered_withdrawals(tx: &Tx<'_>, id: ContactRowId) -> Result<Vec<Name>, Error> {
+    let destinations: Vec<DestinationRowId> = tx
         .connection
         .prepare_cached(
             "SELECT DISTINCT destination_id FROM delivery
@@ -145,7 +151,10 @@ fn undelivered_withdrawals(tx: &Tx<'_>, id: i64) -> Result<Vec<Name>, Error> {
 
 /// The contact, or the one that it was merged into, with its workspace; `None` for an unknown or erased
 /// contact.
-pub(crate) fn living(connection: &Connection, asked: ContactId) -> Result<Option<(i64, i64)>, Error> {
+pub(crate) fn living(
+    connection: &Connection,
+    asked: ContactId,
+) -> Result<Option<(ContactRowId, WorkspaceRowId)>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT living.id, living.workspace_id FROM contact JOIN contact living
@@ -194,7 +203,12 @@ pub(crate) fn erased_hash(key: &[u8], workspace: &str, kind: &str, namespace: &s
     ])
 }
 
-pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn remember_hashes(
+    tx: &Tx<'_>,
+    id: ContactRowId,
+    workspace: WorkspaceRowId,
+    now: Timestamp,
+) -> Result<(), Error> {
     let key = erase_key(tx)?;
     let workspace = tx.state.names.name(workspace)?;
     for identity in contact::identities(tx.connection, id)? {
@@ -214,8 +228,8 @@ pub(crate) fn remember_hashes(tx: &Tx<'_>, id: i64, workspace: i64, now: Timesta
     Ok(())
 }
 
-fn end_deliveries(tx: &mut Tx<'_>, id: i64, now: Timestamp) -> Result<u64, Error> {
-    let open: Vec<i64> = tx
+fn end_deliveries(tx: &mut Tx<'_>, id: ContactRowId, now: Timestamp) -> Result<u64, Error> {
+    let open: Vec<DeliveryRowId> = tx
         .connection
         .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
         .query_map([id], |row| row.get(0))?

@@ -4,26 +4,25 @@
 //! count. Messages about the other users count while the erasure is pending, and the other users are sent
 //! again to destinations that removed the mailbox.
 
+use causeway_core::{
+    clock::Timestamp, consent::EMAIL, contact::Contact, delivery::Kind, envelope::digest, event::Event,
+    id::Name, plan::Planned, rules::Gate, store::Processed,
+};
+use rusqlite::params;
+
 use crate::sqlite::{
-    base::{error::Error, rows::ms, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ContactRowId, DeliveryRowId, DestinationRowId, InboxRowId, WorkspaceRowId},
+        rows::ms,
+        tx::Tx,
+    },
     inbox::process::Row,
     outbox::{
         delivery, given,
         reconcile::{self, Change},
     },
     people::{contact, erasure, shared},
-};
-use causeway_core::{
-    clock::Timestamp,
-    consent::EMAIL,
-    contact::Contact,
-    delivery::Kind,
-    envelope::digest,
-    event::Event,
-    id::{ContactId, Name},
-    plan::Planned,
-    rules::Gate,
-    store::Processed,
 };
 
 /// The event kind of rows that record a change for a mailbox.
@@ -33,11 +32,16 @@ const REMOVED: &str = "another user of the same address was erased, and the dest
 const OPTED_OUT: &str = "a message that names the address alone opted out of it";
 
 /// Removes the erased contact's opt-ins from the other users of its addresses.
-pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Timestamp) -> Result<(), Error> {
+pub(crate) fn take_back(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    erased: ContactRowId,
+    now: Timestamp,
+) -> Result<(), Error> {
     let addresses: Vec<String> = tx
         .connection
         .prepare_cached("SELECT address FROM shared_address WHERE workspace_id = ?1 AND contact_id = ?2")?
-        .query_map([workspace, erased], |row| row.get(0))?
+        .query_map(params![workspace, erased], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     for address in addresses {
         for other in shared::others(tx, workspace, &address, &[erased])? {
@@ -59,8 +63,8 @@ pub(crate) fn take_back(tx: &mut Tx<'_>, workspace: i64, erased: i64, now: Times
 /// since no message of the contact caused them.
 fn change(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    (id, before, after): (i64, &Contact, &Contact),
+    workspace: WorkspaceRowId,
+    (id, before, after): (ContactRowId, &Contact, &Contact),
     decision: &str,
     now: Timestamp,
 ) -> Result<Vec<Planned>, Error> {
@@ -78,41 +82,45 @@ fn change(
 
 fn own_row(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    contact: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
     decision: &str,
     now: Timestamp,
-) -> Result<i64, Error> {
-    let newest: i64 = tx
+) -> Result<InboxRowId, Error> {
+    let newest: InboxRowId = tx
         .connection
         .prepare_cached("SELECT coalesce(max(id), 0) FROM inbox")?
         .query_row([], |row| row.get(0))?;
     let key = digest(&[
         KIND.as_bytes(),
-        &contact.to_be_bytes(),
-        &newest.to_be_bytes(),
+        &contact.0.to_be_bytes(),
+        &newest.0.to_be_bytes(),
         &ms(now).to_be_bytes(),
     ]);
     erasure::own_row(tx, (contact, workspace), key, (KIND, decision), now)
 }
 
 /// Whether the delivery asks a destination to remove a contact that is being erased.
-pub(crate) fn is_removal_of_erasure(tx: &Tx<'_>, contact: i64, delivery: i64) -> Result<bool, Error> {
+pub(crate) fn is_removal_of_erasure(
+    tx: &Tx<'_>,
+    contact: ContactRowId,
+    delivery: DeliveryRowId,
+) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM erasure JOIN delivery ON delivery.inbox_id = erasure.inbox_id
                             WHERE erasure.contact_id = ?1 AND delivery.id = ?2)",
         )?
-        .query_row([contact, delivery], |row| row.get(0))?)
+        .query_row(params![contact, delivery], |row| row.get(0))?)
 }
 
 /// Sends the other users of an address again. The destination may have removed everything that it held under
 /// this address. Only users who had been sent there before, and may still be sent there, are sent again.
 pub(crate) fn send_again(
     tx: &mut Tx<'_>,
-    erased: i64,
-    destination: i64,
+    erased: ContactRowId,
+    destination: DestinationRowId,
     address: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -122,7 +130,7 @@ pub(crate) fn send_again(
     let Some(rule) = delivery::rule(tx, destination) else {
         return Ok(());
     };
-    let workspace: i64 = tx
+    let workspace: WorkspaceRowId = tx
         .connection
         .prepare_cached("SELECT workspace_id FROM contact WHERE id = ?1")?
         .query_row([erased], |row| row.get(0))?;
@@ -156,8 +164,12 @@ pub(crate) fn send_again(
 
 /// Does the same as [`send_again`] where a removal was not confirmed, because the destination may have done
 /// it all the same.
-pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timestamp) -> Result<(), Error> {
-    let unanswered: Vec<(i64, String)> = tx
+pub(crate) fn send_again_if_unanswered(
+    tx: &mut Tx<'_>,
+    erased: ContactRowId,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let unanswered: Vec<(DestinationRowId, String)> = tx
         .connection
         .prepare_cached(
             "SELECT delivery.destination_id, delivery.address
@@ -178,7 +190,7 @@ pub(crate) fn send_again_if_unanswered(tx: &mut Tx<'_>, erased: i64, now: Timest
 pub(crate) fn opt_out_others(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     addresses: &[String],
     event: &Event,
     processed: &mut Processed,
@@ -197,7 +209,7 @@ pub(crate) fn opt_out_others(
                 continue;
             }
             let planned = change(tx, workspace, (other, &before, &after), OPTED_OUT, row.now)?;
-            processed.contacts.push(ContactId(other));
+            processed.contacts.push(other.into());
             for planned in planned {
                 match planned.gate {
                     Gate::Send => processed.planned.push(planned.destination),

@@ -18,6 +18,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ContactRowId, DeliveryRowId, InboxRowId, SourceRowId, WorkspaceRowId},
         rows::{at, ms, name},
         tx::Tx,
     },
@@ -43,7 +44,7 @@ pub(crate) fn begin(
     let Some((id, workspace)) = erase::living(tx.connection, contact)? else {
         return Ok(ErasureStart::default());
     };
-    let known: Option<i64> = tx
+    let known: Option<InboxRowId> = tx
         .connection
         .prepare_cached("SELECT inbox_id FROM erasure WHERE contact_id = ?1")?
         .query_row([id], |row| row.get(0))
@@ -114,8 +115,8 @@ pub(crate) fn begin(
 
 /// Skips all other deliveries of the person. One in flight ends by itself; if it would be retried, `claim`
 /// skips it.
-fn skip_open_deliveries(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result<(), Error> {
-    let open: Vec<i64> = tx
+fn skip_open_deliveries(tx: &mut Tx<'_>, contact: ContactRowId, now: Timestamp) -> Result<(), Error> {
+    let open: Vec<DeliveryRowId> = tx
         .connection
         .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1 AND state IN ('waiting', 'blocked')")?
         .query_map([contact], |row| row.get(0))?
@@ -132,8 +133,13 @@ fn skip_open_deliveries(tx: &mut Tx<'_>, contact: i64, now: Timestamp) -> Result
 }
 
 /// Makes the inbox row that the removals belong to.
-fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Result<i64, Error> {
-    let key = digest(&[b"erasure", &contact.to_be_bytes(), &ms(now).to_be_bytes()]);
+fn make_row(
+    tx: &mut Tx<'_>,
+    contact: ContactRowId,
+    workspace: WorkspaceRowId,
+    now: Timestamp,
+) -> Result<InboxRowId, Error> {
+    let key = digest(&[b"erasure", &contact.0.to_be_bytes(), &ms(now).to_be_bytes()]);
     own_row(tx, (contact, workspace), key, ("erasure", DECISION), now)
 }
 
@@ -141,12 +147,12 @@ fn make_row(tx: &mut Tx<'_>, contact: i64, workspace: i64, now: Timestamp) -> Re
 /// the source of the contact's latest message.
 pub(crate) fn own_row(
     tx: &mut Tx<'_>,
-    (contact, workspace): (i64, i64),
+    (contact, workspace): (ContactRowId, WorkspaceRowId),
     key: [u8; 16],
     (kind, decision): (&str, &str),
     now: Timestamp,
-) -> Result<i64, Error> {
-    let latest: Option<i64> = tx
+) -> Result<InboxRowId, Error> {
+    let latest: Option<SourceRowId> = tx
         .connection
         .prepare_cached(
             "SELECT inbox.source_id FROM event JOIN inbox ON inbox.id = event.inbox_id
@@ -154,7 +160,7 @@ pub(crate) fn own_row(
         )?
         .query_row([contact], |row| row.get(0))
         .optional()?;
-    let source: i64 = match latest {
+    let source: SourceRowId = match latest {
         Some(source) => source,
         // The contact's messages are past their retention.
         None => tx
@@ -168,7 +174,7 @@ pub(crate) fn own_row(
              VALUES (?1, ?2, ?2, ?3, ?3, 'done', 0)",
         )?
         .execute(params![source, key, ms(now)])?;
-    let inbox = tx.connection.last_insert_rowid();
+    let inbox = InboxRowId(tx.connection.last_insert_rowid());
     tx.connection
         .prepare_cached(
             "INSERT INTO event (inbox_id, workspace_id, kind, at, contact_id, decision)
@@ -189,7 +195,7 @@ pub(crate) fn is_any_pending(tx: &Tx<'_>) -> Result<bool, Error> {
 }
 
 /// The inbox row of the contact's erasure, if one is pending.
-pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, Error> {
+pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<ContactRowId>) -> Result<Option<InboxRowId>, Error> {
     let Some(contact) = contact else {
         return Ok(None);
     };
@@ -201,7 +207,7 @@ pub(crate) fn row_of(tx: &Tx<'_>, contact: Option<i64>) -> Result<Option<i64>, E
 }
 
 /// Whether the contact is being erased.
-pub(crate) fn is_being_erased(tx: &Tx<'_>, contact: i64) -> Result<bool, Error> {
+pub(crate) fn is_being_erased(tx: &Tx<'_>, contact: ContactRowId) -> Result<bool, Error> {
     Ok(row_of(tx, Some(contact))?.is_some())
 }
 
@@ -245,10 +251,10 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Error> {
     let mut rows = statement.query([])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        let contact = row.get(1)?;
+        let contact: ContactRowId = row.get(1)?;
         all.push(Erasure {
             workspace: name(row, 0)?,
-            contact: ContactId(contact),
+            contact: contact.into(),
             record: causeway_core::id::InboxId(row.get(2)?),
             asked_at: at(row.get(3)?),
             at_latest: at(row.get(4)?),
@@ -259,7 +265,7 @@ pub(crate) fn all(connection: &Connection) -> Result<Vec<Erasure>, Error> {
     Ok(all)
 }
 
-fn open_removals(connection: &Connection, contact: i64) -> Result<Vec<OpenRemoval>, Error> {
+fn open_removals(connection: &Connection, contact: ContactRowId) -> Result<Vec<OpenRemoval>, Error> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT delivery.id, name.name, delivery.state
          FROM erasure JOIN delivery ON delivery.contact_id = erasure.contact_id

@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
-        names::NameKind,
+        ids::{ContactRowId, WorkspaceRowId},
         rows::{at, ms, name},
         tx::Tx,
     },
@@ -35,7 +35,7 @@ const MAX_CONFLICT_CONTACTS: u32 = 20;
 pub(crate) struct Resolved {
     /// All contacts that the event names, ascending. Several are merged, because they turn out to be one
     /// person.
-    pub contacts: Vec<i64>,
+    pub contacts: Vec<ContactRowId>,
     /// The identities that the contact gets.
     pub own: Vec<Identity>,
     /// Whether a platform's id is among them that no contact had.
@@ -48,13 +48,18 @@ pub(crate) struct Resolved {
     pub notes: Vec<String>,
 }
 
-pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event) -> Result<Resolved, Error> {
+pub(crate) fn resolve(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: WorkspaceRowId,
+    event: &Event,
+) -> Result<Resolved, Error> {
     let mut resolved = Resolved::default();
     let mut identities = with_owners(tx, workspace, event)?;
     remove_conflicting_ids(tx, row, workspace, &mut identities, &mut resolved)?;
     let is_named = identities.iter().any(|(identity, _)| !identity.is_visitor());
     // Ids come first, because an address is weaker evidence.
-    let mut found: BTreeSet<i64> = BTreeSet::new();
+    let mut found: BTreeSet<ContactRowId> = BTreeSet::new();
     let by_kind = |wants_email: bool| {
         identities
             .iter()
@@ -90,8 +95,7 @@ pub(crate) fn resolve(tx: &mut Tx<'_>, row: &Row, workspace: i64, event: &Event)
             && let Some(user) = present_user(tx, workspace, address, first)?
         {
             resolved.notes.push(format!(
-                "{} was the first to use the address and has moved: it names another contact that uses it now",
-                ContactId(first)
+                "{first} was the first to use the address and has moved: it names another contact that uses it now"
             ));
             owner = Some(user);
         }
@@ -128,9 +132,9 @@ fn is_address(identity: &Identity) -> bool {
 /// The event's identities, each with the contact that it names.
 fn with_owners<'e>(
     tx: &mut Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     event: &'e Event,
-) -> Result<Vec<(&'e Identity, Option<i64>)>, Error> {
+) -> Result<Vec<(&'e Identity, Option<ContactRowId>)>, Error> {
     event
         .identities
         .iter()
@@ -142,11 +146,11 @@ fn with_owners<'e>(
 fn remove_conflicting_ids(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    identities: &mut Vec<(&Identity, Option<i64>)>,
+    workspace: WorkspaceRowId,
+    identities: &mut Vec<(&Identity, Option<ContactRowId>)>,
     resolved: &mut Resolved,
 ) -> Result<(), Error> {
-    let addresses: Vec<(&Identity, Option<i64>)> = identities
+    let addresses: Vec<(&Identity, Option<ContactRowId>)> = identities
         .iter()
         .filter(|(identity, _)| is_address(identity))
         .copied()
@@ -177,8 +181,8 @@ fn remove_conflicting_ids(
 /// Whether the contact has as many addresses as one id may come with, and none of them is among `addresses`.
 fn has_other_addresses(
     tx: &Tx<'_>,
-    contact: i64,
-    addresses: &[(&Identity, Option<i64>)],
+    contact: ContactRowId,
+    addresses: &[(&Identity, Option<ContactRowId>)],
 ) -> Result<bool, Error> {
     // Usually the contact is recognised by the address.
     if addresses.iter().any(|(_, owner)| *owner == Some(contact)) {
@@ -195,15 +199,12 @@ fn has_other_addresses(
 /// Notes that a message counted for this contact although its ids were passed over.
 pub(crate) fn note_conflict_contact(
     tx: &mut Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     passed_over: &[Identity],
-    contact: i64,
+    contact: ContactRowId,
 ) -> Result<(), Error> {
     for id in passed_over {
-        let namespace = tx
-            .state
-            .names
-            .id(tx.connection, NameKind::Namespace, id.namespace())?;
+        let namespace = tx.state.names.namespace(tx.connection, id.namespace())?;
         tx.connection
             .prepare_cached(
                 "INSERT INTO conflict_contact (workspace_id, namespace_id, value, contact_id)
@@ -224,11 +225,15 @@ pub(crate) fn note_conflict_contact(
 
 /// The contacts that messages with this id counted for because of their addresses. Empty for an id that came
 /// with too many addresses to name anybody.
-pub(crate) fn conflict_contacts(tx: &mut Tx<'_>, workspace: i64, id: &Identity) -> Result<Vec<i64>, Error> {
-    let Some(namespace) = tx.state.names.find(NameKind::Namespace, id.namespace()) else {
+pub(crate) fn conflict_contacts(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    id: &Identity,
+) -> Result<Vec<ContactRowId>, Error> {
+    let Some(namespace) = tx.state.names.find_namespace(id.namespace()) else {
         return Ok(Vec::new());
     };
-    let found: Vec<i64> = tx
+    let found: Vec<ContactRowId> = tx
         .connection
         .prepare_cached(
             "SELECT contact_id FROM conflict_contact WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3",
@@ -242,14 +247,11 @@ pub(crate) fn conflict_contacts(tx: &mut Tx<'_>, workspace: i64, id: &Identity) 
 fn note_conflict(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     identity: &Identity,
-    contact: i64,
+    contact: ContactRowId,
 ) -> Result<(), Error> {
-    let namespace = tx
-        .state
-        .names
-        .id(tx.connection, NameKind::Namespace, identity.namespace())?;
+    let namespace = tx.state.names.namespace(tx.connection, identity.namespace())?;
     tx.connection
         .prepare_cached(
             "INSERT INTO identity_conflict (workspace_id, namespace_id, value, contact_id, messages, first_at, last_at,
@@ -264,7 +266,7 @@ fn note_conflict(
             identity.value(),
             contact,
             ms(row.now),
-            row.id.0
+            row.id
         ])?;
     tracing::warn!(
         inbox.id = row.id.0,
@@ -277,11 +279,11 @@ fn note_conflict(
 /// Whether the owner of an address is a different person from the one that these ids name or led to.
 fn is_another_person(
     tx: &Tx<'_>,
-    owner: i64,
+    owner: ContactRowId,
     foreign: &[&Identity],
-    found: &BTreeSet<i64>,
+    found: &BTreeSet<ContactRowId>,
 ) -> Result<bool, Error> {
-    let ids_of = |contact: i64| -> Result<Vec<Identity>, Error> {
+    let ids_of = |contact: ContactRowId| -> Result<Vec<Identity>, Error> {
         let mut all = contact::identities(tx.connection, contact)?;
         all.retain(|identity| matches!(identity, Identity::ForeignId { .. }) && !identity.is_visitor());
         Ok(all)
@@ -306,7 +308,12 @@ fn is_another_person(
 
 /// The contact that an address names in place of its owner: if the owner has moved to another address, and
 /// others still use this one, the oldest of them. `None` if the owner is meant.
-fn present_user(tx: &Tx<'_>, workspace: i64, address: &str, owner: i64) -> Result<Option<i64>, Error> {
+fn present_user(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    address: &str,
+    owner: ContactRowId,
+) -> Result<Option<ContactRowId>, Error> {
     if !tx.state.any_shared.get() {
         return Ok(None);
     }
@@ -314,7 +321,7 @@ fn present_user(tx: &Tx<'_>, workspace: i64, address: &str, owner: i64) -> Resul
     if others.is_empty() {
         return Ok(None);
     }
-    let uses = |contact: i64| -> Result<bool, Error> {
+    let uses = |contact: ContactRowId| -> Result<bool, Error> {
         let known = contact::read(tx.connection, contact)?;
         Ok(known.is_some_and(|known| known.address().as_deref() == Some(address)))
     };
@@ -330,7 +337,12 @@ fn present_user(tx: &Tx<'_>, workspace: i64, address: &str, owner: i64) -> Resul
 }
 
 /// Whether others use the address, and the contact that is recognised by it is not noted among them.
-fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<bool, Error> {
+fn is_in_use(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    address: &str,
+    owner: Option<ContactRowId>,
+) -> Result<bool, Error> {
     if !tx.state.any_shared.get() {
         return Ok(false);
     }
@@ -339,14 +351,24 @@ fn is_in_use(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> 
 }
 
 /// Notes that the address has several users. Its first owner is one of them.
-fn share(tx: &Tx<'_>, workspace: i64, address: &str, owner: Option<i64>) -> Result<(), Error> {
+fn share(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    address: &str,
+    owner: Option<ContactRowId>,
+) -> Result<(), Error> {
     if let Some(owner) = owner {
         add_user(tx, workspace, address, owner)?;
     }
     Ok(())
 }
 
-pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64) -> Result<bool, Error> {
+pub(crate) fn add_user(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    address: &str,
+    contact: ContactRowId,
+) -> Result<bool, Error> {
     tx.state.any_shared.set(true);
     Ok(tx
         .connection
@@ -358,7 +380,11 @@ pub(crate) fn add_user(tx: &Tx<'_>, workspace: i64, address: &str, contact: i64)
 }
 
 /// The contacts that use a shared address; empty for an address of one contact alone.
-pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i64>, Error> {
+pub(crate) fn users(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    address: &str,
+) -> Result<Vec<ContactRowId>, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -369,8 +395,8 @@ pub(crate) fn users(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<i6
 }
 
 /// These contacts and all who share a mailbox with one of them.
-pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[i64]) -> Result<BTreeSet<i64>, Error> {
-    let mut all: BTreeSet<i64> = contacts.iter().copied().collect();
+pub(crate) fn with_sharers(tx: &Tx<'_>, contacts: &[ContactRowId]) -> Result<BTreeSet<ContactRowId>, Error> {
+    let mut all: BTreeSet<ContactRowId> = contacts.iter().copied().collect();
     if !tx.state.any_shared.get() {
         return Ok(all);
     }

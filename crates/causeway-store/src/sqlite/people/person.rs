@@ -1,6 +1,9 @@
 //! Everything about a person, for the console and for an export.
 
-use std::collections::{HashMap, hash_map::Entry};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
+};
 
 use causeway_core::{
     clock::Timestamp,
@@ -16,6 +19,7 @@ use serde_json::{Value, json};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{CampaignRowId, ContactRowId, PageRowId, WorkspaceRowId},
         read::envelope,
         rows::{at, from_json, ms, name},
         state,
@@ -28,7 +32,7 @@ use crate::sqlite::{
 
 pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Option<ContactView>, Error> {
     // A merged contact leads to the one that it was merged into.
-    let found: Option<(i64, i64, String)> = connection
+    let found: Option<(ContactRowId, WorkspaceRowId, String)> = connection
         .prepare_cached(
             "SELECT coalesce(contact.merged_into, contact.id), contact.workspace_id, name.name
              FROM contact JOIN name ON name.id = contact.workspace_id WHERE contact.id = ?1",
@@ -51,7 +55,7 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
         .query_map([id], |row| row.get(0).map(InboxId))?
         .collect::<Result<_, _>>()?;
     let filter = DeliveryFilter {
-        contact: Some(ContactId(id)),
+        contact: Some(id.into()),
         ..DeliveryFilter::default()
     };
     let consent_state = contact.consent_states(contact.address().as_deref(), &terms);
@@ -64,7 +68,7 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
             None => Vec::new(),
         },
         click_grace: terms.click_grace,
-        id: ContactId(id),
+        id: id.into(),
         workspace: workspace.into(),
         identities: contact::identities(connection, id)?,
         consent_state,
@@ -116,7 +120,7 @@ pub(crate) fn page(
     Ok(all)
 }
 
-fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Error> {
+fn ledger(connection: &Connection, id: ContactRowId) -> Result<Vec<LedgerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address, inbox_id FROM consent WHERE contact_id = ?1 ORDER BY at, inbox_id",
     )?;
@@ -132,7 +136,11 @@ fn ledger(connection: &Connection, id: i64) -> Result<Vec<LedgerRow>, Error> {
 }
 
 /// See [`ContactView::others`].
-fn facts_from_others(connection: &Connection, id: i64, since: Timestamp) -> Result<Vec<LedgerRow>, Error> {
+fn facts_from_others(
+    connection: &Connection,
+    id: ContactRowId,
+    since: Timestamp,
+) -> Result<Vec<LedgerRow>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT purpose, what, page, at, basis, consent.address, inbox_id FROM shared_address AS own
          JOIN shared_address AS theirs USING (workspace_id, address)
@@ -152,10 +160,10 @@ fn facts_from_others(connection: &Connection, id: i64, since: Timestamp) -> Resu
 }
 
 /// See [`ContactView::messages`].
-fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Error> {
+fn messages(connection: &Connection, id: ContactRowId) -> Result<Vec<MessageRow>, Error> {
     // Many messages are about few campaigns and pages, so each is read once.
-    let mut campaigns: HashMap<i64, Option<Campaign>> = HashMap::new();
-    let mut pages: HashMap<i64, Option<Page>> = HashMap::new();
+    let mut campaigns: HashMap<CampaignRowId, Option<Campaign>> = HashMap::new();
+    let mut pages: HashMap<PageRowId, Option<Page>> = HashMap::new();
     let mut statement = connection.prepare_cached(
         "SELECT inbox.id, (SELECT name FROM name WHERE id = inbox.source_id), inbox.received_at, event.kind,
                 event.campaign_id, event.page_id,
@@ -168,8 +176,8 @@ fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Error> 
     let mut rows = statement.query([id])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        let campaign: Option<i64> = row.get(4)?;
-        let page: Option<i64> = row.get(5)?;
+        let campaign: Option<CampaignRowId> = row.get(4)?;
+        let page: Option<PageRowId> = row.get(5)?;
         let campaign = known(&mut campaigns, campaign, |id| read_campaign(connection, id))?;
         let page = known(&mut pages, page, |id| read_page(connection, id))?;
         all.push(MessageRow {
@@ -186,10 +194,10 @@ fn messages(connection: &Connection, id: i64) -> Result<Vec<MessageRow>, Error> 
 }
 
 /// Reads each row once.
-fn known<T>(
-    all: &mut HashMap<i64, Option<T>>,
-    id: Option<i64>,
-    read: impl FnOnce(i64) -> Result<Option<T>, Error>,
+fn known<I: Eq + Hash + Copy, T>(
+    all: &mut HashMap<I, Option<T>>,
+    id: Option<I>,
+    read: impl FnOnce(I) -> Result<Option<T>, Error>,
 ) -> Result<Option<&T>, Error> {
     let Some(id) = id else { return Ok(None) };
     let found = match all.entry(id) {
@@ -199,7 +207,7 @@ fn known<T>(
     Ok(found.as_ref())
 }
 
-fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event::Action>, Error> {
+fn actions(connection: &Connection, id: ContactRowId) -> Result<Vec<causeway_core::event::Action>, Error> {
     let docs: Vec<String> = connection
         .prepare_cached("SELECT doc FROM action WHERE contact_id = ?1 ORDER BY id")?
         .query_map([id], |row| row.get(0))?
@@ -208,7 +216,7 @@ fn actions(connection: &Connection, id: i64) -> Result<Vec<causeway_core::event:
 }
 
 /// Oldest first.
-pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engagement>, Error> {
+pub(crate) fn engagements(connection: &Connection, id: ContactRowId) -> Result<Vec<Engagement>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT kind, key, at, name, raw_at, count, score FROM engagement WHERE contact_id = ?1
          ORDER BY at, kind, key",
@@ -236,7 +244,9 @@ pub(crate) fn engagements(connection: &Connection, id: i64) -> Result<Vec<Engage
 fn bodies(connection: &Connection, inbox: &[InboxId]) -> Result<Vec<Value>, Error> {
     let mut all = Vec::new();
     for id in inbox {
-        if let Some(envelope) = envelope(connection, id.0)?.filter(|envelope| !envelope.body.is_empty()) {
+        if let Some(envelope) =
+            envelope(connection, (*id).into())?.filter(|envelope| !envelope.body.is_empty())
+        {
             let body = serde_json::from_slice(&envelope.body)
                 .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&envelope.body).into_owned()));
             all.push(

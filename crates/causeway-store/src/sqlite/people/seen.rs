@@ -8,7 +8,7 @@ use rusqlite::{Connection, params};
 use sha2::{Digest, Sha256};
 
 use crate::sqlite::{
-    base::{error::Error, rows::ms, tx::Tx},
+    base::{error::Error, ids::ContactRowId, rows::ms, tx::Tx},
     people::contact::NO_TIME,
 };
 
@@ -16,7 +16,12 @@ use crate::sqlite::{
 const BYTES: usize = 12;
 
 /// Notes what is about to be deleted of these contacts: rows with a time before `before_ms`.
-pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -> Result<(), Error> {
+pub(crate) fn remember(
+    tx: &Tx<'_>,
+    after: ContactRowId,
+    last: ContactRowId,
+    before_ms: i64,
+) -> Result<(), Error> {
     let mut old = tx.connection.prepare_cached(
         "SELECT contact_id, kind, key, at, coalesce(count, 0) FROM engagement
          WHERE contact_id > ?1 AND contact_id <= ?2 AND at < ?3 AND at <> ?4",
@@ -27,7 +32,7 @@ pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -
     )?;
     let mut rows = old.query(params![after, last, before_ms, NO_TIME])?;
     while let Some(row) = rows.next()? {
-        let (contact, at, count): (i64, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
+        let (contact, at, count): (ContactRowId, i64, i64) = (row.get(0)?, row.get(3)?, row.get(4)?);
         let (kind, key) = (row.get_ref(1)?.as_str(), row.get_ref(2)?.as_str());
         let (Ok(kind), Ok(key)) = (kind, key) else {
             return Err(Error::Broken("the key of an engagement"));
@@ -38,7 +43,11 @@ pub(crate) fn remember(tx: &Tx<'_>, (after, last): (i64, i64), before_ms: i64) -
 }
 
 /// Whether a deleted row of the contact held this engagement, with at least this count.
-pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engagement) -> Result<bool, Error> {
+pub(crate) fn is_seen(
+    connection: &Connection,
+    contact: ContactRowId,
+    engagement: &Engagement,
+) -> Result<bool, Error> {
     let digest = digest(
         engagement.kind.as_str(),
         &engagement.key,
@@ -53,7 +62,7 @@ pub(crate) fn is_seen(connection: &Connection, contact: i64, engagement: &Engage
 }
 
 /// Moves the digests of `from` to `into`.
-pub(crate) fn merge(connection: &Connection, from: i64, into: i64) -> Result<(), Error> {
+pub(crate) fn merge(connection: &Connection, from: ContactRowId, into: ContactRowId) -> Result<(), Error> {
     connection
         .prepare_cached(
             "INSERT INTO engagement_seen (contact_id, digest, count)

@@ -18,7 +18,11 @@ use causeway_core::{
 use rusqlite::params;
 
 use crate::sqlite::{
-    base::{error::Error, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ContactRowId, WorkspaceRowId},
+        tx::Tx,
+    },
     inbox::process::Row,
     outbox::reconcile::{self, Change},
     people::{
@@ -30,9 +34,9 @@ use crate::sqlite::{
 /// Facts about the address from its other users; looks nothing up while no address is shared.
 pub(crate) fn facts_from_others(
     tx: &Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     address: &str,
-    contacts: &[i64],
+    contacts: &[ContactRowId],
 ) -> Result<Vec<ConsentFact>, Error> {
     if !tx.state.any_shared.get() {
         return Ok(Vec::new());
@@ -41,7 +45,7 @@ pub(crate) fn facts_from_others(
 }
 
 /// The times of a contact's own opt-ins for a mailbox.
-fn own_opt_ins(tx: &Tx<'_>, contact: i64, address: &str) -> Result<Vec<Timestamp>, Error> {
+fn own_opt_ins(tx: &Tx<'_>, contact: ContactRowId, address: &str) -> Result<Vec<Timestamp>, Error> {
     let Some(known) = contact::read(tx.connection, contact)? else {
         return Ok(Vec::new());
     };
@@ -57,7 +61,7 @@ fn own_opt_ins(tx: &Tx<'_>, contact: i64, address: &str) -> Result<Vec<Timestamp
 /// given the former one must still learn of the opt-out. `after` is not to be stored.
 pub(crate) fn keep_opt_out_of_former(
     tx: &Tx<'_>,
-    (contact, after): (i64, &mut Contact),
+    (contact, after): (ContactRowId, &mut Contact),
     address: &str,
     grace: Duration,
 ) -> Result<(), Error> {
@@ -86,7 +90,7 @@ fn ends_for(what: &What, opt_out: Timestamp, grace: Duration) -> Timestamp {
 /// Takes in facts of other users of a mailbox. Returns whether anything changed.
 pub(crate) fn add_shared<'f>(
     tx: &Tx<'_>,
-    (contact, after): (i64, &mut Contact),
+    (contact, after): (ContactRowId, &mut Contact),
     address: &str,
     facts: impl IntoIterator<Item = &'f ConsentFact>,
 ) -> Result<bool, Error> {
@@ -105,9 +109,9 @@ pub(crate) fn add_shared<'f>(
 /// Facts about an address from its users other than `contacts`.
 pub(crate) fn facts_of_other_users(
     tx: &Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     address: &str,
-    contacts: &[i64],
+    contacts: &[ContactRowId],
 ) -> Result<Vec<ConsentFact>, Error> {
     let facts = facts_for_others(tx, workspace, address)?;
     let by_others = facts.into_iter().filter(|(user, _)| !contacts.contains(user));
@@ -115,7 +119,11 @@ pub(crate) fn facts_of_other_users(
 }
 
 /// The facts of each user of an address that count for the other users.
-fn facts_for_others(tx: &Tx<'_>, workspace: i64, address: &str) -> Result<Vec<(i64, ConsentFact)>, Error> {
+fn facts_for_others(
+    tx: &Tx<'_>,
+    workspace: WorkspaceRowId,
+    address: &str,
+) -> Result<Vec<(ContactRowId, ConsentFact)>, Error> {
     let mut facts = Vec::new();
     for user in identity::users(tx, workspace, address)? {
         let Some(known) = contact::read(tx.connection, user)? else {
@@ -153,9 +161,9 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool 
 /// The opt-ins of a contact and of the other users of an address, without those of `except`.
 pub(crate) fn opt_ins_at(
     tx: &Tx<'_>,
-    (workspace, address): (i64, &str),
-    contact: i64,
-    except: &[i64],
+    (workspace, address): (WorkspaceRowId, &str),
+    contact: ContactRowId,
+    except: &[ContactRowId],
 ) -> Result<Consent, Error> {
     let mut own = Contact::default();
     for fact in ledger(tx, contact)? {
@@ -171,7 +179,7 @@ pub(crate) fn opt_ins_at(
 }
 
 /// The facts of a contact about e-mail.
-pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Error> {
+pub(crate) fn ledger(tx: &Tx<'_>, contact: ContactRowId) -> Result<Vec<ConsentFact>, Error> {
     let mut statement = tx.connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND purpose = ?2",
     )?;
@@ -186,10 +194,10 @@ pub(crate) fn ledger(tx: &Tx<'_>, contact: i64) -> Result<Vec<ConsentFact>, Erro
 /// The other contacts that use the address, without those that are being erased.
 pub(crate) fn others(
     tx: &Tx<'_>,
-    workspace: i64,
+    workspace: WorkspaceRowId,
     address: &str,
-    contacts: &[i64],
-) -> Result<Vec<i64>, Error> {
+    contacts: &[ContactRowId],
+) -> Result<Vec<ContactRowId>, Error> {
     let mut others = Vec::new();
     for user in identity::users(tx, workspace, address)? {
         if !contacts.contains(&user) && !erasure::is_being_erased(tx, user)? {
@@ -203,7 +211,7 @@ pub(crate) fn others(
 /// and facts that name an id, when the contact begins to use a shared mailbox.
 pub(crate) fn earlier_facts(
     tx: &Tx<'_>,
-    contact: i64,
+    contact: ContactRowId,
     is_merged: bool,
     is_new_here: bool,
 ) -> Result<Vec<ConsentFact>, Error> {
@@ -227,11 +235,11 @@ pub(crate) fn earlier_facts(
 pub(crate) fn share_facts(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    contact: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
     facts: &[ConsentFact],
     planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Error> {
+) -> Result<Vec<ContactRowId>, Error> {
     if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
@@ -265,10 +273,10 @@ pub(crate) fn share_facts(
 pub(crate) fn reconsider(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    contact: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
     planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Error> {
+) -> Result<Vec<ContactRowId>, Error> {
     if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
@@ -301,8 +309,8 @@ pub(crate) fn reconsider(
 fn apply_facts(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    (other, address): (i64, &str),
+    workspace: WorkspaceRowId,
+    (other, address): (ContactRowId, &str),
     facts: &[&ConsentFact],
     planned: &mut Vec<Planned>,
 ) -> Result<bool, Error> {
@@ -321,8 +329,8 @@ fn apply_facts(
 pub(crate) fn write(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    (other, before, after): (i64, &Contact, &Contact),
+    workspace: WorkspaceRowId,
+    (other, before, after): (ContactRowId, &Contact, &Contact),
     planned: &mut Vec<Planned>,
 ) -> Result<(), Error> {
     tx.state.recent.forget_contact(other);
@@ -333,8 +341,6 @@ pub(crate) fn write(
         before: (before, &terms),
         after: (after, &terms),
     };
-    planned.extend(reconcile::after_change(
-        tx, workspace, row.id.0, &change, row.now,
-    )?);
+    planned.extend(reconcile::after_change(tx, workspace, row.id, &change, row.now)?);
     Ok(())
 }

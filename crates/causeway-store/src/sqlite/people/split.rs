@@ -23,6 +23,7 @@ use rusqlite::params;
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ContactRowId, DeliveryRowId, DestinationRowId, InboxRowId, WorkspaceRowId},
         rows::{from_json, ms},
         tx::Tx,
     },
@@ -88,10 +89,10 @@ pub(crate) fn split(
     share(tx, workspace, (from, &mut kept), (into, &mut new), now)?;
     let record = correct(tx, workspace, (from, &before, &kept), (into, &new), now)?;
     Ok(Some(Split {
-        kept: ContactId(from),
-        new: ContactId(into),
+        kept: from.into(),
+        new: into.into(),
         messages: u64::try_from(moved.len()).unwrap_or(u64::MAX),
-        record: InboxId(record),
+        record: record.into(),
     }))
 }
 
@@ -149,7 +150,7 @@ fn is_taken(taken: &BTreeSet<Identity>, address: &str) -> bool {
 
 fn moved_messages(
     tx: &Tx<'_>,
-    contact: i64,
+    contact: ContactRowId,
     taken: &BTreeSet<Identity>,
     read: &BTreeMap<InboxId, Event>,
 ) -> Result<BTreeSet<InboxId>, Error> {
@@ -192,8 +193,8 @@ fn moved_messages(
 
 fn move_rows(
     tx: &mut Tx<'_>,
-    from: i64,
-    into: i64,
+    from: ContactRowId,
+    into: ContactRowId,
     taken: &BTreeSet<Identity>,
     moved: &BTreeSet<InboxId>,
 ) -> Result<(), Error> {
@@ -247,19 +248,21 @@ fn move_rows(
 
 /// Deliveries of different contacts do not wait for each other. One in flight belongs to the new contact if its
 /// message does.
-fn part_deliveries(tx: &mut Tx<'_>, from: i64, into: i64) -> Result<(), Error> {
+fn part_deliveries(tx: &mut Tx<'_>, from: ContactRowId, into: ContactRowId) -> Result<(), Error> {
     let connection = tx.connection;
-    let ids = |sql: &str, contact: i64| -> Result<Vec<i64>, Error> {
-        let mut statement = connection.prepare_cached(sql)?;
-        let found = statement.query_map([contact], |row| row.get(0))?;
-        Ok(found.collect::<Result<_, _>>()?)
-    };
-    let moved = ids("SELECT id FROM delivery WHERE contact_id = ?1", into)?;
+    let moved: Vec<DeliveryRowId> = connection
+        .prepare_cached("SELECT id FROM delivery WHERE contact_id = ?1")?
+        .query_map([into], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
     tx.state.leases.split(&moved, into);
     for contact in [from, into] {
-        let blocked =
-            "SELECT DISTINCT destination_id FROM delivery WHERE contact_id = ?1 AND state = 'blocked'";
-        for destination in ids(blocked, contact)? {
+        let blocked: Vec<DestinationRowId> = connection
+            .prepare_cached(
+                "SELECT DISTINCT destination_id FROM delivery WHERE contact_id = ?1 AND state = 'blocked'",
+            )?
+            .query_map([contact], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for destination in blocked {
             delivery::release_next(tx, destination, Some(contact))?;
         }
     }
@@ -269,14 +272,14 @@ fn part_deliveries(tx: &mut Tx<'_>, from: i64, into: i64) -> Result<(), Error> {
 /// Rebuilds the contact from its own messages.
 fn rebuild(
     tx: &Tx<'_>,
-    id: i64,
+    id: ContactRowId,
     before: &Contact,
     read: &BTreeMap<InboxId, Event>,
     is_own: &dyn Fn(&InboxId) -> bool,
     not_own: &BTreeSet<String>,
 ) -> Result<Contact, Error> {
     let mut contact = Contact {
-        id: Some(ContactId(id)),
+        id: Some(id.into()),
         gave_data: before.gave_data,
         ..Contact::default()
     };
@@ -339,8 +342,8 @@ const OTHERS: &str =
 /// rest may belong to either.
 fn divide_given(
     tx: &mut Tx<'_>,
-    (from, kept): (i64, &Contact),
-    (into, new): (i64, &Contact),
+    (from, kept): (ContactRowId, &Contact),
+    (into, new): (ContactRowId, &Contact),
     now: Timestamp,
 ) -> Result<(), Error> {
     for (id, own, theirs) in [(from, kept, new), (into, new, kept)] {
@@ -357,8 +360,13 @@ fn divide_given(
 }
 
 /// Ends those that wait and are not being sent.
-fn end_withdrawals(tx: &mut Tx<'_>, contact: i64, address: &str, now: Timestamp) -> Result<(), Error> {
-    let waiting: Vec<i64> = tx
+fn end_withdrawals(
+    tx: &mut Tx<'_>,
+    contact: ContactRowId,
+    address: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let waiting: Vec<DeliveryRowId> = tx
         .connection
         .prepare_cached(
             "SELECT id FROM delivery WHERE contact_id = ?1 AND address = ?2 AND kind = 'withdrawal'
@@ -380,9 +388,9 @@ fn end_withdrawals(tx: &mut Tx<'_>, contact: i64, address: &str, now: Timestamp)
 /// An address that both contacts still have is a shared mailbox: facts of one about it count for the other.
 fn share(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    (from, kept): (i64, &mut Contact),
-    (into, new): (i64, &mut Contact),
+    workspace: WorkspaceRowId,
+    (from, kept): (ContactRowId, &mut Contact),
+    (into, new): (ContactRowId, &mut Contact),
     now: Timestamp,
 ) -> Result<(), Error> {
     let shared: Vec<Name> = kept
@@ -409,15 +417,15 @@ fn share(
 /// they are now, or a withdrawal. The deliveries belong to an own row, so that the trace explains them.
 fn correct(
     tx: &mut Tx<'_>,
-    workspace: i64,
-    (from, before, kept): (i64, &Contact, &Contact),
-    (into, new): (i64, &Contact),
+    workspace: WorkspaceRowId,
+    (from, before, kept): (ContactRowId, &Contact, &Contact),
+    (into, new): (ContactRowId, &Contact),
     now: Timestamp,
-) -> Result<i64, Error> {
+) -> Result<InboxRowId, Error> {
     let key = digest(&[
         b"split",
-        &from.to_be_bytes(),
-        &into.to_be_bytes(),
+        &from.0.to_be_bytes(),
+        &into.0.to_be_bytes(),
         &ms(now).to_be_bytes(),
     ]);
     let record = erasure::own_row(tx, (from, workspace), key, ("split", DECISION), now)?;

@@ -13,7 +13,11 @@ use causeway_core::{
 };
 
 use crate::sqlite::{
-    base::{error::Error, tx::Tx},
+    base::{
+        error::Error,
+        ids::{ContactRowId, WorkspaceRowId},
+        tx::Tx,
+    },
     inbox::process::Row,
     people::{contact, identity, shared},
 };
@@ -23,11 +27,11 @@ use crate::sqlite::{
 pub(crate) fn opt_out_each(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    (contact, own): (i64, &[Identity]),
+    workspace: WorkspaceRowId,
+    (contact, own): (ContactRowId, &[Identity]),
     event: &Event,
     planned: &mut Vec<Planned>,
-) -> Result<Vec<i64>, Error> {
+) -> Result<Vec<ContactRowId>, Error> {
     let mut changed = Vec::new();
     for fact in event.consent.iter().filter(|fact| fact.purpose == EMAIL) {
         let (givers, fact) = match (event_address(event), &fact.address) {
@@ -66,11 +70,11 @@ fn names_a_person(own: &[Identity]) -> bool {
 /// Those who use the mailbox besides the event's contact, or moved away no earlier than the opt-out.
 fn givers_by_address(
     tx: &Tx<'_>,
-    workspace: i64,
-    contact: i64,
+    workspace: WorkspaceRowId,
+    contact: ContactRowId,
     address: &str,
     fact: &ConsentFact,
-) -> Result<Vec<i64>, Error> {
+) -> Result<Vec<ContactRowId>, Error> {
     if !tx.state.any_shared.get() {
         return Ok(Vec::new());
     }
@@ -94,7 +98,11 @@ fn used(contact: &Contact, address: &str, fact: &ConsentFact) -> bool {
 }
 
 /// Those whose address came with one of the ids.
-fn givers_by_id(tx: &mut Tx<'_>, workspace: i64, ids: &[Identity]) -> Result<Vec<i64>, Error> {
+fn givers_by_id(
+    tx: &mut Tx<'_>,
+    workspace: WorkspaceRowId,
+    ids: &[Identity],
+) -> Result<Vec<ContactRowId>, Error> {
     let mut givers = Vec::new();
     for id in ids {
         givers.extend(identity::conflict_contacts(tx, workspace, id)?);
@@ -108,8 +116,8 @@ fn givers_by_id(tx: &mut Tx<'_>, workspace: i64, ids: &[Identity]) -> Result<Vec
 fn opt_out(
     tx: &mut Tx<'_>,
     row: &Row,
-    workspace: i64,
-    giver: i64,
+    workspace: WorkspaceRowId,
+    giver: ContactRowId,
     fact: &ConsentFact,
     planned: &mut Vec<Planned>,
 ) -> Result<bool, Error> {
@@ -125,7 +133,7 @@ fn opt_out(
         return Ok(false);
     }
     let facts = [fact];
-    contact::write_consent(tx.connection, giver, row.id.0, &facts)?;
+    contact::write_consent(tx.connection, giver, row.id, &facts)?;
     shared::write(tx, row, workspace, (giver, &before, &after), planned)?;
     shared::share_facts(tx, row, workspace, giver, &facts, planned)?;
     shared::reconsider(tx, row, workspace, giver, planned)?;

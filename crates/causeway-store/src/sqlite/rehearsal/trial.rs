@@ -19,6 +19,7 @@ use crate::sqlite::{
     SqliteStore,
     base::{
         error::Error,
+        ids::{ContactRowId, DeliveryRowId},
         read,
         rows::{at, inbox_state},
         tx::Tx,
@@ -103,7 +104,7 @@ impl SqliteStore {
 }
 
 /// Delivery, destination, state, reason, and the time at which it is due.
-type Row = (i64, String, String, Option<String>, i64);
+type Row = (DeliveryRowId, String, String, Option<String>, i64);
 
 /// Timers fired and deliveries claimed in one step.
 const BATCH: u32 = 100;
@@ -213,13 +214,13 @@ fn read_result(tx: &mut Tx<'_>, id: InboxId, now: Timestamp) -> Result<TrialResu
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     result.state = inbox_state(&state)?;
     (result.code, result.reason) = (code, reason);
-    let event: Option<(Option<i64>, Option<String>)> = tx
+    let event: Option<(Option<ContactRowId>, Option<String>)> = tx
         .connection
         .prepare_cached("SELECT contact_id, decision FROM event WHERE inbox_id = ?1")?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     if let Some((contact, decision)) = event {
-        result.contact = contact.map(ContactId);
+        result.contact = contact.map(ContactId::from);
         result.decision = decision;
     }
     let rows: Vec<Row> = tx

@@ -18,7 +18,9 @@ use causeway_testkit::{
 use tempfile::TempDir;
 
 use crate::sqlite::{
-    EventsOf, Options, SqliteStore, Stored, open,
+    EventsOf, Options, SqliteStore, Stored,
+    base::ids::ContactRowId,
+    open,
     outbox::{build, claim::ENDED_PER_CLAIM},
 };
 
@@ -285,8 +287,8 @@ fn the_key_of_an_ordinary_delivery_is_derived_from_the_message_and_the_destinati
     assert_eq!(build::key(&message, "crm", "record", "", None), plain);
     for (address, other) in [
         ("ada@example.org", None),
-        ("", Some(7)),
-        ("ada@example.org", Some(7)),
+        ("", Some(ContactRowId(7))),
+        ("ada@example.org", Some(ContactRowId(7))),
     ] {
         assert_ne!(
             build::key(&message, "crm", "record", address, other),

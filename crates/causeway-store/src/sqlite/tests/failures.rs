@@ -9,7 +9,7 @@ use causeway_core::{
 };
 use causeway_testkit::builders::{SOURCE, at, envelope, rules, signed};
 
-use crate::sqlite::{Options, SqliteStore, open};
+use crate::sqlite::{Options, SqliteStore, base::ids::SourceRowId, open};
 
 async fn limit_pages(store: &SqliteStore, pages: u32) {
     store
@@ -231,13 +231,7 @@ async fn a_command_that_fails_or_panics_does_not_affect_others() {
         .unwrap();
     let writer = store.writer().unwrap();
     let (go, gone) = std::sync::mpsc::sync_channel(1);
-    let add = |name: &'static str| {
-        writer.write(1, move |tx| {
-            tx.state
-                .names
-                .id(tx.connection, crate::sqlite::base::names::NameKind::Source, name)
-        })
-    };
+    let add = |name: &'static str| writer.write(1, move |tx| tx.state.names.source(tx.connection, name));
     // While the writer waits, the other commands gather for one transaction.
     let (held, first, failed, panicked, second, ()) = tokio::join!(
         writer.alone(move |_| {
@@ -260,7 +254,7 @@ async fn a_command_that_fails_or_panics_does_not_affect_others() {
         .alone(|connection| {
             let mut names = connection.prepare("SELECT id FROM name WHERE kind = 'source' ORDER BY id")?;
             let ids = names.query_map([], |row| row.get(0))?;
-            Ok(ids.collect::<Result<Vec<i64>, _>>()?)
+            Ok(ids.collect::<Result<Vec<SourceRowId>, _>>()?)
         })
         .await
         .unwrap();

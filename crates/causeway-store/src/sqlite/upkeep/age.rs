@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ActionRowId, ContactRowId, DeliveryRowId, InboxRowId},
         rows::{from_json, ms},
         tx::Tx,
     },
@@ -22,21 +23,25 @@ const CONTACTS: u16 = 100;
 const ANSWERS_UP_TO: &str = "answers_up_to";
 
 /// Number of deleted rows, and the row after which the next chunk starts; `None` at the end.
-pub(crate) type Aged = (u64, Option<i64>);
+pub(crate) type Aged<Id> = (u64, Option<Id>);
 
 /// Where the last run stopped.
-pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<i64, Error> {
+pub(crate) fn answers_start(tx: &Tx<'_>) -> Result<DeliveryRowId, Error> {
     Ok(tx
         .connection
         .prepare_cached("SELECT value FROM meta WHERE key = ?1")?
         .query_row([ANSWERS_UP_TO], |row| row.get(0))
         .optional()?
-        .unwrap_or(0))
+        .unwrap_or(DeliveryRowId(0)))
 }
 
 /// Deletes excerpts of responses, up to the first that is too young.
-pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Error> {
-    let rows: Vec<(i64, i64)> = tx
+pub(crate) fn answers(
+    tx: &Tx<'_>,
+    after: DeliveryRowId,
+    before_ms: i64,
+) -> Result<Aged<DeliveryRowId>, Error> {
+    let rows: Vec<(DeliveryRowId, i64)> = tx
         .connection
         .prepare_cached(
             "SELECT delivery_id, max(started_at) FROM attempt WHERE delivery_id > ?1
@@ -63,8 +68,12 @@ pub(crate) fn answers(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, E
 }
 
 /// Deletes old engagements. Engagements without a time are kept.
-pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Error> {
-    let contacts: Vec<i64> = tx
+pub(crate) fn engagements(
+    tx: &Tx<'_>,
+    after: ContactRowId,
+    before_ms: i64,
+) -> Result<Aged<ContactRowId>, Error> {
+    let contacts: Vec<ContactRowId> = tx
         .connection
         .prepare_cached(
             "SELECT DISTINCT contact_id FROM engagement WHERE contact_id > ?1 ORDER BY contact_id LIMIT ?2",
@@ -74,7 +83,7 @@ pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Age
     let Some(last) = contacts.last().copied() else {
         return Ok((0, None));
     };
-    seen::remember(tx, (after, last), before_ms)?;
+    seen::remember(tx, after, last, before_ms)?;
     let gone = tx
         .connection
         .prepare_cached(
@@ -87,8 +96,8 @@ pub(crate) fn engagements(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Age
 
 /// Deletes actions by the time at which they were taken, up to the first that is too young. An action whose
 /// deliveries are still open or recent is kept.
-pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, Error> {
-    type Found = (i64, Option<i64>, String);
+pub(crate) fn actions(tx: &Tx<'_>, after: ActionRowId, before_ms: i64) -> Result<Aged<ActionRowId>, Error> {
+    type Found = (ActionRowId, Option<InboxRowId>, String);
     let rows: Vec<Found> = tx
         .connection
         .prepare_cached("SELECT id, planned_by, doc FROM action WHERE id > ?1 ORDER BY id LIMIT ?2")?
@@ -98,7 +107,7 @@ pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, E
         .collect::<Result<_, _>>()?;
     let mut next = (rows.len() == usize::from(CHUNK)).then(|| rows.last().map_or(after, |row| row.0));
     // The newest row stays, so that its number is never given again.
-    let newest: i64 = tx
+    let newest: ActionRowId = tx
         .connection
         .prepare_cached("SELECT coalesce(max(id), 0) FROM action")?
         .query_row([], |row| row.get(0))?;
@@ -106,7 +115,7 @@ pub(crate) fn actions(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Aged, E
     for (id, planned_by, doc) in rows {
         let Ok(action) = from_json::<Action>(&doc) else {
             tracing::error!(
-                action.id = id,
+                action.id = id.0,
                 "an action cannot be read, so that its age is not known; it stays"
             );
             continue;

@@ -2,11 +2,12 @@
 //! order of arrival, up to the first that is too young.
 
 use causeway_core::store::InboxState;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, params, types::FromSql};
 
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{DeliveryRowId, DestinationRowId, InboxRowId, SourceRowId},
         rows::{DeliveryState, inbox_state},
         tx::Tx,
     },
@@ -20,7 +21,7 @@ const CHUNK: u16 = 500;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Step {
     /// Where the next chunk starts; `None` at the end.
-    pub next: Option<i64>,
+    pub next: Option<InboxRowId>,
     pub bodies: u64,
     pub inbox: u64,
     pub deliveries: u64,
@@ -28,8 +29,8 @@ pub(crate) struct Step {
 
 /// Deletes bodies of finished messages, and excerpts of responses to their attempts. Bodies of dead messages
 /// stay, because these can be replayed.
-pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Error> {
-    type Found = (i64, Option<String>, Option<i64>, Option<i64>);
+pub(crate) fn bodies(tx: &Tx<'_>, after: InboxRowId, before_ms: i64) -> Result<Step, Error> {
+    type Found = (InboxRowId, Option<String>, Option<i64>, Option<i64>);
     let rows: Vec<Found> = tx
         .connection
         .prepare_cached(
@@ -70,7 +71,7 @@ pub(crate) fn bodies(tx: &Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Er
 }
 
 /// Whether a delivery of this inbox row is open, or ended at or after `before_ms`.
-pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool, Error> {
+pub(crate) fn has_young(tx: &Tx<'_>, inbox: InboxRowId, before_ms: i64) -> Result<bool, Error> {
     Ok(tx
         .connection
         .prepare_cached(
@@ -81,8 +82,8 @@ pub(crate) fn has_young(tx: &Tx<'_>, inbox: i64, before_ms: i64) -> Result<bool,
 }
 
 /// Deletes finished inbox rows with everything that belongs to them.
-pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Step, Error> {
-    type Found = (i64, i64, String, i64, Option<i64>);
+pub(crate) fn history(tx: &mut Tx<'_>, after: InboxRowId, before_ms: i64) -> Result<Step, Error> {
+    type Found = (InboxRowId, SourceRowId, String, i64, Option<i64>);
     let rows: Vec<Found> = tx
         .connection
         .prepare_cached(
@@ -113,7 +114,7 @@ pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Ste
         }
         let (gone, kept) = prune_deliveries(tx, id, last_delivery)?;
         step.deliveries += gone;
-        if kept > 0 || id == last_inbox {
+        if kept > 0 || Some(id) == last_inbox {
             continue;
         }
         for sql in [
@@ -130,19 +131,22 @@ pub(crate) fn history(tx: &mut Tx<'_>, after: i64, before_ms: i64) -> Result<Ste
     Ok(step)
 }
 
-fn newest(tx: &Tx<'_>, table: &str) -> Result<i64, Error> {
+fn newest<Id: FromSql>(tx: &Tx<'_>, table: &str) -> Result<Option<Id>, Error> {
     Ok(tx
         .connection
         .prepare_cached(&format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1"))?
         .query_row([], |row| row.get(0))
-        .optional()?
-        .unwrap_or(0))
+        .optional()?)
 }
 
 /// Returns how many deliveries were deleted and how many stay. The newest delivered one of a contact stays,
 /// because it shows that the destination has the contact.
-fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64), Error> {
-    type Found = (i64, i64, String, bool);
+fn prune_deliveries(
+    tx: &mut Tx<'_>,
+    inbox: InboxRowId,
+    last: Option<DeliveryRowId>,
+) -> Result<(u64, u64), Error> {
+    type Found = (DeliveryRowId, DestinationRowId, String, bool);
     let rows: Vec<Found> = tx
         .connection
         .prepare_cached(
@@ -158,7 +162,7 @@ fn prune_deliveries(tx: &mut Tx<'_>, inbox: i64, last: i64) -> Result<(u64, u64)
         .collect::<Result<_, _>>()?;
     let (mut gone, mut kept) = (0, 0);
     for (id, destination, state, is_needed) in rows {
-        if is_needed || id == last {
+        if is_needed || Some(id) == last {
             kept += 1;
             continue;
         }

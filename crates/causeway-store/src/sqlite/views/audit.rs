@@ -1,26 +1,28 @@
 //! The books: compares the counts of what arrived with the rows that exist.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, hash::Hash};
 
 use causeway_core::{
     id::Name,
     store::{Audit, DestinationBooks, Gap, InboxState, SourceBooks},
 };
-use rusqlite::Connection;
+use rusqlite::{Connection, types::FromSql};
 
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{DestinationRowId, SourceRowId},
         rows::{DeliveryState, name},
     },
     upkeep::prune::{pruned_delivery, pruned_inbox},
-    views::overview::{Counts, connectors},
+    views::overview::{Connector, Counts, connectors},
 };
 
 /// Maximum number of gaps in one report.
 const GAPS: u32 = 100;
 
-type RowCounts = HashMap<(i64, String), i64>;
+/// The number of rows, by source or destination, and by state.
+type RowCounts<Id> = HashMap<(Id, String), i64>;
 
 pub(crate) fn audit(connection: &Connection) -> Result<Audit, Error> {
     let inbox = count(
@@ -35,27 +37,31 @@ pub(crate) fn audit(connection: &Connection) -> Result<Audit, Error> {
         gaps: gaps(connection)?,
         ..Audit::default()
     };
-    for (id, is_source, name) in connectors(connection)? {
-        let counts = Counts::read(connection, id)?;
-        if is_source {
-            audit.sources.insert(name, source(id, &counts, &inbox));
-        } else {
-            audit
-                .destinations
-                .insert(name, destination(id, &counts, &delivery));
+    for (connector, name) in connectors(connection)? {
+        match connector {
+            Connector::Source(id) => {
+                let counts = Counts::read(connection, id)?;
+                audit.sources.insert(name, source(id, &counts, &inbox));
+            }
+            Connector::Destination(id) => {
+                let counts = Counts::read(connection, id)?;
+                audit
+                    .destinations
+                    .insert(name, destination(id, &counts, &delivery));
+            }
         }
     }
     Ok(audit)
 }
 
-fn count(connection: &Connection, sql: &str) -> Result<RowCounts, Error> {
+fn count<Id: FromSql + Eq + Hash>(connection: &Connection, sql: &str) -> Result<RowCounts<Id>, Error> {
     Ok(connection
         .prepare(sql)?
         .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))?
         .collect::<Result<_, _>>()?)
 }
 
-fn source(id: i64, counts: &Counts, rows: &RowCounts) -> SourceBooks {
+fn source(id: SourceRowId, counts: &Counts, rows: &RowCounts<SourceRowId>) -> SourceBooks {
     let of = |state: InboxState| {
         rows.get(&(id, state.as_str().to_owned())).copied().unwrap_or(0) + counts.get(pruned_inbox(state))
     };
@@ -73,7 +79,11 @@ fn source(id: i64, counts: &Counts, rows: &RowCounts) -> SourceBooks {
     books
 }
 
-fn destination(id: i64, counts: &Counts, rows: &RowCounts) -> DestinationBooks {
+fn destination(
+    id: DestinationRowId,
+    counts: &Counts,
+    rows: &RowCounts<DestinationRowId>,
+) -> DestinationBooks {
     let in_rows = |state: DeliveryState| rows.get(&(id, state.as_str().to_owned())).copied().unwrap_or(0);
     let of = |state: DeliveryState| in_rows(state) + counts.get(pruned_delivery(state));
     let mut books = DestinationBooks {

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::WorkspaceRowId,
         rows::{name, text},
         state,
     },
@@ -36,7 +37,7 @@ pub(crate) fn by_hand(connection: &Connection, rules: &Rules) -> Result<BTreeMap
     while let Some(row) = rows.next()? {
         let destination = name(row, 0)?;
         if let (Some(workspace), Some(rule)) = (
-            row.get::<_, Option<i64>>(3)?,
+            row.get::<_, Option<WorkspaceRowId>>(3)?,
             rules.destinations.get(&destination),
         ) && let Some(contact) = contact::read(connection, row.get(1)?)?
         {

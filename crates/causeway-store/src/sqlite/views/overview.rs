@@ -5,12 +5,13 @@ use causeway_core::{
     id::Name,
     store::{DestinationCounts, Overview, SourceCounts},
 };
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::sqlite::{
     base::{
         counters::{LAST_DELIVERED, LAST_RECEIVED},
         error::Error,
+        ids::{DestinationRowId, NameRowId, SourceRowId},
         rows::{at, ms, name},
     },
     people::after_erasure::{BEGAN_ANEW_COUNT, TURNED_AWAY_COUNT},
@@ -24,28 +25,42 @@ const LATELY_MS: i64 = 7 * 86_400_000;
 pub(crate) fn overview(connection: &Connection, now: Timestamp) -> Result<Overview, Error> {
     let mut overview = Overview::default();
     let mut lanes = lanes(connection)?;
-    for (id, is_source, name) in connectors(connection)? {
-        if is_source {
-            overview.sources.insert(name, source(connection, id, ms(now))?);
-        } else {
-            let mut counts = destination(connection, id)?;
-            counts.lane = lanes.remove(&name).unwrap_or_default();
-            overview.destinations.insert(name, counts);
+    for (connector, name) in connectors(connection)? {
+        match connector {
+            Connector::Source(id) => {
+                overview.sources.insert(name, source(connection, id, ms(now))?);
+            }
+            Connector::Destination(id) => {
+                let mut counts = destination(connection, id)?;
+                counts.lane = lanes.remove(&name).unwrap_or_default();
+                overview.destinations.insert(name, counts);
+            }
         }
     }
     overview.clock_alarm = redate::alarm(connection)?;
     Ok(overview)
 }
 
-/// The number, whether it is a source, and the name.
-pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name)>, Error> {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Connector {
+    Source(SourceRowId),
+    Destination(DestinationRowId),
+}
+
+/// All sources and destinations, with their names.
+pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(Connector, Name)>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT id, kind = 'source', name FROM name WHERE kind IN ('source', 'destination')",
     )?;
     let mut rows = statement.query([])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        all.push((row.get(0)?, row.get(1)?, name(row, 2)?));
+        let connector = if row.get(1)? {
+            Connector::Source(row.get(0)?)
+        } else {
+            Connector::Destination(row.get(0)?)
+        };
+        all.push((connector, name(row, 2)?));
     }
     Ok(all)
 }
@@ -54,10 +69,10 @@ pub(crate) fn connectors(connection: &Connection) -> Result<Vec<(i64, bool, Name
 pub(crate) struct Counts(Vec<(String, i64)>);
 
 impl Counts {
-    pub(crate) fn read(connection: &Connection, id: i64) -> Result<Self, Error> {
+    pub(crate) fn read(connection: &Connection, id: impl Into<NameRowId>) -> Result<Self, Error> {
         let counts = connection
             .prepare_cached("SELECT what, value FROM counter WHERE name_id = ?1")?
-            .query_map([id], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map([id.into()], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         Ok(Self(counts))
     }
@@ -78,7 +93,7 @@ impl Counts {
     }
 }
 
-fn source(connection: &Connection, id: i64, now_ms: i64) -> Result<SourceCounts, Error> {
+fn source(connection: &Connection, id: SourceRowId, now_ms: i64) -> Result<SourceCounts, Error> {
     let counts = Counts::read(connection, id)?;
     let oldest_new: Option<i64> = connection
         .prepare_cached(
@@ -101,16 +116,16 @@ fn source(connection: &Connection, id: i64, now_ms: i64) -> Result<SourceCounts,
     })
 }
 
-fn turned_away_since(connection: &Connection, source: i64, since_ms: i64) -> Result<u64, Error> {
+fn turned_away_since(connection: &Connection, source: SourceRowId, since_ms: i64) -> Result<u64, Error> {
     let count: i64 = connection
         .prepare_cached(
             "SELECT count(*) FROM inbox WHERE code = 'after_erasure' AND source_id = ?1 AND processed_at >= ?2",
         )?
-        .query_row([source, since_ms], |row| row.get(0))?;
+        .query_row(params![source, since_ms], |row| row.get(0))?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-fn destination(connection: &Connection, id: i64) -> Result<DestinationCounts, Error> {
+fn destination(connection: &Connection, id: DestinationRowId) -> Result<DestinationCounts, Error> {
     let counts = Counts::read(connection, id)?;
     // A delivery that was never tried is due as of when it was planned, so the first due row is the oldest of
     // these. Deliveries that were tried and wait for a retry have an index of their own.

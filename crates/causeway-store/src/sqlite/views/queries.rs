@@ -23,6 +23,7 @@ use crate::sqlite::{
     SqliteStore,
     base::{
         error::Error,
+        ids::ActionRowId,
         rows::{DELIVERY_COLUMNS, at, delivery_row, inbox_state, name},
         schema,
     },
@@ -152,7 +153,7 @@ impl Views for SqliteStore {
     }
 
     async fn unlisted(&self, asked: Unlisted) -> Result<Vec<UnlistedAction>, StoreError> {
-        let (mut all, mut after) = (Vec::new(), Some(0));
+        let (mut all, mut after) = (Vec::new(), Some(ActionRowId(0)));
         while let Some(row) = after {
             let asked = asked.clone();
             let (some, next) = self
@@ -352,7 +353,7 @@ fn add_users(connection: &Connection, address: &str, found: &mut Vec<Named>) -> 
             .iter()
             .filter(|(workspace, _)| *workspace == named.workspace);
         if of_workspace.count() > 1 {
-            let all = crate::sqlite::people::contact::identities(connection, named.contact.0)?;
+            let all = crate::sqlite::people::contact::identities(connection, named.contact.into())?;
             let best = all.into_iter().min_by_key(|own| match own {
                 own if own.is_visitor() => 4,
                 Identity::ForeignId { .. } => 0,

@@ -15,6 +15,7 @@ use rusqlite::{Connection, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ContactRowId, InboxRowId},
         read::{Readers, envelope},
         rows::{inbox_state, ms},
         schema,
@@ -172,7 +173,7 @@ fn previews(
     let sql = format!(
         "SELECT inbox_id, contact_id, kind FROM event WHERE {column} = ?1 ORDER BY at DESC, inbox_id DESC LIMIT ?2"
     );
-    let events: Vec<(i64, Option<i64>, String)> = tx
+    let events: Vec<(InboxRowId, Option<ContactRowId>, String)> = tx
         .connection
         .prepare_cached(&sql)?
         .query_map(params![id, limit], |row| {
@@ -197,7 +198,7 @@ fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<St
          FROM inbox LEFT JOIN inbox_body ON inbox_body.id = inbox.id
          WHERE inbox.id > ?1 ORDER BY inbox.id LIMIT ?2",
     )?;
-    let rows: Vec<(i64, String, i64, bool)> = statement
+    let rows: Vec<(InboxRowId, String, i64, bool)> = statement
         .query_map(params![after.0, limit], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
@@ -205,7 +206,7 @@ fn records(connection: &Connection, after: InboxId, limit: u32) -> Result<Vec<St
     rows.into_iter()
         .map(|(id, state, received_at, has_body)| {
             Ok(StoredMessage {
-                id: InboxId(id),
+                id: id.into(),
                 state: inbox_state(&state)?,
                 received_at: crate::sqlite::base::rows::at(received_at),
                 envelope: if has_body { envelope(connection, id)? } else { None },

@@ -11,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::sqlite::{
     base::{
         error::Error,
+        ids::{ActionRowId, ContactRowId, DeliveryRowId, InboxRowId},
         read::envelope,
         rows::{DELIVERY_COLUMNS, at, delivery_row, from_json},
     },
@@ -24,13 +25,13 @@ struct Event {
     workspace: Name,
     kind: String,
     at_ms: i64,
-    contact: Option<i64>,
-    action: Option<i64>,
+    contact: Option<ContactRowId>,
+    action: Option<ActionRowId>,
     decision: Option<String>,
     notes: Option<String>,
     merged: Option<String>,
     automations: Option<String>,
-    about: Option<i64>,
+    about: Option<InboxRowId>,
     via: Option<String>,
 }
 
@@ -42,24 +43,24 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
         return Ok(None);
     };
     let inbox = inbox_row(row)?;
-    let (duplicate_of, key, has_body): (Option<i64>, [u8; 16], bool) = connection
+    let (duplicate_of, key, has_body): (Option<InboxRowId>, [u8; 16], bool) = connection
         .prepare_cached(
             "SELECT CASE WHEN state = 'duplicate' THEN duplicate_of END, key, EXISTS (SELECT 1 FROM inbox_body WHERE id = inbox.id)
              FROM inbox WHERE id = ?1",
         )?
         .query_row([id.0], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    let event = event(connection, id.0)?;
+    let event = event(connection, id.into())?;
     let workspace = event.as_ref().map_or_else(
         || rules.workspace(&inbox.source, false),
         |event| event.workspace.clone(),
     );
     let mut trace = Trace {
         envelope: if has_body {
-            envelope(connection, id.0)?
+            envelope(connection, id.into())?
         } else {
             None
         },
-        duplicate_of: duplicate_of.map(InboxId),
+        duplicate_of: duplicate_of.map(InboxId::from),
         deliveries: deliveries(connection, rules, id, &workspace, &key, event.as_ref())?,
         workspace,
         inbox,
@@ -81,8 +82,8 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
         trace.event = Some(event.kind);
         trace.event_at = Some(at(event.at_ms));
         trace.decision = event.decision;
-        trace.contact_id = event.contact.map(ContactId);
-        trace.about = event.about.map(InboxId);
+        trace.contact_id = event.contact.map(ContactId::from);
+        trace.about = event.about.map(InboxId::from);
         if let Some(automations) = event.automations {
             trace.automations = Some(explained::read(connection, &automations)?);
         }
@@ -100,17 +101,17 @@ pub(crate) fn trace(connection: &Connection, rules: &Rules, id: InboxId) -> Resu
                 .prepare_cached("SELECT doc FROM action WHERE id = ?1")?
                 .query_row([action], |row| row.get::<_, String>(0))
                 .optional()?
-                .map(|doc| from_json(&doc).map(|doc| (ActionId(action), doc)))
+                .map(|doc| from_json(&doc).map(|doc| (ActionId(action.0), doc)))
                 .transpose()?;
         }
         if let Some(contact) = event.contact {
-            trace.consent = consent(connection, contact, id.0)?;
+            trace.consent = consent(connection, contact, id.into())?;
         }
     }
     Ok(Some(trace))
 }
 
-fn event(connection: &Connection, id: i64) -> Result<Option<Event>, Error> {
+fn event(connection: &Connection, id: InboxRowId) -> Result<Option<Event>, Error> {
     Ok(connection
         .prepare_cached(
             "SELECT name.name, event.kind, at, contact_id, action_id, decision, notes, merged,
@@ -159,11 +160,15 @@ fn timers(connection: &Connection, id: InboxId) -> Result<Vec<TimerRow>, Error> 
     Ok(all)
 }
 
-fn consent(connection: &Connection, contact: i64, inbox: i64) -> Result<Vec<ConsentFact>, Error> {
+fn consent(
+    connection: &Connection,
+    contact: ContactRowId,
+    inbox: InboxRowId,
+) -> Result<Vec<ConsentFact>, Error> {
     let mut statement = connection.prepare_cached(
         "SELECT purpose, what, page, at, basis, address FROM consent WHERE contact_id = ?1 AND inbox_id = ?2 ORDER BY at",
     )?;
-    let mut rows = statement.query([contact, inbox])?;
+    let mut rows = statement.query(params![contact, inbox])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
         all.push(consent_fact(row)?);
@@ -179,7 +184,7 @@ fn deliveries(
     message: &[u8],
     event: Option<&Event>,
 ) -> Result<Vec<DeliveryTrace>, Error> {
-    let named = event.and_then(|event| event.contact).map(ContactId);
+    let named = event.and_then(|event| event.contact).map(ContactId::from);
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {DELIVERY_COLUMNS} FROM delivery d JOIN inbox i ON i.id = d.inbox_id
          WHERE d.inbox_id = ?1 ORDER BY d.id"
@@ -204,16 +209,16 @@ fn deliveries(
                 delivery
                     .contact_id
                     .filter(|_| delivery.contact_id != named)
-                    .map(|id| id.0),
+                    .map(ContactRowId::from),
             ),
-            attempts: attempts(connection, delivery.id.0)?,
+            attempts: attempts(connection, delivery.id.into())?,
             delivery,
         });
     }
     Ok(all)
 }
 
-fn attempts(connection: &Connection, delivery: i64) -> Result<Vec<AttemptRow>, Error> {
+fn attempts(connection: &Connection, delivery: DeliveryRowId) -> Result<Vec<AttemptRow>, Error> {
     let attempts = connection
         .prepare_cached(
             "SELECT number, started_at, took_ms, outcome, reason, status, excerpt

@@ -7,34 +7,38 @@ use serde_json::{Map, Value};
 
 use crate::sqlite::base::{
     error::Error,
+    ids::{
+        ActionRowId, CampaignRowId, ContactRowId, InboxRowId, NamespaceRowId, PageRowId, SourceRowId,
+        WorkspaceRowId,
+    },
     rows::{from_json, to_json},
 };
 
 /// The rows that an action belongs to.
 pub(crate) struct ActionPlace {
-    pub workspace: i64,
-    pub namespace: i64,
-    pub source: i64,
-    pub inbox: i64,
-    pub contact: Option<i64>,
-    pub campaign: Option<i64>,
-    pub page: Option<i64>,
+    pub workspace: WorkspaceRowId,
+    pub namespace: NamespaceRowId,
+    pub source: SourceRowId,
+    pub inbox: InboxRowId,
+    pub contact: Option<ContactRowId>,
+    pub campaign: Option<CampaignRowId>,
+    pub page: Option<PageRowId>,
     /// Whether the deliveries of this action follow from this event.
     pub plans_deliveries: bool,
 }
 
 /// What was known about an action before an event.
 pub(crate) struct KnownAction {
-    pub id: i64,
+    pub id: ActionRowId,
     /// The inbox row whose event planned the action's deliveries.
-    pub planned_by: Option<i64>,
+    pub planned_by: Option<InboxRowId>,
     doc: String,
 }
 
 pub(crate) fn find_action(
     connection: &Connection,
-    workspace: i64,
-    namespace: i64,
+    workspace: WorkspaceRowId,
+    namespace: NamespaceRowId,
     external_id: &str,
 ) -> Result<Option<KnownAction>, Error> {
     Ok(connection
@@ -51,7 +55,7 @@ pub(crate) fn find_action(
         .optional()?)
 }
 
-pub(crate) fn read_action(connection: &Connection, id: i64) -> Result<Option<Action>, Error> {
+pub(crate) fn read_action(connection: &Connection, id: ActionRowId) -> Result<Option<Action>, Error> {
     let mut statement = connection.prepare_cached("SELECT doc FROM action WHERE id = ?1")?;
     let mut rows = statement.query([id])?;
     match rows.next()? {
@@ -66,7 +70,7 @@ pub(crate) fn write_action(
     known: Option<&KnownAction>,
     action: &Action,
     place: &ActionPlace,
-) -> Result<i64, Error> {
+) -> Result<ActionRowId, Error> {
     let planned_by = place.plans_deliveries.then_some(place.inbox);
     let Some(known) = known else {
         connection
@@ -87,7 +91,7 @@ pub(crate) fn write_action(
                 planned_by,
                 to_json(action)?,
             ])?;
-        return Ok(connection.last_insert_rowid());
+        return Ok(ActionRowId(connection.last_insert_rowid()));
     };
     let joined = join(from_json(&known.doc)?, action.clone());
     connection

@@ -12,27 +12,27 @@ use serde_json::Value;
 use super::{campaign_fields, page_fields};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum EntityKind {
+pub(super) enum EntityKind {
     Campaign,
     Page,
 }
 
 /// What an event says about a campaign or page.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Description<'a> {
+pub(super) enum Description<'a> {
     Campaign(&'a Campaign),
     Page(&'a Page),
 }
 
 impl Description<'_> {
-    pub(crate) fn kind(self) -> EntityKind {
+    pub(super) fn kind(self) -> EntityKind {
         match self {
             Self::Campaign(_) => EntityKind::Campaign,
             Self::Page(_) => EntityKind::Page,
         }
     }
 
-    pub(crate) fn external_id(&self) -> &str {
+    pub(super) fn external_id(&self) -> &str {
         match self {
             Self::Campaign(campaign) => &campaign.external_id,
             Self::Page(page) => &page.external_id,
@@ -42,6 +42,7 @@ impl Description<'_> {
 
 /// Fields, each with the time of its value. The fields of a [`Contact`] have the right join.
 pub(crate) struct Entity {
+    /// The row number of the campaign or page.
     pub id: i64,
     pub doc: Contact,
     pub(crate) dirty: bool,
@@ -71,7 +72,7 @@ impl Entity {
 
     /// Whether an event describes the entity exactly as the one before did. Nearly all do; then only the times
     /// can be newer.
-    pub(crate) fn is_repeat(&mut self, description: Description<'_>, at: Timestamp) -> bool {
+    pub(super) fn is_repeat(&mut self, description: Description<'_>, at: Timestamp) -> bool {
         let Some(last) = &self.last else {
             return false;
         };
@@ -95,7 +96,7 @@ impl Entity {
     }
 
     /// Joins a description with the time `at`. Returns whether anything changed.
-    pub(crate) fn learn(&mut self, description: Description<'_>, at: Timestamp) -> bool {
+    pub(super) fn learn(&mut self, description: Description<'_>, at: Timestamp) -> bool {
         let fields: BTreeMap<String, Value> = match description {
             Description::Campaign(campaign) => campaign_fields(campaign),
             Description::Page(page) => page_fields(page),

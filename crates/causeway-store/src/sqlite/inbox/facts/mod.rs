@@ -12,16 +12,18 @@ use causeway_core::{
     event::{Campaign, Organisation, Page},
     id::Name,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, ToSql, params};
 use serde_json::Value;
 
 use crate::sqlite::base::{
     error::Error,
+    ids::{CampaignRowId, NamespaceRowId, PageRowId, WorkspaceRowId},
     rows::{from_json, to_json},
 };
 
 pub(crate) use action::{ActionPlace, KnownAction, find_action, read_action, write_action};
-pub(crate) use entity::{Description, Entity, EntityKind};
+pub(crate) use entity::Entity;
+use entity::{Description, EntityKind};
 
 /// Maximum number of campaigns and pages kept in memory.
 const CACHED: usize = 4_096;
@@ -30,21 +32,67 @@ const CACHED: usize = 4_096;
 #[derive(Default)]
 pub(crate) struct Facts {
     /// By workspace and namespace, then by the id at the platform.
-    entities: HashMap<(EntityKind, i64, i64), HashMap<Name, Entity>>,
+    entities: HashMap<(EntityKind, WorkspaceRowId, NamespaceRowId), HashMap<Name, Entity>>,
     /// The number of entities in all maps.
     count: usize,
-    /// For reading, by row number.
-    campaigns: HashMap<i64, Campaign>,
-    pages: HashMap<i64, Page>,
+    cached: Cached,
+}
+
+/// Campaigns and pages that were read.
+#[derive(Default)]
+struct Cached {
+    campaigns: HashMap<CampaignRowId, Campaign>,
+    pages: HashMap<PageRowId, Page>,
+}
+
+impl Cached {
+    fn forget(&mut self, kind: EntityKind, id: i64) {
+        match kind {
+            EntityKind::Campaign => {
+                self.campaigns.remove(&CampaignRowId(id));
+            }
+            EntityKind::Page => {
+                self.pages.remove(&PageRowId(id));
+            }
+        }
+    }
 }
 
 impl Facts {
-    /// Joins what an event with the time `at` says about a campaign or page. Returns its row, and the entity
-    /// afterwards; `None` if the event says nothing new.
-    pub(crate) fn learn(
+    /// Joins what an event with the time `at` says about a campaign.
+    pub(crate) fn learn_campaign(
         &mut self,
         connection: &Connection,
-        (workspace, namespace): (i64, i64),
+        workspace: WorkspaceRowId,
+        namespace: NamespaceRowId,
+        campaign: &Campaign,
+        at: Timestamp,
+    ) -> Result<CampaignRowId, Error> {
+        let description = Description::Campaign(campaign);
+        let (id, _) = self.learn(connection, workspace, namespace, description, at)?;
+        Ok(CampaignRowId(id))
+    }
+
+    /// Joins what an event with the time `at` says about a page. Returns its row, and the page afterwards;
+    /// `None` if the event says nothing new.
+    pub(crate) fn learn_page(
+        &mut self,
+        connection: &Connection,
+        workspace: WorkspaceRowId,
+        namespace: NamespaceRowId,
+        page: &Page,
+        at: Timestamp,
+    ) -> Result<(PageRowId, Option<&Entity>), Error> {
+        let description = Description::Page(page);
+        let (id, entity) = self.learn(connection, workspace, namespace, description, at)?;
+        Ok((PageRowId(id), entity))
+    }
+
+    fn learn(
+        &mut self,
+        connection: &Connection,
+        workspace: WorkspaceRowId,
+        namespace: NamespaceRowId,
         description: Description<'_>,
         at: Timestamp,
     ) -> Result<(i64, Option<&Entity>), Error> {
@@ -69,8 +117,7 @@ impl Facts {
             .get_mut(external_id)
             .ok_or(Error::Broken("a campaign or page"))?;
         if entity.learn(description, at) {
-            self.campaigns.remove(&entity.id);
-            self.pages.remove(&entity.id);
+            self.cached.forget(kind, entity.id);
         }
         Ok((entity.id, Some(entity)))
     }
@@ -88,8 +135,7 @@ impl Facts {
                     .execute(params![entity.id, to_json(&entity.doc.fields)?])?;
                 entity.dirty = false;
                 // A query since the change may have cached the old row.
-                self.campaigns.remove(&entity.id);
-                self.pages.remove(&entity.id);
+                self.cached.forget(*kind, entity.id);
             }
         }
         Ok(())
@@ -98,8 +144,8 @@ impl Facts {
     /// A campaign in memory, which may not be written yet.
     pub(crate) fn learned_campaign(
         &self,
-        workspace: i64,
-        namespace: i64,
+        workspace: WorkspaceRowId,
+        namespace: NamespaceRowId,
         external_id: &str,
     ) -> Option<Campaign> {
         let campaigns = self.entities.get(&(EntityKind::Campaign, workspace, namespace))?;
@@ -107,30 +153,34 @@ impl Facts {
         Some(campaign_of(external_id.to_owned(), &entity.doc))
     }
 
-    pub(crate) fn campaign(&mut self, connection: &Connection, id: i64) -> Result<Option<Campaign>, Error> {
-        if let Some(known) = self.campaigns.get(&id) {
+    pub(crate) fn campaign(
+        &mut self,
+        connection: &Connection,
+        id: CampaignRowId,
+    ) -> Result<Option<Campaign>, Error> {
+        if let Some(known) = self.cached.campaigns.get(&id) {
             return Ok(Some(known.clone()));
         }
         let found = read_campaign(connection, id)?;
         if let Some(campaign) = &found {
-            if self.campaigns.len() > CACHED {
-                self.campaigns.clear();
+            if self.cached.campaigns.len() > CACHED {
+                self.cached.campaigns.clear();
             }
-            self.campaigns.insert(id, campaign.clone());
+            self.cached.campaigns.insert(id, campaign.clone());
         }
         Ok(found)
     }
 
-    pub(crate) fn page(&mut self, connection: &Connection, id: i64) -> Result<Option<Page>, Error> {
-        if let Some(known) = self.pages.get(&id) {
+    pub(crate) fn page(&mut self, connection: &Connection, id: PageRowId) -> Result<Option<Page>, Error> {
+        if let Some(known) = self.cached.pages.get(&id) {
             return Ok(Some(known.clone()));
         }
         let found = read_page(connection, id)?;
         if let Some(page) = &found {
-            if self.pages.len() > CACHED {
-                self.pages.clear();
+            if self.cached.pages.len() > CACHED {
+                self.cached.pages.clear();
             }
-            self.pages.insert(id, page.clone());
+            self.cached.pages.insert(id, page.clone());
         }
         Ok(found)
     }
@@ -139,8 +189,8 @@ impl Facts {
 fn load_or_insert(
     connection: &Connection,
     kind: EntityKind,
-    workspace: i64,
-    namespace: i64,
+    workspace: WorkspaceRowId,
+    namespace: NamespaceRowId,
     external_id: &str,
 ) -> Result<Entity, Error> {
     let (select, insert) = match kind {
@@ -206,7 +256,7 @@ pub(crate) fn organisation(doc: &Contact) -> Option<Organisation> {
     serde_json::from_value(field.value.clone()).ok()
 }
 
-pub(crate) fn read_campaign(connection: &Connection, id: i64) -> Result<Option<Campaign>, Error> {
+pub(crate) fn read_campaign(connection: &Connection, id: CampaignRowId) -> Result<Option<Campaign>, Error> {
     let Some((external_id, doc)) = read(
         connection,
         "SELECT external_id, doc FROM campaign WHERE id = ?1",
@@ -230,7 +280,7 @@ fn campaign_of(external_id: String, doc: &Contact) -> Campaign {
     }
 }
 
-pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>, Error> {
+pub(crate) fn read_page(connection: &Connection, id: PageRowId) -> Result<Option<Page>, Error> {
     let Some((external_id, doc)) = read(connection, "SELECT external_id, doc FROM page WHERE id = ?1", id)?
     else {
         return Ok(None);
@@ -243,7 +293,7 @@ pub(crate) fn read_page(connection: &Connection, id: i64) -> Result<Option<Page>
     }))
 }
 
-fn read(connection: &Connection, sql: &str, id: i64) -> Result<Option<(String, Contact)>, Error> {
+fn read(connection: &Connection, sql: &str, id: impl ToSql) -> Result<Option<(String, Contact)>, Error> {
     let found: Option<(String, String)> = connection
         .prepare_cached(sql)?
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))

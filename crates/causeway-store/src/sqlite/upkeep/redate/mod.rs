@@ -17,6 +17,7 @@ use crate::sqlite::{
     base::{
         counters::{LAST_DELIVERED, LAST_RECEIVED},
         error::Error,
+        ids::ContactRowId,
         rows::{at, from_json, to_json},
         tx::Tx,
     },
@@ -241,7 +242,7 @@ fn execute(tx: &Tx<'_>, sql: &str, shift: Shift, after: i64, upto: i64) -> Resul
 }
 
 fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usize, Error> {
-    let concerned: Vec<i64> = tx
+    let concerned: Vec<ContactRowId> = tx
         .connection
         .prepare_cached(
             "SELECT id FROM contact WHERE id > ?1 AND id <= ?2 AND doc IS NOT NULL
@@ -255,7 +256,7 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
             // The other contacts are corrected all the same.
             Err(error) if error.is_of_one_row() => {
                 tracing::error!(
-                    contact.id = id,
+                    contact.id = id.0,
                     reason = error.text(),
                     "contact {id} cannot be read: its future dates stay"
                 );
@@ -267,7 +268,7 @@ fn contacts(tx: &mut Tx<'_>, shift: Shift, after: i64, upto: i64) -> Result<usiz
 }
 
 /// Moves all times of one contact and keeps their order, to the millisecond.
-fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Error> {
+fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: ContactRowId) -> Result<(), Error> {
     let Some(mut contact) = contact::read(tx.connection, id)? else {
         return Ok(());
     };
@@ -278,7 +279,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Error> {
              UNION SELECT at FROM engagement WHERE contact_id = ?1 AND at > ?2
              UNION SELECT at FROM event WHERE contact_id = ?1 AND at > ?2",
         )?
-        .query_map([id, shift.now], |row| row.get(0))?
+        .query_map(params![id, shift.now], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     contact.map_times(&mut |time| {
         let ms = time.as_millisecond();
@@ -307,7 +308,7 @@ fn one_contact(tx: &mut Tx<'_>, shift: Shift, id: i64) -> Result<(), Error> {
         ] {
             tx.connection
                 .prepare_cached(sql)?
-                .execute([id, *before, *after])?;
+                .execute(params![id, before, after])?;
         }
     }
     tx.state.recent = Recent::default();
