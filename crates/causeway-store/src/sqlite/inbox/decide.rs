@@ -34,7 +34,7 @@ use crate::sqlite::{
 pub(crate) fn decide(
     tx: &Tx<'_>,
     row: &Row,
-    (source, workspace_name, workspace): (&str, &str, WorkspaceRowId),
+    workspace: WorkspaceRowId,
     event: &Event,
     before: &Before,
     place: &Place,
@@ -44,13 +44,15 @@ pub(crate) fn decide(
         .iter()
         .map(|id| contact::read(tx.connection, *id)?.ok_or(Error::Broken("a contact")))
         .collect::<Result<Vec<Contact>, Error>>()?;
+    let source = tx.state.names.name(row.source)?;
+    let workspace_name = tx.state.names.name(workspace)?;
     let terms = tx.state.terms_of(workspace);
     let trouble = RefCell::new(None);
     let given = |rule: &DestinationRule| or_keep_error(&trouble, given::of(tx, &before.contacts, rule));
     let has = |row: &Engagement| or_keep_error(&trouble, has(tx.connection, &before.contacts, row));
     let last_hour =
         |automation: &str| or_keep_error(&trouble, follow::last_hour(tx.connection, workspace, automation));
-    let history = tx.state.rules.of_workspace(workspace_name).asks_for_history;
+    let history = tx.state.rules.of_workspace(&workspace_name).asks_for_history;
     let is_named = || or_keep_error(&trouble, is_named(tx.connection, &before.contacts));
     let is_flooded = || or_keep_error(&trouble, is_flooded(tx.connection, &before.contacts, row.now));
     let about = || or_keep_error(&trouble, about(tx, workspace, row, event, before, place, history));
@@ -74,8 +76,8 @@ pub(crate) fn decide(
         about: &about,
     };
     let case = Case {
-        source,
-        workspace: workspace_name,
+        source: &source,
+        workspace: &workspace_name,
         event,
         known: &known,
         rules: &tx.state.rules,

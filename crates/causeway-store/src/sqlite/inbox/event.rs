@@ -56,13 +56,13 @@ pub(crate) fn process_event(
     waits: Option<(DeadCode, &str)>,
 ) -> Result<Processed, Error> {
     let source = tx.state.names.name(row.source)?;
-    let workspace_name = match &event.follow_up {
+    let workspace = match &event.follow_up {
         Some(follow_up) => follow_up.workspace.clone(),
         None => tx.state.rules.workspace(&source, event.testing),
     };
-    let workspace = tx.state.names.workspace(tx.connection, &workspace_name)?;
+    let workspace = tx.state.names.workspace(tx.connection, &workspace)?;
     let anew;
-    let event = match after_erasure::decide(tx, row, (workspace, &workspace_name), event)? {
+    let event = match after_erasure::decide(tx, row, workspace, event)? {
         Decision::Unconcerned => event,
         Decision::Anew(event) => {
             anew = event;
@@ -92,14 +92,7 @@ pub(crate) fn process_event(
             None => None,
         },
     };
-    let mut plan = decide(
-        tx,
-        row,
-        (&source, &workspace_name, workspace),
-        event,
-        &before,
-        &place,
-    )?;
+    let mut plan = decide(tx, row, workspace, event, &before, &place)?;
     if let Some(why) = failed_automation(event, &plan) {
         return end(tx, row, InboxState::Dead, Some(DeadCode::Automation), Some(&why));
     }
@@ -117,8 +110,9 @@ pub(crate) fn process_event(
         action,
         merged: before.contacts.get(1..).unwrap_or_default(),
         place: &place,
+        notes: &people.notes,
     };
-    write_event(tx, row, workspace, event, (&plan, &people.notes), &links)?;
+    write_event(tx, row, workspace, event, &plan, &links)?;
     let mut processed = match waits {
         None => end(tx, row, InboxState::Done, None, None)?,
         Some((code, reason)) => end(tx, row, InboxState::Dead, Some(code), Some(reason))?,
@@ -154,7 +148,8 @@ pub(crate) fn process_event(
             tx,
             row,
             workspace,
-            (contact, &people.own),
+            contact,
+            &people.own,
             event,
             &mut plan.deliveries,
         )?);
@@ -186,15 +181,15 @@ pub(crate) fn process_event(
     }
     let is_all_new = before.contacts.is_empty() && before.action.is_none();
     if let (Some(id), Some(after), true) = (contact, plan.contact, is_all_new) {
-        keep(
-            tx,
-            row,
-            workspace,
+        let new = NewRecord {
             event,
-            (id, after, &people.own),
-            (action, &place),
-            uses,
-        );
+            contact: id,
+            after,
+            identities: &people.own,
+            action,
+            place: &place,
+        };
+        keep(tx, row, workspace, new, uses);
     }
     Ok(processed)
 }
@@ -217,16 +212,27 @@ fn warn_of(row: &Row, plan: &Plan) {
     }
 }
 
-/// Caches the parts of a record if all of them are new, for the claims that follow.
-fn keep(
-    tx: &mut Tx<'_>,
-    row: &Row,
-    workspace: WorkspaceRowId,
-    event: &Event,
-    (contact, after, identities): (ContactRowId, Contact, &[Identity]),
-    (action, place): (Option<ActionRowId>, &Place),
-    uses: usize,
-) {
+/// What an event made, if its contact and its action are new.
+struct NewRecord<'a> {
+    event: &'a Event,
+    contact: ContactRowId,
+    after: Contact,
+    /// All identities of the contact.
+    identities: &'a [Identity],
+    action: Option<ActionRowId>,
+    place: &'a Place,
+}
+
+/// Caches the parts of a record for the claims that follow.
+fn keep(tx: &mut Tx<'_>, row: &Row, workspace: WorkspaceRowId, new: NewRecord<'_>, uses: usize) {
+    let NewRecord {
+        event,
+        contact,
+        after,
+        identities,
+        action,
+        place,
+    } = new;
     let recent = &mut tx.state.recent;
     // Events that came through other hubs or from a browser are rare, and need more than [`Recent`] keeps.
     let is_plain = event.via.is_empty() && !event.identities.iter().any(Identity::is_visitor);
@@ -412,6 +418,8 @@ struct Links<'a> {
     /// The contacts that were merged into this one.
     merged: &'a [ContactRowId],
     place: &'a Place,
+    /// The decisions about the event's identities.
+    notes: &'a [String],
 }
 
 fn write_event(
@@ -419,10 +427,10 @@ fn write_event(
     row: &Row,
     workspace: WorkspaceRowId,
     event: &Event,
-    (plan, more_notes): (&Plan, &[String]),
+    plan: &Plan,
     links: &Links<'_>,
 ) -> Result<(), Error> {
-    let notes: Vec<&String> = event.notes.iter().chain(more_notes).collect();
+    let notes: Vec<&String> = event.notes.iter().chain(links.notes).collect();
     let notes = (!notes.is_empty()).then(|| to_json(&notes)).transpose()?;
     let follows = event.follow_up.as_ref().and_then(|row| row.about);
     let ids = match (foreign_ids(event), follows) {

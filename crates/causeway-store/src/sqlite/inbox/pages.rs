@@ -39,7 +39,11 @@ use crate::sqlite::{
         delivery, destinations,
         reconcile::{self, Change},
     },
-    people::{contact, erasure, identity},
+    people::{
+        contact,
+        erasure::{self, OwnRow},
+        identity,
+    },
 };
 
 /// A page that becomes an own page, or ceases to be one.
@@ -135,7 +139,7 @@ pub(crate) fn reconsider(
         }
     }
     let decision = if page.is_own { OURS } else { NOT_OURS };
-    follow(tx, workspace, &newest, (&page.before, page.is_own), decision, now)?;
+    follow(tx, workspace, &newest, &page.before, page.is_own, decision, now)?;
     Ok(newest.into_keys().map(ContactId::from).collect())
 }
 
@@ -145,7 +149,8 @@ fn follow(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
     newest: &BTreeMap<ContactRowId, InboxRowId>,
-    (before, may_count): (&Arc<Terms>, bool),
+    before: &Terms,
+    may_count: bool,
     decision: &'static str,
     now: Timestamp,
 ) -> Result<(), Error> {
@@ -207,7 +212,7 @@ fn recheck_clicks(tx: &mut Tx<'_>, clickers: Clickers, now: Timestamp) -> Result
         for contact in newest.keys() {
             delivery::reopen_held_back(tx, workspace, *contact)?;
         }
-        follow(tx, workspace, &newest, (&before, true), GRACE, now)?;
+        follow(tx, workspace, &newest, &before, true, GRACE, now)?;
     }
     Ok(())
 }
@@ -297,8 +302,13 @@ impl Place {
             &newest.0.to_be_bytes(),
             &ms(now).to_be_bytes(),
         ]);
-        let about = (self.contact, self.workspace);
-        let row = erasure::own_row(tx, about, key, (KIND, self.decision), now)?;
+        let own = OwnRow {
+            contact: self.contact,
+            workspace: self.workspace,
+            kind: KIND,
+            decision: self.decision,
+        };
+        let row = erasure::own_row(tx, &own, key, now)?;
         tx.connection
             .prepare_cached(
                 "UPDATE event SET campaign_id = click.campaign_id, page_id = click.page_id

@@ -43,8 +43,7 @@ fn put_address(tx: &Tx<'_>, due: &Due, parts: &mut Parts, grace: Duration) -> Re
         return Ok(());
     }
     if let Some(contact) = due.contact {
-        let person = (contact, &mut parts.contact);
-        shared::keep_opt_out_of_former(tx, person, &due.address, grace)?;
+        shared::keep_opt_out_of_former(tx, contact, &mut parts.contact, &due.address, grace)?;
     }
     let field = Field::new(due.address.as_str().into(), at(parts.event_at));
     parts.contact.fields.insert("email".to_owned(), field);

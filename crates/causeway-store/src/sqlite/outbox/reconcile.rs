@@ -59,7 +59,7 @@ pub(crate) fn follows(
         let (mut before_at_former, mut after_at_former) = (before.clone(), after.clone());
         for address in given.iter().filter_map(|given| given.address.as_deref()) {
             for known in [&mut before_at_former, &mut after_at_former] {
-                shared::keep_opt_out_of_former(tx, (change.contact, known), address, terms.click_grace)?;
+                shared::keep_opt_out_of_former(tx, change.contact, known, address, terms.click_grace)?;
             }
         }
         let mut planned = withdrawals(

@@ -50,13 +50,14 @@ pub(crate) enum Decision {
 pub(crate) fn decide(
     tx: &mut Tx<'_>,
     row: &Row,
-    (workspace, workspace_name): (WorkspaceRowId, &Name),
+    workspace: WorkspaceRowId,
     event: &Event,
 ) -> Result<Decision, Error> {
     if !row.anyone_erased || event.follow_up.is_some() {
         return Ok(Decision::Unconcerned);
     }
-    let Some(named) = named(tx, workspace_name, event)? else {
+    let workspace_name = tx.state.names.name(workspace)?;
+    let Some(named) = named(tx, &workspace_name, event)? else {
         return Ok(Decision::Unconcerned);
     };
     if is_of_another_user(tx, workspace, event, &named)? {

@@ -5,8 +5,8 @@
 //! again to destinations that removed the mailbox.
 
 use causeway_core::{
-    clock::Timestamp, consent::EMAIL, contact::Contact, delivery::Kind, envelope::digest, event::Event,
-    id::Name, plan::Planned, rules::Gate, store::Processed,
+    clock::Timestamp, consent::EMAIL, delivery::Kind, envelope::digest, event::Event, id::Name,
+    plan::Planned, rules::Gate, store::Processed,
 };
 use rusqlite::params;
 
@@ -18,11 +18,12 @@ use crate::sqlite::{
         tx::Tx,
     },
     inbox::process::Row,
-    outbox::{
-        delivery, given,
-        reconcile::{self, Change},
+    outbox::{delivery, given, reconcile},
+    people::{
+        contact,
+        erasure::{self, OwnRow},
+        shared::{self, Changed},
     },
-    people::{contact, erasure, shared},
 };
 
 /// The event kind of rows that record a change for a mailbox.
@@ -48,11 +49,16 @@ pub(crate) fn take_back(
             let Some(before) = contact::read(tx.connection, other)? else {
                 continue;
             };
-            let left = shared::opt_ins_at(tx, (workspace, &address), other, &[erased])?;
+            let left = shared::opt_ins_at(tx, workspace, &address, other, &[erased])?;
             let mut after = before.clone();
             let consent = after.consent.get_mut(EMAIL);
             if consent.is_some_and(|consent| consent.set_agreed(&address, &left)) {
-                change(tx, workspace, (other, &before, &after), TAKEN_BACK, now)?;
+                let changed = Changed {
+                    contact: other,
+                    before: &before,
+                    after: &after,
+                };
+                change(tx, workspace, &changed, TAKEN_BACK, now)?;
             }
         }
     }
@@ -64,20 +70,14 @@ pub(crate) fn take_back(
 fn change(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
-    (id, before, after): (ContactRowId, &Contact, &Contact),
+    changed: &Changed<'_>,
     decision: &str,
     now: Timestamp,
 ) -> Result<Vec<Planned>, Error> {
-    tx.state.recent.forget_contact(id);
-    contact::update(tx.connection, id, after, now)?;
-    let row = own_row(tx, workspace, id, decision, now)?;
+    changed.store(tx, now)?;
+    let row = own_row(tx, workspace, changed.contact, decision, now)?;
     let terms = tx.state.terms_of(workspace);
-    let change = Change {
-        contact: id,
-        before: (before, &terms),
-        after: (after, &terms),
-    };
-    reconcile::after_change(tx, workspace, row, &change, now)
+    reconcile::after_change(tx, workspace, row, &changed.by(&terms), now)
 }
 
 fn own_row(
@@ -97,7 +97,13 @@ fn own_row(
         &newest.0.to_be_bytes(),
         &ms(now).to_be_bytes(),
     ]);
-    erasure::own_row(tx, (contact, workspace), key, (KIND, decision), now)
+    let own = OwnRow {
+        contact,
+        workspace,
+        kind: KIND,
+        decision,
+    };
+    erasure::own_row(tx, &own, key, now)
 }
 
 /// Whether the delivery asks a destination to remove a contact that is being erased.
@@ -205,10 +211,15 @@ pub(crate) fn opt_out_others(
                 let is_of_address = fact.address.as_ref().is_none_or(|of| of == address);
                 fact.purpose == EMAIL && fact.what.is_opt_out() && is_of_address
             });
-            if !shared::add_shared(tx, (other, &mut after), address, opt_outs)? {
+            if !shared::add_shared(tx, other, &mut after, address, opt_outs)? {
                 continue;
             }
-            let planned = change(tx, workspace, (other, &before, &after), OPTED_OUT, row.now)?;
+            let changed = Changed {
+                contact: other,
+                before: &before,
+                after: &after,
+            };
+            let planned = change(tx, workspace, &changed, OPTED_OUT, row.now)?;
             processed.contacts.push(other.into());
             for planned in planned {
                 match planned.gate {

@@ -140,16 +140,30 @@ fn make_row(
     now: Timestamp,
 ) -> Result<InboxRowId, Error> {
     let key = digest(&[b"erasure", &contact.0.to_be_bytes(), &ms(now).to_be_bytes()]);
-    own_row(tx, (contact, workspace), key, ("erasure", DECISION), now)
+    let own = OwnRow {
+        contact,
+        workspace,
+        kind: "erasure",
+        decision: DECISION,
+    };
+    own_row(tx, &own, key, now)
+}
+
+/// An inbox row that no message brought.
+pub(crate) struct OwnRow<'a> {
+    pub contact: ContactRowId,
+    pub workspace: WorkspaceRowId,
+    /// The kind of its event.
+    pub kind: &'a str,
+    pub decision: &'a str,
 }
 
 /// Makes an inbox row for a command of a person. There was no message, so the row has no body. It counts for
 /// the source of the contact's latest message.
 pub(crate) fn own_row(
     tx: &mut Tx<'_>,
-    (contact, workspace): (ContactRowId, WorkspaceRowId),
+    own: &OwnRow<'_>,
     key: [u8; 16],
-    (kind, decision): (&str, &str),
     now: Timestamp,
 ) -> Result<InboxRowId, Error> {
     let latest: Option<SourceRowId> = tx
@@ -158,7 +172,7 @@ pub(crate) fn own_row(
             "SELECT inbox.source_id FROM event JOIN inbox ON inbox.id = event.inbox_id
              WHERE event.contact_id = ?1 ORDER BY event.inbox_id DESC LIMIT 1",
         )?
-        .query_row([contact], |row| row.get(0))
+        .query_row([own.contact], |row| row.get(0))
         .optional()?;
     let source: SourceRowId = match latest {
         Some(source) => source,
@@ -180,7 +194,14 @@ pub(crate) fn own_row(
             "INSERT INTO event (inbox_id, workspace_id, kind, at, contact_id, decision)
              VALUES (?1, ?2, ?6, ?3, ?4, ?5)",
         )?
-        .execute(params![inbox, workspace, ms(now), contact, decision, kind])?;
+        .execute(params![
+            inbox,
+            own.workspace,
+            ms(now),
+            own.contact,
+            own.decision,
+            own.kind
+        ])?;
     tx.state.counters.add(source, "received", 1);
     tx.state.counters.add(source, InboxState::Done.as_str(), 1);
     Ok(inbox)

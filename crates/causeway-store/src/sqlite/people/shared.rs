@@ -10,7 +10,7 @@ use std::{
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{Consent, ConsentFact, EMAIL, What, id_in_place},
+    consent::{Consent, ConsentFact, EMAIL, Terms, What, id_in_place},
     contact::Contact,
     id::Name,
     plan::Planned,
@@ -61,7 +61,8 @@ fn own_opt_ins(tx: &Tx<'_>, contact: ContactRowId, address: &str) -> Result<Vec<
 /// given the former one must still learn of the opt-out. `after` is not to be stored.
 pub(crate) fn keep_opt_out_of_former(
     tx: &Tx<'_>,
-    (contact, after): (ContactRowId, &mut Contact),
+    contact: ContactRowId,
+    after: &mut Contact,
     address: &str,
     grace: Duration,
 ) -> Result<(), Error> {
@@ -90,7 +91,8 @@ fn ends_for(what: &What, opt_out: Timestamp, grace: Duration) -> Timestamp {
 /// Takes in facts of other users of a mailbox. Returns whether anything changed.
 pub(crate) fn add_shared<'f>(
     tx: &Tx<'_>,
-    (contact, after): (ContactRowId, &mut Contact),
+    contact: ContactRowId,
+    after: &mut Contact,
     address: &str,
     facts: impl IntoIterator<Item = &'f ConsentFact>,
 ) -> Result<bool, Error> {
@@ -161,7 +163,8 @@ fn counts_for_others(user: &Contact, fact: &ConsentFact, address: &str) -> bool 
 /// The opt-ins of a contact and of the other users of an address, without those of `except`.
 pub(crate) fn opt_ins_at(
     tx: &Tx<'_>,
-    (workspace, address): (WorkspaceRowId, &str),
+    workspace: WorkspaceRowId,
+    address: &str,
     contact: ContactRowId,
     except: &[ContactRowId],
 ) -> Result<Consent, Error> {
@@ -259,7 +262,7 @@ pub(crate) fn share_facts(
     let mut changed = Vec::new();
     for (address, facts) in by_address {
         for other in others(tx, workspace, &address, &[contact])? {
-            if apply_facts(tx, row, workspace, (other, &address), &facts, planned)? {
+            if apply_facts(tx, row, workspace, other, &address, &facts, planned)? {
                 changed.push(other);
             }
         }
@@ -293,11 +296,16 @@ pub(crate) fn reconsider(
             let Some(before) = contact::read(tx.connection, other)? else {
                 continue;
             };
-            let agreed = opt_ins_at(tx, (workspace, &address), other, &[])?;
+            let agreed = opt_ins_at(tx, workspace, &address, other, &[])?;
             let mut after = before.clone();
             let consent = after.consent.entry(EMAIL.to_owned()).or_default();
             if consent.set_agreed(&address, &agreed) {
-                write(tx, row, workspace, (other, &before, &after), planned)?;
+                let change = Changed {
+                    contact: other,
+                    before: &before,
+                    after: &after,
+                };
+                write(tx, row, workspace, &change, planned)?;
                 changed.push(other);
             }
         }
@@ -310,7 +318,8 @@ fn apply_facts(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: WorkspaceRowId,
-    (other, address): (ContactRowId, &str),
+    other: ContactRowId,
+    address: &str,
     facts: &[&ConsentFact],
     planned: &mut Vec<Planned>,
 ) -> Result<bool, Error> {
@@ -318,11 +327,39 @@ fn apply_facts(
         return Ok(false);
     };
     let mut after = before.clone();
-    if !add_shared(tx, (other, &mut after), address, facts.iter().copied())? {
+    if !add_shared(tx, other, &mut after, address, facts.iter().copied())? {
         return Ok(false);
     }
-    write(tx, row, workspace, (other, &before, &after), planned)?;
+    let changed = Changed {
+        contact: other,
+        before: &before,
+        after: &after,
+    };
+    write(tx, row, workspace, &changed, planned)?;
     Ok(true)
+}
+
+/// A contact before and after a change.
+pub(crate) struct Changed<'a> {
+    pub contact: ContactRowId,
+    pub before: &'a Contact,
+    pub after: &'a Contact,
+}
+
+impl Changed<'_> {
+    pub(crate) fn store(&self, tx: &mut Tx<'_>, now: Timestamp) -> Result<(), Error> {
+        tx.state.recent.forget_contact(self.contact);
+        contact::update(tx.connection, self.contact, self.after, now)
+    }
+
+    /// The change for destinations, if the terms stay the same.
+    pub(crate) fn by<'c>(&'c self, terms: &'c Terms) -> Change<'c> {
+        Change {
+            contact: self.contact,
+            before: (self.before, terms),
+            after: (self.after, terms),
+        }
+    }
 }
 
 /// Writes the changed contact, and plans the deliveries that follow.
@@ -330,17 +367,12 @@ pub(crate) fn write(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: WorkspaceRowId,
-    (other, before, after): (ContactRowId, &Contact, &Contact),
+    changed: &Changed<'_>,
     planned: &mut Vec<Planned>,
 ) -> Result<(), Error> {
-    tx.state.recent.forget_contact(other);
-    contact::update(tx.connection, other, after, row.now)?;
+    changed.store(tx, row.now)?;
     let terms = tx.state.terms_of(workspace);
-    let change = Change {
-        contact: other,
-        before: (before, &terms),
-        after: (after, &terms),
-    };
-    planned.extend(reconcile::after_change(tx, workspace, row.id, &change, row.now)?);
+    let follows = reconcile::after_change(tx, workspace, row.id, &changed.by(&terms), row.now)?;
+    planned.extend(follows);
     Ok(())
 }

@@ -34,7 +34,9 @@ use crate::sqlite::{
     },
     people::{
         contact::{self, consent_fact},
-        erase, erasure, identity, shared,
+        erase,
+        erasure::{self, OwnRow},
+        identity, shared,
     },
 };
 
@@ -72,28 +74,34 @@ pub(crate) fn split(
     move_rows(tx, from, into, &taken, &moved)?;
     part_deliveries(tx, from, into)?;
     let stays = |inbox: &InboxId| !moved.contains(inbox);
-    let mut kept = rebuild(tx, from, &before, read, &stays, &used.not_of_kept(&taken))?;
-    let mut new = rebuild(
-        tx,
-        into,
-        &before,
-        read,
-        &|inbox| !stays(inbox),
-        &used.not_of_new(&taken),
-    )?;
-    use_addresses(&mut kept, &before, own.difference(&taken));
-    use_addresses(&mut new, &before, taken.iter());
-    contact::update(tx.connection, from, &kept, now)?;
-    contact::update(tx.connection, into, &new, now)?;
-    divide_given(tx, (from, &kept), (into, &new), now)?;
-    share(tx, workspace, (from, &mut kept), (into, &mut new), now)?;
-    let record = correct(tx, workspace, (from, &before, &kept), (into, &new), now)?;
+    let is_moved = |inbox: &InboxId| moved.contains(inbox);
+    let mut kept = Half {
+        id: from,
+        contact: rebuild(tx, from, &before, read, &stays, &used.not_of_kept(&taken))?,
+    };
+    let mut new = Half {
+        id: into,
+        contact: rebuild(tx, into, &before, read, &is_moved, &used.not_of_new(&taken))?,
+    };
+    use_addresses(&mut kept.contact, &before, own.difference(&taken));
+    use_addresses(&mut new.contact, &before, taken.iter());
+    contact::update(tx.connection, from, &kept.contact, now)?;
+    contact::update(tx.connection, into, &new.contact, now)?;
+    divide_given(tx, &kept, &new, now)?;
+    share(tx, workspace, &mut kept, &mut new, now)?;
+    let record = correct(tx, workspace, &before, &kept, &new, now)?;
     Ok(Some(Split {
         kept: from.into(),
         new: into.into(),
         messages: u64::try_from(moved.len()).unwrap_or(u64::MAX),
         record: record.into(),
     }))
+}
+
+/// One of the two contacts after the split.
+struct Half {
+    id: ContactRowId,
+    contact: Contact,
 }
 
 /// The addresses in the messages that stay, and in those that move.
@@ -340,19 +348,14 @@ const OTHERS: &str =
 
 /// If only one of the contacts has an address, what was given for that address belongs to that contact. The
 /// rest may belong to either.
-fn divide_given(
-    tx: &mut Tx<'_>,
-    (from, kept): (ContactRowId, &Contact),
-    (into, new): (ContactRowId, &Contact),
-    now: Timestamp,
-) -> Result<(), Error> {
-    for (id, own, theirs) in [(from, kept, new), (into, new, kept)] {
-        for address in theirs.addresses.keys() {
-            if !own.addresses.contains_key(address) {
-                end_withdrawals(tx, id, address, now)?;
+fn divide_given(tx: &mut Tx<'_>, kept: &Half, new: &Half, now: Timestamp) -> Result<(), Error> {
+    for (own, theirs) in [(kept, new), (new, kept)] {
+        for address in theirs.contact.addresses.keys() {
+            if !own.contact.addresses.contains_key(address) {
+                end_withdrawals(tx, own.id, address, now)?;
                 tx.connection
                     .prepare_cached("DELETE FROM given WHERE contact_id = ?1 AND address = ?2")?
-                    .execute(params![id, &**address])?;
+                    .execute(params![own.id, &**address])?;
             }
         }
     }
@@ -389,25 +392,26 @@ fn end_withdrawals(
 fn share(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
-    (from, kept): (ContactRowId, &mut Contact),
-    (into, new): (ContactRowId, &mut Contact),
+    kept: &mut Half,
+    new: &mut Half,
     now: Timestamp,
 ) -> Result<(), Error> {
     let shared: Vec<Name> = kept
+        .contact
         .addresses
         .keys()
-        .filter(|address| new.addresses.contains_key(*address))
+        .filter(|address| new.contact.addresses.contains_key(*address))
         .cloned()
         .collect();
     for address in &shared {
-        identity::add_user(tx, workspace, address, from)?;
-        identity::add_user(tx, workspace, address, into)?;
+        identity::add_user(tx, workspace, address, kept.id)?;
+        identity::add_user(tx, workspace, address, new.id)?;
     }
     for address in &shared {
-        for (id, contact) in [(from, &mut *kept), (into, &mut *new)] {
-            let facts = shared::facts_from_others(tx, workspace, address, &[id])?;
-            shared::add_shared(tx, (id, contact), address, &facts)?;
-            contact::update(tx.connection, id, contact, now)?;
+        for Half { id, contact } in [&mut *kept, &mut *new] {
+            let facts = shared::facts_from_others(tx, workspace, address, &[*id])?;
+            shared::add_shared(tx, *id, contact, address, &facts)?;
+            contact::update(tx.connection, *id, contact, now)?;
         }
     }
     Ok(())
@@ -418,23 +422,30 @@ fn share(
 fn correct(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
-    (from, before, kept): (ContactRowId, &Contact, &Contact),
-    (into, new): (ContactRowId, &Contact),
+    before: &Contact,
+    kept: &Half,
+    new: &Half,
     now: Timestamp,
 ) -> Result<InboxRowId, Error> {
     let key = digest(&[
         b"split",
-        &from.0.to_be_bytes(),
-        &into.0.to_be_bytes(),
+        &kept.id.0.to_be_bytes(),
+        &new.id.0.to_be_bytes(),
         &ms(now).to_be_bytes(),
     ]);
-    let record = erasure::own_row(tx, (from, workspace), key, ("split", DECISION), now)?;
+    let own = OwnRow {
+        contact: kept.id,
+        workspace,
+        kind: "split",
+        decision: DECISION,
+    };
+    let record = erasure::own_row(tx, &own, key, now)?;
     let terms = tx.state.terms_of(workspace);
     let workspace_name = tx.state.names.name(workspace)?;
     let rules = tx.state.rules.clone();
-    for (id, after) in [(from, kept), (into, new)] {
+    for Half { id, contact: after } in [kept, new] {
         let change = Change {
-            contact: id,
+            contact: *id,
             before: (before, &terms),
             after: (after, &terms),
         };
@@ -443,7 +454,7 @@ fn correct(
             let is_planned = withdrawn.iter().any(|planned| planned.destination == rule.name);
             let consent_state = after.consent_state(&rule.purpose, &terms);
             let gate = rule.gate(Kind::Contact, consent_state, after.gave_data);
-            if is_planned || gate != Gate::Send || given::of(tx, &[id], rule)?.is_empty() {
+            if is_planned || gate != Gate::Send || given::of(tx, &[*id], rule)?.is_empty() {
                 continue;
             }
             let planned = Planned {
@@ -452,7 +463,7 @@ fn correct(
                 address: None,
                 gate,
             };
-            delivery::insert(tx, record, Some(id), false, &planned, now)?;
+            delivery::insert(tx, record, Some(*id), false, &planned, now)?;
         }
     }
     Ok(record)

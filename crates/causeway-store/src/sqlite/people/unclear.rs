@@ -19,7 +19,10 @@ use crate::sqlite::{
         tx::Tx,
     },
     inbox::process::Row,
-    people::{contact, identity, shared},
+    people::{
+        contact, identity,
+        shared::{self, Changed},
+    },
 };
 
 /// Applies the event's opt-outs to all other people who may have given them, and adds the deliveries that follow
@@ -28,7 +31,8 @@ pub(crate) fn opt_out_each(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: WorkspaceRowId,
-    (contact, own): (ContactRowId, &[Identity]),
+    contact: ContactRowId,
+    own: &[Identity],
     event: &Event,
     planned: &mut Vec<Planned>,
 ) -> Result<Vec<ContactRowId>, Error> {
@@ -134,7 +138,12 @@ fn opt_out(
     }
     let facts = [fact];
     contact::write_consent(tx.connection, giver, row.id, &facts)?;
-    shared::write(tx, row, workspace, (giver, &before, &after), planned)?;
+    let changed = Changed {
+        contact: giver,
+        before: &before,
+        after: &after,
+    };
+    shared::write(tx, row, workspace, &changed, planned)?;
     shared::share_facts(tx, row, workspace, giver, &facts, planned)?;
     shared::reconsider(tx, row, workspace, giver, planned)?;
     Ok(true)
