@@ -257,6 +257,8 @@ impl Consent {
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
     ///   The opt-out of another user of the mailbox ends only by one for this mailbox: what this contact agreed
     ///   to elsewhere is not about the other person's mail.
+    /// - A click soon after a complaint about the address of the mail is no agreement anywhere: a scanner of
+    ///   the mail server may have followed the link.
     /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does
     ///   not count.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
@@ -273,7 +275,9 @@ impl Consent {
             let places = self.addresses.range(OF_ID.to_owned()..);
             places.take_while(|(place, _)| place.starts_with(OF_ID))
         };
-        let confirmed = facts.confirmed(terms);
+        let confirmed = facts
+            .confirmed(terms)
+            .filter(|click| !self.follows_complaint(*click, terms));
         let clicked_here = if at.address.is_some() {
             here.and_then(|here| here.confirmed(terms))
                 .max(anywhere.and_then(|anywhere| anywhere.confirmed(terms)))
@@ -333,16 +337,21 @@ impl Consent {
                 .unsubscribed
                 .is_none_or(|opt_out| graced(Some(*click)).is_some_and(|click| click > opt_out))
         };
-        if let Some(since) = confirmed.filter(counts) {
+        facts.agreed_state(confirmed.filter(counts), opt_in)
+    }
+
+    /// The consent state if no opt-out and no suppression holds.
+    fn agreed_state(&self, confirmed: Option<Timestamp>, opt_in: Option<Timestamp>) -> ConsentState {
+        if let Some(since) = confirmed {
             return ConsentState::DoubleOptedIn { since };
         }
         if let Some(since) = opt_in {
             return ConsentState::OptedIn { since };
         }
-        if let Some(since) = facts.pending {
+        if let Some(since) = self.pending {
             return ConsentState::Pending { since };
         }
-        if !facts.declined.is_empty() || facts.not_asked.is_some() {
+        if !self.declined.is_empty() || self.not_asked.is_some() {
             return ConsentState::NotSubscribed;
         }
         ConsentState::Unknown
@@ -357,6 +366,32 @@ impl Consent {
             addresses: BTreeMap::new(),
             ..*self
         }
+    }
+
+    /// Whether the click came within the grace after a complaint about its address. If the message named no
+    /// address, a complaint about any counts.
+    fn follows_complaint(&self, click: Timestamp, terms: &Terms) -> bool {
+        let is_soon_after = |complained: Option<Timestamp>| {
+            let within = |since: Timestamp| {
+                let end = since.checked_add(terms.click_grace).unwrap_or(Timestamp::MAX);
+                (since..=end).contains(&click)
+            };
+            complained.is_some_and(within)
+        };
+        let is_anywhere = || {
+            self.addresses
+                .values()
+                .any(|place| is_soon_after(place.complained))
+        };
+        let mut places = self
+            .addresses
+            .iter()
+            .filter(|(_, place)| place.confirmed(terms) == Some(click));
+        is_soon_after(self.complained)
+            || places.all(|(address, place)| {
+                let is_named = !address.is_empty() && id_in_place(address).is_none();
+                is_soon_after(place.complained) || (!is_named && is_anywhere())
+            })
     }
 
     /// The newest click that counts for us.

@@ -168,6 +168,69 @@ fn an_opt_out_of_another_user_of_the_mailbox_is_news_when_the_person_says_it() {
     assert!(!consent.add(&What::Unsubscribed, at(5), Some(ADA)));
 }
 
+/// A scanner may have followed the link in the very mail that the person complained about.
+#[test]
+fn a_click_soon_after_a_complaint_is_no_agreement_at_another_address() {
+    let terms = Terms::default();
+    let grace = i64::try_from(terms.click_grace.as_secs()).expect("seconds");
+    let elsewhere = At {
+        address: Some(BEN),
+        since: Some(at(grace * 3)),
+        ids: None,
+    };
+    let id = "id:shop/7";
+    for (complained, clicked, seconds, counts) in [
+        (Some(ADA), Some(ADA), 0, false),
+        (Some(ADA), Some(ADA), grace, false),
+        (Some(ADA), Some(ADA), grace + 1, true),
+        (Some(ADA), Some(ADA), -1, true),
+        // The mail to the other address is another mail.
+        (Some(ADA), Some(BEN), 1, true),
+        // The address of the mail is not known.
+        (Some(ADA), None, 1, false),
+        (Some(ADA), Some(id), 1, false),
+        (None, Some(ADA), 1, false),
+        (None, Some(ADA), grace + 1, true),
+        (Some(id), Some(ADA), 1, true),
+        (Some(id), Some(id), 1, false),
+        (Some(id), None, 1, false),
+    ] {
+        let mut consent = Consent::default();
+        consent.add(&What::Complained, at(10), complained);
+        consent.add(&What::DoubleOptIn, at(10 + seconds), clicked);
+        let state = consent.state(elsewhere, &terms);
+        assert_eq!(
+            state.is_subscribed(),
+            counts,
+            "complaint about {complained:?}, click for {clicked:?} {seconds} s later: {state:?}"
+        );
+    }
+    // One of two mails of that moment was to another address, about which nobody complained.
+    let mut consent = Consent::default();
+    consent.add(&What::Complained, at(10), Some(ADA));
+    consent.add(&What::DoubleOptIn, at(12), Some(ADA));
+    consent.add(&What::DoubleOptIn, at(12), Some(BEN));
+    assert_eq!(
+        consent.state(elsewhere, &terms),
+        ConsentState::DoubleOptedIn { since: at(12) }
+    );
+    // Nor does an earlier click elsewhere make this one an agreement.
+    let mut consent = Consent::default();
+    consent.add(&What::DoubleOptIn, at(2), Some(BEN));
+    consent.add(&What::Complained, at(10), Some(ADA));
+    consent.add(&What::DoubleOptIn, at(12), Some(ADA));
+    assert!(!consent.state(elsewhere, &terms).is_subscribed());
+    // What was agreed to before still holds there.
+    let mut consent = Consent::default();
+    consent.add(&What::OptIn, at(1), None);
+    consent.add(&What::Complained, at(10), Some(ADA));
+    consent.add(&What::DoubleOptIn, at(11), Some(ADA));
+    assert_eq!(
+        consent.state(elsewhere, &terms),
+        ConsentState::OptedIn { since: at(1) }
+    );
+}
+
 /// An opt-in that ends nobody's opt-out is not kept by address.
 #[test]
 fn an_own_opt_in_at_a_mailbox_is_kept_once_another_user_opted_out() {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    consent::{ConsentFact, ConsentState, Suppression, What},
+    consent::{ConsentFact, ConsentState, Suppression, What, id_in_place},
     contact::millis,
     event::Organisation,
     id::{InboxId, Name},
@@ -69,8 +69,18 @@ fn in_grace(view: &ContactView, fact: &ConsentFact) -> Option<String> {
     if !fact.what.is_click() {
         return None;
     }
+    // A click that names no address may be about any.
+    let is_same_place = |earlier: &ConsentFact| match (&earlier.address, &fact.address) {
+        (Some(one), Some(other)) if id_in_place(other).is_none() => one == other,
+        _ => true,
+    };
     let ends_by_a_later_click = |earlier: &ConsentFact| {
-        earlier.purpose == fact.purpose && matches!(earlier.what, What::Unsubscribed | What::Complained)
+        let is_of_sort = match earlier.what {
+            What::Unsubscribed => true,
+            What::Complained => is_same_place(earlier),
+            _ => false,
+        };
+        earlier.purpose == fact.purpose && is_of_sort
     };
     let is_within = |earlier: &ConsentFact| {
         let limit = earlier
@@ -80,7 +90,9 @@ fn in_grace(view: &ContactView, fact: &ConsentFact) -> Option<String> {
         earlier.at <= fact.at && fact.at <= limit
     };
     let facts = || view.ledger.iter().chain(&view.others).map(|row| &row.fact);
-    let opt_out = facts().find(|earlier| ends_by_a_later_click(earlier) && is_within(earlier))?;
+    let opt_out = facts()
+        .filter(|earlier| ends_by_a_later_click(earlier) && is_within(earlier))
+        .max_by_key(|earlier| earlier.at)?;
     let what = match opt_out.what {
         What::Complained => "complaint",
         _ => "opt-out",

@@ -222,6 +222,26 @@ impl Model {
         let is_opt_in = |yes: &Fact| {
             yes.word == "opt_in" && !facts.iter().any(|no| no.word == "declined" && no.at == yes.at)
         };
+        // The newest click soon after the last complaint about the address of its mail is no agreement.
+        let newest_click = newest(&|fact| self.is_click(fact));
+        let is_last_complaint = |no: &Fact| {
+            let place = |fact: &Fact| (fact.address, fact.id.filter(|_| fact.address.is_none()));
+            let is_later =
+                |other: &&Fact| other.word == "complained" && place(other) == place(no) && other.at > no.at;
+            no.word == "complained" && !facts.iter().any(is_later)
+        };
+        let follows_complaint = |click: &Fact| {
+            facts.iter().any(|no| {
+                let is_of_it = match (no.address, click.address) {
+                    (Some(about), Some(of)) => about == of,
+                    (_, None) => true,
+                    (None, Some(_)) => no.id.is_none(),
+                };
+                is_last_complaint(no) && is_of_it && (no.at..=no.at + GRACE).contains(&click.at)
+            })
+        };
+        let is_agreement =
+            |fact: &Fact| self.is_click(fact) && newest_click == Some(fact.at) && !follows_complaint(fact);
         for no in &facts {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
@@ -258,7 +278,7 @@ impl Model {
                 match no.word {
                     // An opt-out wins a tie. A click right after an opt-out does not count.
                     "unsubscribed" => {
-                        (is_opt_in(yes) && yes.at > no.at) || (self.is_click(yes) && yes.at > no.at + GRACE)
+                        (is_opt_in(yes) && yes.at > no.at) || (is_agreement(yes) && yes.at > no.at + GRACE)
                     }
                     "complained" => self.is_click(yes) && is_there && yes.at > no.at + GRACE,
                     _ => self.is_click(yes) && is_there && yes.at > no.at,
@@ -281,7 +301,7 @@ impl Model {
                 .iter()
                 .any(|no| no.word == "unsubscribed" && no.at + GRACE >= click.at)
         };
-        let click = newest(&|fact| self.is_click(fact) && !is_taken_back(fact));
+        let click = newest(&|fact| is_agreement(fact) && !is_taken_back(fact));
         let is = |word: &'static str| move |fact: &Fact| fact.word == word;
         if click.is_some() {
             ("double_opted_in", click)

@@ -46,6 +46,33 @@ fn a_click_within_the_grace_says_why_it_does_not_count() {
 }
 
 #[test]
+fn a_complaint_concerns_clicks_for_its_address_and_the_latest_reason_is_given() {
+    let at = |seconds| day(0) + SignedDuration::from_secs(seconds);
+    let mut view = person(
+        &[What::Unsubscribed, What::Complained, What::DoubleOptIn],
+        Some(ANN),
+    );
+    for (row, seconds) in view.ledger.iter_mut().zip([0, 60, 120]) {
+        row.fact.at = at(seconds);
+    }
+    let id = "id:shop/7";
+    for (complained, clicked, reason) in [
+        (Some(ANN), Some(ANN), "complaint"),
+        (None, Some(ANN), "complaint"),
+        (Some(OLD), None, "complaint"),
+        (Some(OLD), Some(id), "complaint"),
+        (Some(OLD), Some(ANN), "opt-out"),
+        (Some(id), Some(ANN), "opt-out"),
+    ] {
+        view.ledger[1].fact.address = complained.map(str::to_owned);
+        view.ledger[2].fact.address = clicked.map(str::to_owned);
+        let no_effect = Evidence::new(&view, &view.ledger[2]).no_effect;
+        let expected = format!("within 5 minutes of the {reason}, so it does not undo it");
+        assert_eq!(no_effect, Some(expected), "{complained:?} {clicked:?}");
+    }
+}
+
+#[test]
 fn the_grace_is_given_in_minutes_if_it_is_whole_minutes() {
     let mut view = person(&[What::Unsubscribed, What::DoubleOptIn], Some(ANN));
     view.ledger[1].fact.at = day(0);
