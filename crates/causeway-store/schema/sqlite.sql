@@ -71,7 +71,7 @@ CREATE TABLE "consent" (
     -- In its normal form; '' if the message named none.
     address    TEXT NOT NULL DEFAULT '',
     basis      TEXT NOT NULL,
-    inbox_id   INTEGER NOT NULL,
+    inbox_id   INTEGER NOT NULL, unclear INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (contact_id, purpose, what, page, at, address)
 ) STRICT, WITHOUT ROWID;
 

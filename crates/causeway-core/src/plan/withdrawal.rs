@@ -62,12 +62,15 @@ pub fn withdrawals(
                 wanted.is_some() && given.change == Change::Subscribe
             }
             // The state is no opt-out, but allows less than the destination requires. A withdrawal follows
-            // only if the state before was sufficient, or if the destination was sent an opt-in and that
-            // ended. A stricter policy alone withdraws nobody.
-            _ => before().any(|(before, gave_data)| {
-                let has_ended = before.is_subscribed() && !now.is_subscribed();
-                rule.policy.allows(before, gave_data) || (given.change == Change::Subscribe && has_ended)
-            }),
+            // only if the destination was sent an opt-in and that ended, or if the state before was sufficient.
+            // A stricter policy alone withdraws nobody.
+            _ => {
+                let was_subscribed = || before().any(|(before, _)| before.is_subscribed());
+                let has_ended = given.change == Change::Subscribe && !now.is_subscribed();
+                // Planned once where it cannot be received, as above.
+                has_ended && (wanted.is_some() || was_subscribed())
+                    || before().any(|(before, gave_data)| rule.policy.allows(before, gave_data))
+            }
         };
         if is_due {
             planned.push(Planned {

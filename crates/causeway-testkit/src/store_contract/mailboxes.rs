@@ -497,6 +497,13 @@ pub async fn a_removed_destination_with_people_is_reported_until_it_is_forgotten
     assert!(left(&["crm"]).await.is_empty());
     let expected = [("crm".into(), 1)];
     assert_eq!(left(&[]).await, expected.into(), "ben was withdrawn");
+    // The hub still has it, whatever configuration the command reads.
+    let error = bench.store().forget_destination("crm", None).await.unwrap_err();
+    assert!(
+        error.to_string().contains("last ran with the destination crm"),
+        "{error}"
+    );
+    bench.store().set_rules(rules(vec![]).into()).await.unwrap();
     assert_eq!(bench.store().forget_destination("crm", None).await.unwrap(), 2);
     assert_eq!(
         bench.store().forget_destination("unknown", None).await.unwrap(),

@@ -25,6 +25,7 @@ pub mod people;
 pub mod repeats;
 pub mod sent;
 pub mod syncs;
+pub mod unclear;
 pub mod unlisted;
 pub mod urls;
 pub mod users;
@@ -245,10 +246,18 @@ macro_rules! store_contract {
                 a_destination_that_was_absent_is_sent_the_withdrawal_of_a_former_address,
                 a_destination_that_was_absent_is_sent_no_withdrawal_of_the_address_in_use,
                 a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned_once,
+                a_destination_that_was_absent_learns_that_a_consent_ended,
+            ],
+            unclear: [
                 an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own,
-                an_opt_out_of_calls_that_names_only_a_mailbox_is_of_one_person,
+                an_opt_out_of_calls_that_names_only_a_mailbox_counts_for_each_user,
                 an_opt_out_by_id_is_not_the_own_one_of_another_user,
                 a_split_leaves_each_an_opt_out_that_either_may_have_given,
+                an_unclear_opt_out_counts_for_each_user_in_any_order,
+                an_opt_out_by_an_id_of_several_addresses_counts_in_any_order,
+                a_split_after_an_unclear_opt_out_opts_out_both,
+                an_unclear_opt_out_counts_for_those_who_share_with_an_erased_person,
+                an_opt_out_by_an_id_reaches_the_others_after_its_owner_is_erased,
             ],
             leaving: [
                 destinations_are_sent_removals_before_a_person_is_erased,

@@ -9,20 +9,20 @@ use causeway_core::{
 
 use super::{
     Bench, Open,
-    addresses::{LATER, contact_with, id, of, platform, sent},
+    addresses::{LATER, contact_with, of, platform, sent},
     mailboxes::joins,
 };
 use crate::builders::{INSTANCE, at, email, fact};
 
 /// A contact of the platform, with an opt-out.
-fn leaves(number: &str, name: &str, seconds: i64) -> Event {
+pub(super) fn leaves(number: &str, name: &str, seconds: i64) -> Event {
     let mut event = platform(number, name, "Ada", seconds);
     event.consent = vec![fact(What::Unsubscribed, at(seconds))];
     event
 }
 
 /// A message that names an address and no id.
-fn by_address(name: &str, what: What, seconds: i64) -> Event {
+pub(super) fn by_address(name: &str, what: What, seconds: i64) -> Event {
     let address = format!("{name}@example.org");
     let mut event = Event::new(EventKind::Engagement, INSTANCE.into(), at(seconds));
     event.identities = vec![email(name)];
@@ -31,7 +31,7 @@ fn by_address(name: &str, what: What, seconds: i64) -> Event {
     event
 }
 
-async fn state(bench: &Bench, number: &str) -> &'static str {
+pub(super) async fn state(bench: &Bench, number: &str) -> &'static str {
     contact_with(bench, number).await.consent_state[EMAIL].as_str()
 }
 
@@ -231,99 +231,20 @@ pub async fn a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned
     bench.assert_balanced().await;
 }
 
-/// The message does not say who of the users opted out.
-pub async fn an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own(open: Open) {
-    for (is_late, moves_at) in [(false, 40), (true, 40), (true, 30)] {
-        let name = format!("late-{is_late}-{moves_at}");
-        let rules = crate::builders::rules(vec![DestinationRule::new("crm")]);
-        let mut bench = Bench::with_rules(open.clone(), &name, rules).await;
-        for number in ["71", "72", "73"] {
-            bench.take(joins(number, "family", 0), 0).await;
-        }
-        // This one left before the opt-out, and the other one after it.
-        bench.take(platform("73", "elsewhere", "Kai", 20), 20).await;
-        let opt_out = by_address("family", What::Unsubscribed, 30);
-        let leaves = platform("72", "own", "Lena", moves_at);
-        for (event, when) in if is_late {
-            [(leaves, 41), (opt_out, 42)]
-        } else {
-            [(opt_out, 31), (leaves, 41)]
-        } {
-            bench.take(event, when).await;
-        }
-        for (number, expected) in [("71", "unsubscribed"), ("72", "unsubscribed"), ("73", "opted_in")] {
-            assert_eq!(state(&bench, number).await, expected, "{name}: {number}");
-        }
-        let ledger = contact_with(&bench, "72").await.ledger;
-        let opt_out = ledger.iter().find(|row| row.fact.what == What::Unsubscribed);
-        assert!(opt_out.is_some(), "{name}: {ledger:?}");
-        sent(&bench, "crm", 51).await;
-        bench.take(joins("72", "own", 60), 60).await;
-        assert_eq!(state(&bench, "72").await, "opted_in", "{name}");
-        assert_eq!(state(&bench, "71").await, "unsubscribed", "{name}");
-        bench.assert_balanced().await;
-    }
-}
-
-/// A telephone is nobody else's.
-pub async fn an_opt_out_of_calls_that_names_only_a_mailbox_is_of_one_person(open: Open) {
-    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
-    let of_calls = |mut event: Event| {
-        for fact in &mut event.consent {
-            "phone".clone_into(&mut fact.purpose);
-        }
-        event
-    };
+/// The opt-in of another user ended meanwhile.
+pub async fn a_destination_that_was_absent_learns_that_a_consent_ended(open: Open) {
+    let with_crm = || crate::builders::rules(vec![DestinationRule::new("crm")]);
+    let mut bench = Bench::with_rules(open, "absent", with_crm()).await;
     bench.take(joins("71", "family", 0), 0).await;
-    bench.take(joins("72", "family", 0), 0).await;
-    bench.take(of_calls(joins("72", "family", 1)), 1).await;
-    bench
-        .take(of_calls(by_address("family", What::Unsubscribed, 10)), 10)
-        .await;
-    let states = contact_with(&bench, "72").await.consent_state;
-    assert_eq!(states["phone"].as_str(), "opted_in");
-    assert_eq!(states[EMAIL].as_str(), "opted_in");
-    bench.assert_balanced().await;
-}
-
-/// An opt-out that names the person by id is nobody else's, although it holds at the mailbox.
-pub async fn an_opt_out_by_id_is_not_the_own_one_of_another_user(open: Open) {
-    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
-    bench.take(joins("71", "family", 0), 0).await;
-    bench.take(joins("72", "family", 0), 0).await;
-    bench.take(leaves("71", "family", 10), 10).await;
-    assert_eq!(state(&bench, "72").await, "unsubscribed");
-    bench.take(platform("72", "own", "Lena", 20), 20).await;
-    assert_eq!(state(&bench, "72").await, "opted_in");
-    bench.assert_balanced().await;
-}
-
-/// Bert and Cleo were taken for one person when somebody at their mailbox opted out.
-pub async fn a_split_leaves_each_an_opt_out_that_either_may_have_given(open: Open) {
-    let mut bench = Bench::new(open, vec![DestinationRule::new("crm")]).await;
-    bench.take(joins("71", "family", 0), 0).await;
-    let mut both = platform("72", "family", "Bert", 1);
-    both.identities.push(id("73"));
-    let mut read = std::collections::BTreeMap::new();
-    for event in [both, joins("72", "family", 2), joins("73", "family", 3)] {
-        read.insert(bench.take(event.clone(), 3).await, event);
-    }
-    bench.take(by_address("family", What::Unsubscribed, 30), 30).await;
-    let moves = platform("73", "own", "Cleo", 40);
-    read.insert(bench.take(moves.clone(), 40).await, moves);
-    let one = contact_with(&bench, "72").await.id;
-    assert_eq!(contact_with(&bench, "73").await.id, one);
-    let taken = [id("73")].into();
-    let split = bench.store().split(one, taken, read, at(50)).await.unwrap();
-    assert!(split.is_some());
-    for number in ["72", "73"] {
-        let person = contact_with(&bench, number).await;
-        assert_eq!(
-            person.consent_state[EMAIL].as_str(),
-            "unsubscribed",
-            "{number} at {:?}",
-            person.contact.text("email")
-        );
-    }
+    bench.take(platform("72", "family", "Bert", 1), 1).await;
+    sent(&bench, "crm", 2).await;
+    bench.set_rules(crate::builders::rules(vec![])).await;
+    bench.take(joins("71", "own", 10), 10).await;
+    bench.set_rules(with_crm()).await;
+    assert!(
+        sent(&bench, "crm", 20)
+            .await
+            .contains(&of(Kind::Withdrawal, Change::Unsubscribe, "family"))
+    );
     bench.assert_balanced().await;
 }

@@ -99,7 +99,8 @@ pub(crate) fn process_event(
     warn_of(row, &plan);
     let contact = write_contact(tx, workspace, &people, &mut plan, row.now)?;
     if let Some(contact) = contact {
-        contact::write_consent(tx.connection, contact, row.id, &plan.consent)?;
+        let is_unclear = event_address(event).is_some() && !unclear::names_a_person(&people.own);
+        contact::write_consent(tx.connection, contact, row.id, &plan.consent, is_unclear)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
         follow::write(tx, workspace, contact, row.id, &plan)?;
         identity::note_conflict_contact(tx, workspace, &people.passed_over, contact)?;
@@ -144,12 +145,12 @@ pub(crate) fn process_event(
                 &mut plan.deliveries,
             )?);
         }
-        others.extend(unclear::opt_out_each(
+        others.extend(unclear::apply(
             tx,
             row,
             workspace,
             contact,
-            &people.own,
+            &people,
             event,
             &mut plan.deliveries,
         )?);

@@ -100,7 +100,7 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<ContactR
             }
         }
         if before.get(&rule.name) != Some(&place) {
-            behind.extend(possible_opt_outs(tx.connection, id)?);
+            behind.extend(may_have_ended(tx.connection, id)?);
         }
         after.insert(rule.name.clone(), place);
     }
@@ -124,16 +124,17 @@ pub(crate) fn follow(tx: &mut Tx<'_>, rules: &Rules) -> Result<BTreeSet<ContactR
     Ok(behind)
 }
 
-/// Contacts whose data the destination has and who may have opted out: they themselves, or another user of
-/// the same mailbox.
-fn possible_opt_outs(
+/// Contacts whose data the destination has and whose consent may have ended: all that it has as subscribed, and
+/// those who opted out themselves or share a mailbox.
+fn may_have_ended(
     connection: &Connection,
     destination: DestinationRowId,
 ) -> Result<Vec<ContactRowId>, Error> {
     let contacts = connection
         .prepare_cached(
             "SELECT DISTINCT contact_id FROM given WHERE destination_id = ?1 AND change IN ('none', 'subscribe')
-             AND (EXISTS (SELECT 1 FROM consent WHERE consent.contact_id = given.contact_id
+             AND (change = 'subscribe'
+                  OR EXISTS (SELECT 1 FROM consent WHERE consent.contact_id = given.contact_id
                           AND what IN ('unsubscribed', 'complained', 'bounced', 'blocked', 'inactive'))
                   OR EXISTS (SELECT 1 FROM shared_address WHERE shared_address.contact_id = given.contact_id))",
         )?
@@ -208,6 +209,16 @@ pub(crate) fn forget(tx: &Tx<'_>, destination: &Name, kept: Option<&Name>) -> Re
     let Some(id) = tx.state.names.find_destination(destination) else {
         return Ok(0);
     };
+    if kept.is_none()
+        && places(tx.connection)?
+            .get(destination)
+            .is_some_and(|place| !place.is_away)
+    {
+        return Err(Error::Refused(format!(
+            "the hub on this store last ran with the destination {destination}: start it with the configuration that \
+             no longer has it, then forget its people"
+        )));
+    }
     let kept = kept.and_then(|workspace| tx.state.names.find_workspace(workspace));
     let forgotten = "FROM given WHERE destination_id = ?1
          AND contact_id NOT IN (SELECT id FROM contact WHERE workspace_id IS ?2)";

@@ -73,7 +73,7 @@ pub(crate) fn has_identity(connection: &Connection, contact: ContactRowId) -> Re
         .any(|identity| !identity.is_visitor()))
 }
 
-fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<NamespaceRowId, Error> {
+pub(crate) fn namespace_id(tx: &mut Tx<'_>, identity: &Identity) -> Result<NamespaceRowId, Error> {
     tx.state.names.namespace(tx.connection, identity.namespace())
 }
 
@@ -164,11 +164,13 @@ pub(crate) fn identities(connection: &Connection, contact: ContactRowId) -> Resu
     Ok(all)
 }
 
+/// `is_unclear`: the opt-outs among the facts may be of several people ([`super::unclear`]).
 pub(crate) fn write_consent(
     connection: &Connection,
     contact: ContactRowId,
     inbox: InboxRowId,
     facts: &[ConsentFact],
+    is_unclear: bool,
 ) -> Result<(), Error> {
     for fact in facts {
         let page = match &fact.what {
@@ -177,8 +179,8 @@ pub(crate) fn write_consent(
         };
         connection
             .prepare_cached(
-                "INSERT INTO consent (contact_id, purpose, what, page, at, basis, inbox_id, address)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                "INSERT INTO consent (contact_id, purpose, what, page, at, basis, inbox_id, address, unclear)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
             )?
             .execute(params![
                 contact,
@@ -189,6 +191,7 @@ pub(crate) fn write_consent(
                 fact.basis,
                 inbox,
                 fact.address.as_deref().unwrap_or_default(),
+                is_unclear && fact.what.is_opt_out(),
             ])?;
     }
     Ok(())

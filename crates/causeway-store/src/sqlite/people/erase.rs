@@ -24,7 +24,7 @@ use crate::sqlite::{
         given,
         recent::Recent,
     },
-    people::{after_erasure, contact, erased_user},
+    people::{after_erasure, contact, erased_user, identity},
 };
 
 const REASON: &str = "the person was erased";
@@ -40,6 +40,7 @@ pub(crate) fn erase(
         return Ok(Erased::default());
     };
     remember_hashes(tx, id, workspace, asked_at)?;
+    hand_over_ids(tx, id, workspace)?;
     forget_keys(tx, id)?;
     tx.state.recent = Recent::default();
     erased_user::take_back(tx, workspace, id, now)?;
@@ -62,11 +63,7 @@ pub(crate) fn erase(
     )?;
     run("DELETE FROM given WHERE contact_id = ?1")?;
     run("DELETE FROM shared_address WHERE contact_id = ?1")?;
-    // Addresses that came with an id of this person are no longer linked to others by that id.
-    run(
-        "DELETE FROM conflict_contact WHERE contact_id = ?1 OR (workspace_id, namespace_id, value) IN
-         (SELECT workspace_id, namespace_id, value FROM identity_conflict WHERE contact_id = ?1)",
-    )?;
+    run("DELETE FROM conflict_contact WHERE contact_id = ?1")?;
     run("DELETE FROM identity_conflict WHERE contact_id = ?1")?;
     // Duplicates stored by earlier versions may have bodies of their own. Messages that still wait to be
     // processed are skipped later.
@@ -91,6 +88,47 @@ pub(crate) fn erase(
     after_erasure::release(tx)?;
     mark_log(tx)?;
     Ok(erased)
+}
+
+/// An id that came with the addresses of others is as much theirs: the first of them has it from now on. An opt-out
+/// by that id still reaches them.
+fn hand_over_ids(tx: &mut Tx<'_>, id: ContactRowId, workspace: WorkspaceRowId) -> Result<(), Error> {
+    let key = erase_key(tx)?;
+    let workspace_name = tx.state.names.name(workspace)?;
+    for identity in contact::identities(tx.connection, id)? {
+        let all = identity::conflict_contacts(tx, workspace, &identity)?;
+        let Some(heir) = all.into_iter().find(|other| *other != id) else {
+            continue;
+        };
+        let namespace = contact::namespace_id(tx, &identity)?;
+        for sql in [
+            "UPDATE identity SET contact_id = ?4
+             WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3 AND kind = ?5",
+            "UPDATE identity_conflict SET contact_id = ?4
+             WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3 AND ?5 <> ''",
+            "DELETE FROM conflict_contact
+             WHERE workspace_id = ?1 AND namespace_id = ?2 AND value = ?3 AND contact_id = ?4 AND ?5 <> ''",
+        ] {
+            tx.connection.prepare_cached(sql)?.execute(params![
+                workspace,
+                namespace,
+                identity.value(),
+                heir,
+                identity.kind()
+            ])?;
+        }
+        let hash = erased_hash(
+            &key,
+            &workspace_name,
+            identity.kind(),
+            identity.namespace(),
+            identity.value(),
+        );
+        tx.connection
+            .prepare_cached("DELETE FROM erased WHERE hash = ?1")?
+            .execute([hash])?;
+    }
+    Ok(())
 }
 
 /// Forgets the keys of messages without a sender's id. Such a message is recognised by its content alone. A

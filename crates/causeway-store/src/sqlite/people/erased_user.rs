@@ -5,8 +5,16 @@
 //! again to destinations that removed the mailbox.
 
 use causeway_core::{
-    clock::Timestamp, consent::EMAIL, delivery::Kind, envelope::digest, event::Event, id::Name,
-    plan::Planned, rules::Gate, store::Processed,
+    clock::Timestamp,
+    consent::{ConsentFact, EMAIL},
+    contact::Identity,
+    delivery::Kind,
+    envelope::digest,
+    event::Event,
+    id::Name,
+    plan::Planned,
+    rules::Gate,
+    store::Processed,
 };
 use rusqlite::params;
 
@@ -23,6 +31,7 @@ use crate::sqlite::{
         contact,
         erasure::{self, OwnRow},
         shared::{self, Changed},
+        unclear,
     },
 };
 
@@ -58,24 +67,26 @@ pub(crate) fn take_back(
                     before: &before,
                     after: &after,
                 };
-                change(tx, workspace, &changed, TAKEN_BACK, now)?;
+                change(tx, workspace, &changed, TAKEN_BACK, &[], now)?;
             }
         }
     }
     Ok(())
 }
 
-/// Writes the changed contact and plans the deliveries that follow. They belong to an inbox row of their own,
-/// since no message of the contact caused them.
+/// Writes the changed contact with new facts of its own, and plans the deliveries that follow. They belong to an
+/// inbox row of their own, since no message of the contact caused them.
 fn change(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
     changed: &Changed<'_>,
     decision: &str,
+    facts: &[ConsentFact],
     now: Timestamp,
 ) -> Result<Vec<Planned>, Error> {
     changed.store(tx, now)?;
     let row = own_row(tx, workspace, changed.contact, decision, now)?;
+    contact::write_consent(tx.connection, changed.contact, row, facts, true)?;
     let terms = tx.state.terms_of(workspace);
     reconcile::after_change(tx, workspace, row, &changed.by(&terms), now)
 }
@@ -191,42 +202,84 @@ pub(crate) fn send_again_if_unanswered(
     Ok(())
 }
 
-/// Applies a message's opt-outs to the other users of a mailbox at once, when the message itself is postponed
-/// or turned away because of an erased user.
+/// Applies a message's opt-outs to other people at once, when the message itself is postponed or turned away because
+/// of an erased person: to the other users of the mailboxes that it names. An opt-out that may be their own one
+/// ([`unclear`]) counts as such. `erased` are the addresses that the erased person had.
 pub(crate) fn opt_out_others(
     tx: &mut Tx<'_>,
     row: &Row,
     workspace: WorkspaceRowId,
-    addresses: &[String],
+    erased: &[String],
     event: &Event,
     processed: &mut Processed,
 ) -> Result<(), Error> {
-    for address in addresses {
-        for other in shared::others(tx, workspace, address, &[])? {
-            let Some(before) = contact::read(tx.connection, other)? else {
-                continue;
-            };
-            let mut after = before.clone();
-            let opt_outs = event.consent.iter().filter(|fact| {
-                let is_of_address = fact.address.as_ref().is_none_or(|of| of == address);
-                fact.purpose == EMAIL && fact.what.is_opt_out() && is_of_address
-            });
-            if !shared::add_shared(tx, other, &mut after, address, opt_outs)? {
-                continue;
-            }
-            let changed = Changed {
-                contact: other,
-                before: &before,
-                after: &after,
-            };
-            let planned = change(tx, workspace, &changed, OPTED_OUT, row.now)?;
-            processed.contacts.push(other.into());
-            for planned in planned {
-                match planned.gate {
-                    Gate::Send => processed.planned.push(planned.destination),
-                    Gate::Skip { .. } => processed.skipped.push(planned.destination),
-                }
-            }
+    let is_of_one = unclear::names_a_person(&event.identities);
+    for identity in &event.identities {
+        let Identity::Email { address } = identity else {
+            continue;
+        };
+        // An erased id beside an address that another person has: either may have opted out.
+        let may_be_own = !is_of_one || !erased.contains(address);
+        let mut users = shared::others(tx, workspace, address, &[])?;
+        if let Some(owner) = contact::find_one(tx, workspace, identity)?
+            && !users.contains(&owner)
+            && !erasure::is_being_erased(tx, owner)?
+        {
+            users.push(owner);
+        }
+        for user in users {
+            opt_out_user(tx, row, workspace, user, address, event, may_be_own, processed)?;
+        }
+    }
+    Ok(())
+}
+
+#[expect(clippy::too_many_arguments, reason = "what the caller's two loops found")]
+fn opt_out_user(
+    tx: &mut Tx<'_>,
+    row: &Row,
+    workspace: WorkspaceRowId,
+    user: ContactRowId,
+    address: &str,
+    event: &Event,
+    may_be_own: bool,
+    processed: &mut Processed,
+) -> Result<(), Error> {
+    let Some(before) = contact::read(tx.connection, user)? else {
+        return Ok(());
+    };
+    let mut after = before.clone();
+    let mut own = Vec::new();
+    let mut shared = Vec::new();
+    for fact in event.consent.iter().filter(|fact| fact.what.is_opt_out()) {
+        if fact.address.as_deref().is_some_and(|of| of != address) {
+            continue;
+        }
+        let fact = ConsentFact {
+            address: Some(address.to_owned()),
+            ..fact.clone()
+        };
+        if may_be_own && unclear::used(&before, address, &fact) && after.add_consent(&fact) {
+            own.push(fact.clone());
+        }
+        if fact.purpose == EMAIL {
+            shared.push(fact);
+        }
+    }
+    if !shared::add_shared(tx, user, &mut after, address, &shared)? && own.is_empty() {
+        return Ok(());
+    }
+    let changed = Changed {
+        contact: user,
+        before: &before,
+        after: &after,
+    };
+    let planned = change(tx, workspace, &changed, OPTED_OUT, &own, row.now)?;
+    processed.contacts.push(user.into());
+    for planned in planned {
+        match planned.gate {
+            Gate::Send => processed.planned.push(planned.destination),
+            Gate::Skip { .. } => processed.skipped.push(planned.destination),
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ use crate::sqlite::{
         contact::{self, consent_fact},
         erase,
         erasure::{self, OwnRow},
-        identity, shared,
+        identity, shared, unclear,
     },
 };
 
@@ -85,6 +85,7 @@ pub(crate) fn split(
     };
     use_addresses(&mut kept.contact, &before, own.difference(&taken));
     use_addresses(&mut new.contact, &before, taken.iter());
+    unclear::divide(tx, (from, &mut kept.contact), (into, &mut new.contact))?;
     contact::update(tx.connection, from, &kept.contact, now)?;
     contact::update(tx.connection, into, &new.contact, now)?;
     divide_given(tx, &kept, &new, now)?;
@@ -235,15 +236,6 @@ fn move_rows(
                 .execute(params![from, into, inbox.0])?;
         }
     }
-    // An opt-out that came with another person's message may be either contact's: see `unclear`.
-    tx.connection
-        .prepare_cached(
-            "INSERT OR IGNORE INTO consent (contact_id, purpose, what, page, at, basis, inbox_id, address)
-             SELECT ?2, purpose, what, page, at, basis, inbox_id, address FROM consent
-             WHERE contact_id = ?1
-               AND inbox_id IN (SELECT inbox_id FROM event WHERE contact_id IS NOT NULL AND contact_id NOT IN (?1, ?2))",
-        )?
-        .execute([from, into])?;
     // Either contact may be the one that a destination was given: see `divide_given`.
     tx.connection
         .prepare_cached(
