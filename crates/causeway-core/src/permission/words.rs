@@ -225,9 +225,10 @@ fn sent(permission: &Permission, names: &Names<'_>) -> String {
         .filter(|row| has(permission, row))
         .take(NAMED)
     {
-        let (address, since) = (names.show(&row.address), day_and_time(row.since));
+        let sent = day_and_time(row.received.unwrap_or(row.last_sent));
+        let address = names.show(&row.address);
         parts.push(format!(
-            "it also has {address}{}, since {since}",
+            "it also has {address}{}, sent on {sent}",
             state(row.change)
         ));
     }
@@ -235,16 +236,21 @@ fn sent(permission: &Permission, names: &Names<'_>) -> String {
     parts.join("; ")
 }
 
-/// Whether the destination has this address and is not about to learn otherwise.
+/// Whether the destination has this address because of the contact, and is not about to learn otherwise.
 fn has(permission: &Permission, row: &GivenRow) -> bool {
     let is_of_row = |withdrawal: &Withdrawal| withdrawal.address.as_deref() == Some(&*row.address);
-    row.change.gravity() == 0 && !row.address.is_empty() && !permission.withdrawals.iter().any(is_of_row)
+    row.change.gravity() == 0
+        && !row.address.is_empty()
+        && !row.shared
+        && !permission.withdrawals.iter().any(is_of_row)
 }
 
 fn state(change: Change) -> &'static str {
     match change {
         Change::Subscribe => ", as subscribed",
-        _ => "",
+        Change::Unsubscribe => ", as unsubscribed",
+        Change::Suppress => ", as suppressed",
+        Change::None | Change::Remove => "",
     }
 }
 
@@ -261,10 +267,8 @@ fn last(row: &GivenRow, address: &str) -> String {
         (received, None) => {
             let at = received.unwrap_or_else(|| day_and_time(row.last_sent));
             match row.change {
-                Change::None | Change::Subscribe => format!("last sent on {at}{address}{state}"),
-                Change::Unsubscribe => format!("the withdrawal was sent on {at}{address}"),
-                Change::Suppress => {
-                    format!("the withdrawal for the suppressed address was sent on {at}{address}")
+                Change::None | Change::Subscribe | Change::Unsubscribe | Change::Suppress => {
+                    format!("last sent on {at}{address}{state}")
                 }
                 Change::Remove => format!("the removal was sent on {at}{address}"),
             }

@@ -492,10 +492,12 @@ fn decision(after: &Contact, known: &Known<'_>, event: &Event) -> String {
             .filter(|fact| fact.purpose == purpose)
             .map(|fact| format!("{} at {} ({})", fact.what.as_str(), fact.at, fact.basis))
             .collect();
-        words.push(format!(
-            "{purpose}: {before} → {after}, because of {}",
-            facts.join(", ")
-        ));
+        let facts = facts.join(", ");
+        words.push(if before == after {
+            format!("{purpose}: stays {after}, with {facts}")
+        } else {
+            format!("{purpose}: {before} → {after}, because of {facts}")
+        });
     }
     words.join("; ")
 }

@@ -422,6 +422,8 @@ pub struct GivenRow {
     pub received: Option<Timestamp>,
     /// When the last request started, if it may have arrived and nothing confirms it.
     pub unconfirmed: Option<Timestamp>,
+    /// Whether other contacts use the address, too: what the destination has of it may be about them.
+    pub shared: bool,
 }
 
 #[derive(Debug, Clone, Serialize)]

@@ -178,7 +178,7 @@ fn print_discarded(discarded: Discarded) {
     let left = discarded.withdrawals_left;
     if left > 0 {
         print_line(&format!(
-            "{} (opt-outs, suppressions or removals) left as before: the destination still has these people. \
+            "{} left as before: the destination still has these people. \
              `causeway delivery list` shows the numbers; unsubscribe or delete the people there by hand, then discard the \
              withdrawals by their numbers, or all with --withdrawals.",
             counted(left, "withdrawal was", "withdrawals were")

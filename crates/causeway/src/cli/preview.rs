@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use causeway_connect::config::Context as ConnectContext;
 use causeway_core::{
+    consent::Change,
     contact::normal_email,
     delivery::{Delivery, Kind},
     id::{ContactId, InboxId, Name},
     permission::{self, Obstacle, Permission, Reader, Scope},
     record::Record,
-    rules::{DestinationRule, Route, sandbox_of},
+    rules::{DestinationRule, Gate, Route, sandbox_of},
     store::{DeliveryFilter, DeliveryRow, Views},
 };
 use causeway_store::{EventsOf, Stored};
@@ -143,7 +144,17 @@ impl Inquiry<'_> {
                  which"
             ))
         })?;
-        self.preview(delivery).await
+        // What was planned for the message may be another kind than its event suggests, such as a withdrawal.
+        let history = self.history(&delivery).await?;
+        let planned = history
+            .iter()
+            .find(|row| row.inbox_id == id)
+            .and_then(|row| Kind::parse(&row.kind));
+        if planned.is_none_or(|kind| kind == delivery.record.kind) {
+            return self.preview(delivery).await;
+        }
+        let of_kind = self.sketches(EventsOf::Message(id), planned).await?.pop();
+        self.preview(of_kind.unwrap_or(delivery)).await
     }
 
     async fn of_person(&self, who: &str, workspace: Option<&str>) -> Result<Preview, Failure> {
@@ -211,6 +222,14 @@ impl Inquiry<'_> {
                 }
                 reasons.push(sentence.clone());
             }
+        }
+        let (rule, record) = (&self.destination.rule, &delivery.record);
+        let consent_state = record.consent_state_for(&rule.purpose);
+        if reasons.is_empty()
+            && record.change != Change::Remove
+            && let Gate::Skip { reason } = rule.gate(record.kind, consent_state, record.contact.gave_data)
+        {
+            reasons.push(reason);
         }
         if let Some(row) = history
             .iter()

@@ -24,7 +24,7 @@ fn assert_sentences(home: &Home, account: &Value) {
     assert!(
         text.starts_with(&format!(
             "contact 1 (workspace default)\n  Not sent to confirmed: {opted_out}nothing was sent so far.\n  Not sent \
-             to crm: {opted_out}the withdrawal was sent on "
+             to crm: {opted_out}last sent on "
         )),
         "what campaigners ask comes first: {text}"
     );
@@ -34,8 +34,9 @@ fn assert_sentences(home: &Home, account: &Value) {
          message 1 from source proca, received on ",
         "      petition 'clean_rivers', organisation 'Rivers' (12)\n      basis proca action: ",
         "message 2 from source proca, received on ",
-        "→ crm: delivered (withdrawal)",
-        "→ confirmed: skipped (record): consent: opted_in is not enough for double_opt_in",
+        "→ crm: delivered (withdrawal) on ",
+        ": consent: opted_in is not enough for double_opt_in",
+        "→ confirmed: skipped (record) on ",
     ] {
         assert!(text.contains(part), "{part:?} is not in {text}");
     }

@@ -243,7 +243,7 @@ async fn a_row_that_two_people_share_comes_back_for_the_one_who_stays() {
     home.settled(5).await;
     assert_eq!(rows(), family(0));
     let consent = home.ok(&["contact", "consent", "platform:52"]);
-    assert!(consent.contains("; the withdrawal was sent on"), "{consent}");
+    assert!(consent.contains(", as unsubscribed."), "{consent}");
     assert_eq!(home.run(&["audit"]).code, 0);
     hub.stop();
 }

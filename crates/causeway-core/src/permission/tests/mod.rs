@@ -104,6 +104,7 @@ fn given(change: Change, address: &str) -> GivenRow {
         change,
         received: Some(day(9)),
         unconfirmed: None,
+        shared: false,
     }
 }
 

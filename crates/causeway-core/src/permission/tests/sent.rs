@@ -7,8 +7,8 @@ fn the_last_part_says_what_was_sent() {
     let at = "on 23 Nov 2026, 09:12 UTC";
     let words = [
         format!("last sent {at}, as subscribed"),
-        format!("the withdrawal was sent {at}"),
-        format!("the withdrawal for the suppressed address was sent {at}"),
+        format!("last sent {at}, as unsubscribed"),
+        format!("last sent {at}, as suppressed"),
         format!("the removal was sent {at}"),
     ];
     let mut view = person(&[What::OptIn], Some(ANN));
@@ -38,7 +38,7 @@ fn other_addresses_that_the_destination_still_has_are_named() {
     let mut view = person(&[What::OptIn], Some(ANN));
     let at = "on 23 Nov 2026, 09:12 UTC";
     for (change, words) in CHANGES.into_iter().zip([
-        format!("; it also has {OLD}, as subscribed, since 14 Nov 2026, 09:12 UTC."),
+        format!("; it also has {OLD}, as subscribed, sent on 23 Nov 2026, 09:12 UTC."),
         format!("; last sent {at}."),
         format!("; last sent {at}."),
         format!("; last sent {at}."),
@@ -50,10 +50,14 @@ fn other_addresses_that_the_destination_still_has_are_named() {
     view.given = vec![given(Change::None, OLD), given(Change::None, ANN)];
     let plain = sentence(&view, &rule(Policy::OptIn));
     assert!(
-        plain.ends_with(&format!("; it also has {OLD}, since 14 Nov 2026, 09:12 UTC.")),
+        plain.ends_with(&format!("; it also has {OLD}, sent on 23 Nov 2026, 09:12 UTC.")),
         "{plain}"
     );
-    // The withdrawal for it is under way, and nothing of another contact counts.
+    // What it has may be about another user of the mailbox.
+    view.given[0].shared = true;
+    let shared = sentence(&view, &rule(Policy::OptIn));
+    assert!(!shared.contains("it also has"), "{shared}");
+    // The withdrawal for it is under way.
     view.given = vec![given(Change::Subscribe, OLD), given(Change::None, ANN)];
     let withdrawn = of(&view, &rule(Policy::OptIn), Scope::Contact, READER);
     let withdrawn = Permission {

@@ -52,7 +52,7 @@ fn an_open_withdrawal_stays_until_a_later_one_is_received() {
     // The opt-out was received in a record that says so.
     view.deliveries.pop();
     view.given[0].change = Change::Unsubscribe;
-    ends(&view, "the withdrawal was sent on 25 Nov 2026, 09:12 UTC.");
+    ends(&view, "last sent on 25 Nov 2026, 09:12 UTC, as unsubscribed.");
     // The person opted in again, so the destination must no longer be updated.
     let mut view = person(&[What::OptIn, What::Unsubscribed, What::OptIn], Some(ANN));
     view.given = vec![given(Change::Subscribe, ANN)];

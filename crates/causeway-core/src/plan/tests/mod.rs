@@ -352,9 +352,13 @@ fn the_decision_gives_the_states_before_and_after_and_the_facts_of_each_purpose(
         } else {
             "not_subscribed"
         };
+        let of_sms = if sms == sms_after {
+            format!("sms: stays {sms}, with")
+        } else {
+            format!("sms: {sms} → {sms_after}, because of")
+        };
         let expected = format!(
-            "email: {email} → unsubscribed, because of unsubscribed at {} (a test); \
-             sms: {sms} → {sms_after}, because of opt_in at {} (a form)",
+            "email: {email} → unsubscribed, because of unsubscribed at {} (a test); {of_sms} opt_in at {} (a form)",
             at(5),
             at(6)
         );

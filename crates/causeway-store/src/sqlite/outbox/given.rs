@@ -210,7 +210,11 @@ pub(crate) fn view(
     contact: ContactRowId,
 ) -> Result<Vec<causeway_core::store::GivenRow>, Error> {
     let mut statement = connection.prepare_cached(
-        "SELECT name.name, given.address, given.since, given.last_sent, given.change
+        "SELECT name.name, given.address, given.since, given.last_sent, given.change,
+                EXISTS (SELECT 1 FROM shared_address JOIN contact ON contact.id = given.contact_id
+                        WHERE shared_address.workspace_id = contact.workspace_id
+                          AND shared_address.address = given.address
+                          AND shared_address.contact_id <> given.contact_id)
          FROM given JOIN name ON name.id = given.destination_id WHERE given.contact_id = ?1
          ORDER BY name.name, given.address",
     )?;
@@ -222,6 +226,7 @@ pub(crate) fn view(
         all.push(causeway_core::store::GivenRow {
             received: Some(last_sent),
             unconfirmed: None,
+            shared: row.get(5)?,
             destination: Name::from(destination),
             address: row.get(1)?,
             since: crate::sqlite::base::rows::at(row.get(2)?),

@@ -18,7 +18,7 @@ use crate::sqlite::{
         claim::{Due, read_due},
         given,
     },
-    people::contact,
+    people::{contact, erasure},
 };
 
 /// The delivery as it would be claimed now, whatever its state. Takes no lease. For a rehearsal.
@@ -71,7 +71,10 @@ pub(crate) fn event(
         planned_at: 0,
         address: address.unwrap_or_default(),
     };
-    let (record, key) = record(tx, &due, rule)?;
+    let (mut record, key) = record(tx, &due, rule)?;
+    if let (Kind::Withdrawal, Some(_), Ok(change)) = (kind, erasure::row_of(tx, contact)?, rule.removal()) {
+        erasure::make_removal(&mut record, change);
+    }
     Ok(Delivery {
         id: DeliveryId(0),
         key,

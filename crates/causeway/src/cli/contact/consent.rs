@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use causeway_core::{
+    clock::Timestamp,
     consent::{ConsentState, id_in_place},
     contact::normal_email,
     id::{ContactId, Name},
@@ -46,6 +47,7 @@ struct Effect {
     destination: Name,
     kind: String,
     state: String,
+    finished_at: Option<Timestamp>,
     reason: Option<String>,
 }
 
@@ -107,6 +109,7 @@ fn effect(delivery: &DeliveryRow) -> Effect {
         destination: Name::clone(&delivery.destination),
         kind: delivery.kind.clone(),
         state: delivery.state.clone(),
+        finished_at: delivery.finished_at,
         reason: delivery.reason.clone(),
     }
 }
@@ -169,8 +172,12 @@ fn show_line(line: &Line) {
             .as_deref()
             .map(|reason| format!(": {reason}"))
             .unwrap_or_default();
+        let when = effect
+            .finished_at
+            .map(|at| format!(" on {}", day_and_time(at)))
+            .unwrap_or_default();
         print_line(&format!(
-            "      → {}: {} ({}){reason}",
+            "      → {}: {} ({}){when}{reason}",
             effect.destination, effect.state, effect.kind
         ));
     }
