@@ -223,6 +223,9 @@ struct RunResult {
     unlooked: Vec<String>,
 }
 
+/// After the list, the hub queries each address that it misses for at most this time.
+const WHILE: Duration = Duration::from_secs(10);
+
 impl Shared<'_> {
     /// The observations of each history, by the names of its destinations.
     fn seen(&self, calls: &[Call], kept: &[StoredChange]) -> Vec<Seen> {
@@ -671,7 +674,9 @@ impl Shared<'_> {
                 };
                 let shown = |look: &Look| look.shows(what).filter(|shown| *shown >= sent.started);
                 let looked = looks.iter().filter(|look| shown(look).is_some());
-                let noticed = looks.iter().filter(|look| look.began >= sent.started);
+                // A pass that had begun reads the list, and the addresses that it misses, for a while yet.
+                let may_notice = |look: &&Look| look.ended.is_none_or(|ended| ended + WHILE >= sent.started);
+                let noticed = looks.iter().filter(may_notice);
                 (sent.shown, sent.looked, sent.noticed) = (
                     looks.iter().filter_map(shown).min(),
                     looked.filter_map(|look| look.ended).min(),
@@ -683,8 +688,6 @@ impl Shared<'_> {
 
     /// The last time at which the hub may have noticed that an action is missing, by its own clock.
     fn latest(&self, look: &Look, sent: &Sent) -> i64 {
-        // After the list, the hub queries each address that it misses.
-        const WHILE: Duration = Duration::from_secs(10);
         let end = look.ended.unwrap_or(look.began) + WHILE;
         let since = end.saturating_duration_since(sent.taken).as_millis();
         let clocks = lock(&self.clocks);
