@@ -3,7 +3,7 @@
 
 use causeway_core::{
     clock::Timestamp,
-    decode::dates::{self, Reading},
+    dates::{self, Reading},
     php_date::{SYNC, format, has_content},
 };
 use jiff::tz::TimeZone;

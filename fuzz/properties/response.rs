@@ -8,7 +8,7 @@ use causeway_core::{
     clock::Timestamp,
     consent::Change,
     contact::{Contact, Field},
-    decode::dates::{self, Reading},
+    dates::{self, Reading},
     delivery::Kind as Sort,
     id::InboxId,
     record::Record,

@@ -7,7 +7,7 @@ use causeway_core::{
     contact::Contact,
     delivery::Kind,
     id::{ContactId, InboxId},
-    omission::Omissions,
+    mapping::omission::Omissions,
     record::Record,
     shortcode::{Names, Piece, Place, Report, Rules, Slash, expand, expand_url, lint_url, parse},
 };

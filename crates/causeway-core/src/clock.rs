@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 pub use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::contact::millis;
+use crate::millis;
 
 /// The time, and a way to wait for it. Tests use a clock that they can set.
 #[async_trait]

@@ -4,42 +4,14 @@
 //! same contact), and the final ones `delivered`, `dead` and `skipped`. See `docs/states.md`.
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
+pub use crate::{delivery_kind::Kind, outcome::LONGEST_RETRY_AFTER};
 use crate::{
-    destination::Outcome,
     id::{DeliveryId, IdempotencyKey},
+    outcome::Outcome,
     record::Record,
     retry::RetryPolicy,
 };
-
-/// What a delivery says to its destination.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A new action, or a contact as a platform sent it.
-    Record,
-    /// The contact or their consent changed; there is no new action.
-    Contact,
-    /// The contact may no longer be used for the destination's purpose.
-    Withdrawal,
-}
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Record => "record",
-            Self::Contact => "contact",
-            Self::Withdrawal => "withdrawal",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Record, Self::Contact, Self::Withdrawal]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
-    }
-}
 
 /// One record for one destination, claimed and about to be sent.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,9 +74,6 @@ pub fn next_state(
         },
     }
 }
-
-/// The longest wait that a destination can ask for. A longer one is shortened to this.
-pub const LONGEST_RETRY_AFTER: std::time::Duration = std::time::Duration::from_hours(1);
 
 #[cfg(test)]
 mod tests {

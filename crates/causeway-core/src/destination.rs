@@ -1,11 +1,9 @@
 //! The trait of the places that records are sent to.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
-
 use async_trait::async_trait;
-use serde_json::Value;
 
-use crate::delivery::{Delivery, LONGEST_RETRY_AFTER};
+use crate::delivery::Delivery;
+pub use crate::outcome::{AttemptResult, Outcome};
 
 /// Sends records to one configured destination.
 #[async_trait]
@@ -23,110 +21,6 @@ pub trait Destination: Send + Sync {
     /// again with the same [`Delivery::key`]. The engine enforces the time-out: a delivery that was cut off
     /// counts as [`Outcome::Retry`].
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult>;
-}
-
-/// How an attempt ended. There is no `Err`, so the author of a destination has to decide what each failure
-/// means.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The destination accepted it. `remote_id` is the id that the record got there.
-    Delivered { remote_id: Option<String> },
-    /// The destination has nothing to do; this is not a failure.
-    Skip { reason: String },
-    /// Failed for now: try this record again.
-    Retry { reason: String, after: Option<Duration> },
-    /// This record will never be accepted.
-    Reject { reason: String },
-    /// No record will be accepted until a person acts: wrong credentials, unaccepted terms, a closed account.
-    /// This does not count as an attempt.
-    Halt { reason: String },
-}
-
-impl Outcome {
-    pub fn as_str(&self) -> &'static str {
-        match self {
-            Self::Delivered { .. } => "delivered",
-            Self::Skip { .. } => "skip",
-            Self::Retry { .. } => "retry",
-            Self::Reject { .. } => "reject",
-            Self::Halt { .. } => "halt",
-        }
-    }
-
-    /// The reason, fit for a log: no personal data, no secrets.
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Delivered { .. } => None,
-            Self::Skip { reason }
-            | Self::Retry { reason, .. }
-            | Self::Reject { reason }
-            | Self::Halt { reason } => Some(reason),
-        }
-    }
-}
-
-/// An [`Outcome`] and the destination's response.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AttemptResult {
-    pub outcome: Outcome,
-    /// The HTTP status, if there is one.
-    pub status: Option<u16>,
-    /// The start of the response, for a person to read: at most [`AttemptResult::EXCERPT_BYTES`]. It may hold
-    /// personal data, so it is kept as long as the contact's data and never logged.
-    pub excerpt: Option<String>,
-    /// Notes about the attempt besides its outcome, such as values that were left out. Fit for a log: no
-    /// personal data, no secrets.
-    pub notes: Vec<String>,
-    /// The values that the response gives for the contact, to be written back: field → value, already of the
-    /// field's type.
-    pub writes: BTreeMap<String, Value>,
-}
-
-impl AttemptResult {
-    pub const EXCERPT_BYTES: usize = 2_048;
-
-    /// How many notes of one attempt are kept.
-    const MAX_NOTES: usize = 20;
-
-    /// The reason of the outcome and the notes, as the trace shows them.
-    pub fn reason(&self) -> Option<String> {
-        let more = self.notes.len().saturating_sub(Self::MAX_NOTES);
-        let parts: Vec<Cow<'_, str>> = self
-            .outcome
-            .reason()
-            .map(Cow::from)
-            .into_iter()
-            .chain(self.longer_wait().map(Cow::from))
-            .chain(self.notes.iter().take(Self::MAX_NOTES).map(Cow::from))
-            .chain((more > 0).then(|| format!("and {more} more").into()))
-            .collect();
-        (!parts.is_empty()).then(|| parts.join("; "))
-    }
-
-    fn longer_wait(&self) -> Option<String> {
-        match self.outcome {
-            Outcome::Retry {
-                after: Some(after), ..
-            } if after > LONGEST_RETRY_AFTER => Some(format!(
-                "asked for a wait of {} s, which is shortened to {} s",
-                after.as_secs(),
-                LONGEST_RETRY_AFTER.as_secs()
-            )),
-            _ => None,
-        }
-    }
-}
-
-impl From<Outcome> for AttemptResult {
-    fn from(outcome: Outcome) -> Self {
-        Self {
-            outcome,
-            status: None,
-            excerpt: None,
-            notes: Vec::new(),
-            writes: BTreeMap::new(),
-        }
-    }
 }
 
 /// Why `check` failed.

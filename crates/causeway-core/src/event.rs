@@ -11,7 +11,6 @@ use serde_json::Value;
 use crate::{
     consent::{ConsentFact, What},
     contact::Identity,
-    decode::consent_from::RuleReport,
     envelope::Envelope,
     id::{ContactId, InboxId, Name},
 };
@@ -486,3 +485,16 @@ pub trait Decode: Send + Sync {
 
 /// Name → decoder, as the engine uses it.
 pub type Decoders = BTreeMap<Name, std::sync::Arc<dyn Decode>>;
+
+/// How a rule matched in one message, for reports about the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleReport {
+    pub field: String,
+    pub purpose: String,
+    /// Whether the message contains the field.
+    pub met: bool,
+    /// How many values the rule does not list.
+    pub unlisted: usize,
+    /// How many values had a missing, unreadable or ambiguous date, or are opt-ins dated in the future.
+    pub undated: usize,
+}

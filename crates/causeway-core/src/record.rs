@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    automation::Lead,
     consent::{Change, ConsentState},
     contact::{Contact, Identity, is_internal},
-    delivery::Kind,
+    delivery_kind::Kind,
     event::{Action, Campaign, Engagement, Organisation, Page},
     id::{InboxId, Name},
+    lead::Lead,
 };
 
 /// Everything about one event and its contact, as known when the record is sent, not when the delivery was

@@ -24,6 +24,7 @@ use crate::{
     clock::SystemClock,
     config::{Config, DestinationConfig, FileError},
     engine::{self, Currency, Engine, Gateway, Lane, Pressure, Wake},
+    people::left_behind_in_words,
     sources,
     telemetry::{Metrics, SourceHealth, Sources},
 };
@@ -329,26 +330,6 @@ pub fn orphan_in_words(name: &str, waiting: u64) -> String {
     format!(
         "{waiting} deliveries wait for it, but the configuration has no [destination.{name}]: give it its name back, or \
          `causeway delivery discard --destination {name}`"
-    )
-}
-
-/// The text about a destination that has people but no longer receives their opt-outs, for `doctor`, the console and the log.
-pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> String {
-    let people = if people == 1 {
-        "1 person is".to_owned()
-    } else {
-        format!("{people} people are")
-    };
-    let what_now = if is_configured {
-        "It is in another workspace now, so no opt-out reaches it: give it its workspace back, or".to_owned()
-    } else {
-        format!(
-            "It is not in the configuration, so no opt-out reaches it: if it has another name now, add `renamed_from \
-             = \"{name}\"` to its section; if it is not used any more,"
-        )
-    };
-    format!(
-        "{people} still there. {what_now} have these people deleted there, then run `causeway destination forget {name}`"
     )
 }
 

@@ -1,5 +1,5 @@
 //! Finds the contact that a text names, for commands and the console: an address, or an id with its namespace
-//! (`platform:8812`).
+//! (`platform:8812`). Also the words about people whom a destination has.
 //!
 //! Invariant: a command that changes data never chooses one of several people of a workspace. Platforms count their contacts
 //! from 1, so several people may have the same bare id, and several may use one mailbox. Then the command fails and lists
@@ -107,6 +107,26 @@ impl std::fmt::Display for Ambiguous {
             self.candidates.join(", ")
         )
     }
+}
+
+/// The text about a destination that has people but no longer receives their opt-outs, for `doctor`, the console and the log.
+pub fn left_behind_in_words(name: &str, people: u64, is_configured: bool) -> String {
+    let people = if people == 1 {
+        "1 person is".to_owned()
+    } else {
+        format!("{people} people are")
+    };
+    let what_now = if is_configured {
+        "It is in another workspace now, so no opt-out reaches it: give it its workspace back, or".to_owned()
+    } else {
+        format!(
+            "It is not in the configuration, so no opt-out reaches it: if it has another name now, add `renamed_from \
+             = \"{name}\"` to its section; if it is not used any more,"
+        )
+    };
+    format!(
+        "{people} still there. {what_now} have these people deleted there, then run `causeway destination forget {name}`"
+    )
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: which values of a record are sent, and
 //! under which names. Read once, with the configuration; evaluated for each delivery.
 
-use causeway_core::{
-    mapping::{Mapping, MappingError, Scope, Tables},
+use causeway_core::mapping::{
+    Mapping, MappingError, Scope, Tables,
     omission::{Omissions, Reads},
 };
 use serde_json::{Map, Value};

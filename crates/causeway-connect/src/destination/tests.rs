@@ -236,7 +236,7 @@ fn the_configuration_overrides_the_campaign_and_the_campaign_the_defaults() {
         record.settings = settings.for_campaign(campaign);
         let values = fields.apply(
             &causeway_core::mapping::Scope::new(&record),
-            &mut causeway_core::omission::Omissions::of(&record),
+            &mut causeway_core::mapping::omission::Omissions::of(&record),
         );
         let given = fields::nest(values.unwrap()).unwrap();
         assert_eq!(given, expected);

@@ -7,7 +7,7 @@ use jiff::{
 };
 
 use super::{Automation, Trigger};
-use crate::{contact::Contact, decode::dates};
+use crate::{contact::Contact, dates};
 
 /// A time that recurs.
 #[derive(Debug, Clone, PartialEq)]

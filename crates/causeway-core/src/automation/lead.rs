@@ -1,9 +1,8 @@
 //! Lead score and status.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Number, Value};
 
-use super::OWN_SCORE;
+pub use crate::lead::{Lead, OWN_SCORE, Owner};
 use crate::{
     contact::Contact,
     event::{Engagement, EngagementKind, Event},
@@ -17,34 +16,11 @@ pub struct Scoring {
     pub statuses: Vec<Status>,
 }
 
-/// Whose score and status count.
-///
-/// Invariant: everything that shows or compares them uses the same owner: `lead`, shortcodes, the groups of
-/// the payload, and triggers.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Owner {
-    /// The total and the label that a platform sends.
-    #[default]
-    Platform,
-    /// The points of this hub's scoring rules, and the ranges of its statuses.
-    Hub,
-}
-
 /// A range of points: from just above the ceiling of the previous status up to its own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     pub name: String,
     pub ceiling: f64,
-}
-
-/// Score and status of a contact.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Lead {
-    /// A number, written without a fraction if it is whole.
-    pub score: Option<Value>,
-    pub status: Option<String>,
-    pub owner: Owner,
 }
 
 /// Points and status of a contact at one moment.

@@ -23,7 +23,7 @@ pub use cause::{AfterEvent, Cause, causes};
 pub use circles::circles;
 pub use explain::{Explained, Verdict};
 pub(crate) use index::Index;
-pub use lead::{Lead, Owner, Scoring, Status};
+pub use lead::{Lead, OWN_SCORE, Owner, Scoring, Status};
 pub use run::{Moment, RunResult, Timer, run};
 pub use synced::{GroupRow, SyncTrigger};
 
@@ -32,9 +32,6 @@ use crate::{
     id::Name,
     mapping::{Expression, Path, Term},
 };
-
-/// Prefix of the keys of engagement rows that the hub's own scoring rules make.
-pub const OWN_SCORE: &str = "rule:";
 
 #[derive(Debug, Clone)]
 pub struct Automation {

@@ -193,7 +193,7 @@ impl Run<'_> {
                 kind: EngagementKind::LeadScore,
                 key,
                 name: Some(automation.name.to_string()),
-                at: at.map(crate::contact::millis::floor),
+                at: at.map(crate::millis::floor),
                 raw_at: None,
                 count: None,
                 score: Some(points),

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConsentState;
-use crate::delivery::Kind;
+use crate::delivery_kind::Kind;
 
 /// What becomes of the person's subscription at the destination: one word for each delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ pub use change::{CHANGES, Change};
 pub use state::{AddressesOfIds, At, Consent, id_in_place, of_id};
 pub use times::Times;
 
-use crate::contact::millis;
+use crate::millis;
 
 /// The purpose unless a source says otherwise: mail to the person's e-mail address.
 pub const EMAIL: &str = "email";

@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{ConsentState, Suppression, Terms, Times, What};
-use crate::{
-    contact::{Identity, millis},
-    id::Name,
-};
+use crate::{id::Name, identity::Identity, millis};
 
 /// The consent facts of one contact for one purpose, folded.
 ///

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::contact::millis;
+use crate::millis;
 
 /// How many times are kept. More than one, because the newest opt-in may turn out not to count
 /// ([`super::Consent::state`]). The union of two such sets, cut to the newest times, is a join.

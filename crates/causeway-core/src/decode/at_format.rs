@@ -9,11 +9,8 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::{
-    dates::{clock_time, number},
-    generic::{SECONDS_DIGITS, unix_time},
-    placeholders::shown,
-};
+use super::placeholders::shown;
+use crate::dates::{SECONDS_DIGITS, clock_time, number, unix_time};
 
 /// The date format of a column. Besides the configured format, unambiguous dates are always read:
 /// `2026-03-05`, RFC 3339, seconds and milliseconds since 1970, `23.05.2021`.

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     address::normal_email,
     consent::{ConsentFact, What},
-    event::Event,
+    event::{Event, RuleReport},
 };
 
 /// One rule: the meaning of one field's values.
@@ -32,19 +32,6 @@ pub struct ConsentFrom {
     pub at_field: Option<String>,
     /// The date format of `at_field`.
     pub at_format: AtFormat,
-}
-
-/// How a rule matched in one message, for reports about the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleReport {
-    pub field: String,
-    pub purpose: String,
-    /// Whether the message contains the field.
-    pub met: bool,
-    /// How many values the rule does not list.
-    pub unlisted: usize,
-    /// How many values had a missing, unreadable or ambiguous date, or are opt-ins dated in the future.
-    pub undated: usize,
 }
 
 /// How far a sender's clock may be ahead. An opt-in with a later date would be news in each message that

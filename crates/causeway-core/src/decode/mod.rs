@@ -2,9 +2,7 @@
 
 pub mod at_format;
 pub mod body;
-pub mod charset;
 pub mod consent_from;
-pub mod dates;
 pub mod events;
 pub mod follow_up;
 pub mod generic;

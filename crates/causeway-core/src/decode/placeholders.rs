@@ -10,11 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use unicode_normalization::UnicodeNormalization;
 
-use super::{
-    charset::has_holes,
-    sync::{is_empty, plain_number},
-};
-use crate::address::is_unseen;
+use super::sync::{is_empty, plain_number};
+use crate::{address::is_unseen, charset::has_holes};
 
 /// The placeholders of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,7 @@ mod lexer;
 pub mod limit;
 mod lookup;
 mod names;
+pub mod omission;
 mod order;
 mod rewrite;
 mod risk;

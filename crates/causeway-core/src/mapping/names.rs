@@ -6,8 +6,8 @@ use super::{ConsentShown, MappingError, scope::Part};
 use crate::{
     decode::names::field_name,
     event::EngagementKind,
+    mapping::omission::{Person, Reads},
     nearest::nearest,
-    omission::{Person, Reads},
 };
 
 /// The first words of paths.

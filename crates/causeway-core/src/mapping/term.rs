@@ -10,7 +10,7 @@ use super::{
     lookup::Tables,
     names::Path,
 };
-use crate::omission::{Omissions, Reads};
+use crate::mapping::omission::{Omissions, Reads};
 
 /// The origin of a value.
 #[derive(Debug, Clone, PartialEq)]

@@ -65,11 +65,9 @@ pub fn withdrawals(
             // only if the destination was sent an opt-in and that ended, or if the state before was sufficient.
             // A stricter policy alone withdraws nobody.
             _ => {
-                let was_subscribed = || before().any(|(before, _)| before.is_subscribed());
-                let has_ended = given.change == Change::Subscribe && !now.is_subscribed();
-                // Planned once where it cannot be received, as above.
-                has_ended && (wanted.is_some() || was_subscribed())
-                    || before().any(|(before, gave_data)| rule.policy.allows(before, gave_data))
+                // Where it cannot be received it is planned once, as above.
+                let has_ended = wanted.is_some() && given.change == Change::Subscribe && !now.is_subscribed();
+                has_ended || before().any(|(before, gave_data)| rule.policy.allows(before, gave_data))
             }
         };
         if is_due {

@@ -4,9 +4,9 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
 use super::Kind;
-use crate::decode::{
+use crate::{
     dates::{self, Reading},
-    sync::history::number,
+    decode::sync::history::number,
 };
 
 /// Converts to `kind`; `None` if the value does not fit.

@@ -7,10 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{place, quoted};
 use crate::{
-    decode::{
-        dates::{self, Reading},
-        generic::unix_time,
-    },
+    dates::{self, Reading, unix_time},
     php_date,
 };
 

@@ -29,7 +29,7 @@ pub use self::{
     place::{Place, expand_url},
     reserved::reads,
 };
-use crate::omission::{Omissions, Reads};
+use crate::mapping::omission::{Omissions, Reads};
 
 /// The rules for reading shortcodes.
 #[derive(Debug, Clone)]

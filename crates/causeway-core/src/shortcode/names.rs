@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::Rules;
 use crate::{
-    automation::Owner,
     contact::{Identity, LIST_FIELD_IDS, is_internal},
     decode::names::canonical,
+    lead::Owner,
     nearest::did_you_mean,
     record::Record,
 };

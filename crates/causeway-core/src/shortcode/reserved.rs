@@ -5,8 +5,10 @@ use super::{Code, Piece, Rules, cut, functions::Function, names::fold};
 use crate::{
     consent::{CHANGES, Change},
     delivery::Kind,
-    mapping::ConsentShown,
-    omission::{Person, Reads},
+    mapping::{
+        ConsentShown,
+        omission::{Person, Reads},
+    },
 };
 
 /// The reserved names, folded.

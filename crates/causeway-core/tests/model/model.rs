@@ -206,6 +206,7 @@ impl Model {
     }
 
     /// The first table of `docs/consent.md`, for one of the person's addresses.
+    #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn consent_state_at(&self, person: &Person, purpose: &str, address: Option<usize>) -> ConsentState {
         let facts: Vec<&Fact> = person
             .facts
@@ -222,26 +223,7 @@ impl Model {
         let is_opt_in = |yes: &Fact| {
             yes.word == "opt_in" && !facts.iter().any(|no| no.word == "declined" && no.at == yes.at)
         };
-        // The newest click soon after the last complaint about the address of its mail is no agreement.
-        let newest_click = newest(&|fact| self.is_click(fact));
-        let is_last_complaint = |no: &Fact| {
-            let place = |fact: &Fact| (fact.address, fact.id.filter(|_| fact.address.is_none()));
-            let is_later =
-                |other: &&Fact| other.word == "complained" && place(other) == place(no) && other.at > no.at;
-            no.word == "complained" && !facts.iter().any(is_later)
-        };
-        let follows_complaint = |click: &Fact| {
-            facts.iter().any(|no| {
-                let is_of_it = match (no.address, click.address) {
-                    (Some(about), Some(of)) => about == of,
-                    (_, None) => true,
-                    (None, Some(_)) => no.id.is_none(),
-                };
-                is_last_complaint(no) && is_of_it && (no.at..=no.at + GRACE).contains(&click.at)
-            })
-        };
-        let is_agreement =
-            |fact: &Fact| self.is_click(fact) && newest_click == Some(fact.at) && !follows_complaint(fact);
+        let is_agreement = |fact: &Fact| self.is_agreement(&facts, fact);
         for no in &facts {
             let Some(gravity) = NOES.iter().position(|word| *word == no.word) else {
                 continue;
@@ -289,9 +271,10 @@ impl Model {
             }
         }
         if let Some((since, gravity)) = holds.into_iter().max() {
-            let state = match gravity {
-                0 => "unsubscribed",
-                _ => "suppressed",
+            let state = if gravity == 0 {
+                "unsubscribed"
+            } else {
+                "suppressed"
             };
             return (state, Some(since));
         }
@@ -314,6 +297,26 @@ impl Model {
         } else {
             ("unknown", None)
         }
+    }
+
+    /// Whether it is the newest click, and does not come soon after the last complaint about the address of its
+    /// mail.
+    fn is_agreement(&self, facts: &[&Fact], click: &Fact) -> bool {
+        let place = |fact: &Fact| (fact.address, fact.id.filter(|_| fact.address.is_none()));
+        let is_last = |no: &Fact| {
+            let mut others = facts.iter().filter(|other| other.word == "complained");
+            !others.any(|other| place(other) == place(no) && other.at > no.at)
+        };
+        let is_too_soon = facts.iter().filter(|no| no.word == "complained").any(|no| {
+            let is_of_it = match (no.address, click.address) {
+                (Some(about), Some(of)) => about == of,
+                (_, None) => true,
+                (None, Some(_)) => no.id.is_none(),
+            };
+            is_last(no) && is_of_it && (no.at..=no.at + GRACE).contains(&click.at)
+        });
+        let mut clicks = facts.iter().filter(|fact| self.is_click(fact));
+        self.is_click(click) && !is_too_soon && clicks.all(|other| other.at <= click.at)
     }
 
     /// The table of policies in `docs/destinations.md`.

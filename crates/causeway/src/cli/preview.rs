@@ -23,8 +23,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::{Config, DestinationConfig, one_of},
-    hub::left_behind_in_words,
-    people,
+    people::{self, left_behind_in_words},
 };
 
 /// Shows the exact request that a destination would be sent now, and why it would not be sent. It is made from one

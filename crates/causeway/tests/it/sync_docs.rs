@@ -10,8 +10,7 @@ use causeway_core::{
     delivery::Delivery,
     destination::Outcome,
     event::{Engagement, EngagementKind},
-    mapping::Tables,
-    omission::Omissions,
+    mapping::{Tables, omission::Omissions},
     record::Record,
     shortcode::{Names, Place, Report, Rules, Slash, expand, parse},
 };

@@ -2,8 +2,7 @@
 
 use causeway_core::{
     delivery::Delivery,
-    mapping::{Scope, Tables},
-    omission::Omissions,
+    mapping::{Scope, Tables, omission::Omissions},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -6,10 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use causeway_core::{
-    mapping::{ConsentShown, Mapping, Tables},
-    omission::Person,
-};
+use causeway_core::mapping::{ConsentShown, Mapping, Tables, omission::Person};
 use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer,

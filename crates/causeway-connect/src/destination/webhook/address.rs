@@ -1,7 +1,7 @@
 //! The URL of a web hook: fixed, or with shortcodes that are filled in for each record.
 
 use causeway_core::{
-    omission::Reads,
+    mapping::omission::Reads,
     shortcode::{self, Names, Piece, Report, Rules, expand_url},
 };
 use url::Url;

@@ -1,7 +1,7 @@
 //! The headers of a web hook: fixed ones, and those with shortcodes.
 
 use causeway_core::{
-    omission::Reads,
+    mapping::omission::Reads,
     shortcode::{self, Names, Piece, Place, Report, Rules},
 };
 use data_encoding::BASE64;

@@ -8,8 +8,10 @@ use causeway_core::{
     destination::Outcome,
     encode::sync::{self, Empty, Group, TooMany},
     form::{EmitOptions, EmptyGroups},
-    mapping::{ConsentShown, Scope, Tables},
-    omission::{Omissions, Person, Reads},
+    mapping::{
+        ConsentShown, Scope, Tables,
+        omission::{Omissions, Person, Reads},
+    },
     record::Record,
     response::Row,
     secret::Secret,

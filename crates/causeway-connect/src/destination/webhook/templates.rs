@@ -1,7 +1,7 @@
 //! Shortcodes in the values of `fields`.
 
 use causeway_core::{
-    omission::Reads,
+    mapping::omission::Reads,
     shortcode::{self, Names, Piece, Place, Report, Rules},
 };
 use serde_json::Value;

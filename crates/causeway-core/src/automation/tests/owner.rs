@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     encode::sync::{Options, model},
     id::{IdempotencyKey, InboxId},
-    omission::Omissions,
+    mapping::omission::Omissions,
     record::Record,
     shortcode,
 };

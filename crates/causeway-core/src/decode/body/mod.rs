@@ -4,12 +4,12 @@
 use serde_json::{Map, Value};
 
 use super::{
-    charset::{Charset, Texts},
     json::{self, JsonError},
     multipart,
     params::Params,
 };
 use crate::{
+    charset::{Charset, Texts},
     envelope::Meta,
     form,
     xml::{self, XmlError},

@@ -11,12 +11,12 @@ use serde_json::{Map, Value};
 use self::keys::{COMMON, Sort, text, time, whole};
 use super::{
     at_format::Span,
-    charset::Texts,
     json::{self, JsonError},
     names::{named_as_ours, settle},
     placeholders::{Placeholders, unreplaced},
 };
 use crate::{
+    charset::Texts,
     consent::{ConsentFact, EMAIL, What},
     contact::{Identity, LIST, TAG, normal_email},
     envelope::{Dedup, Envelope, Memory, MessageKey, digest},

@@ -430,19 +430,6 @@ fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
     })
 }
 
-/// The maximum digits of a time in seconds since 1970. More digits mean milliseconds.
-pub(super) const SECONDS_DIGITS: usize = 11;
-
-/// Reads digits as seconds, or as milliseconds from twelve digits on.
-pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
-    let number: i64 = text.trim().parse().ok()?;
-    match text.trim().len() {
-        9..=SECONDS_DIGITS => Timestamp::from_second(number).ok(),
-        12..=14 => Timestamp::from_millisecond(number).ok(),
-        _ => None,
-    }
-}
-
 /// Follows a dotted path. A key that equals the whole path comes first. Digits also index lists.
 pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
     if let Some(steps) = path::quoted(path) {

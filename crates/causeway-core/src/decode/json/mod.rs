@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::charset::{HOLE, Texts};
+use crate::charset::{HOLE, Texts};
 
 /// The deepest nesting for which the stack is certainly large enough, as in `serde_json`.
 pub(crate) const DEEPEST: usize = 127;

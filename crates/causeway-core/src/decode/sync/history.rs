@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 
 use super::payload::{Occurrence, SyncPayload};
 use crate::{
-    decode::dates::{self, Reading},
+    dates::{self, Reading},
     event::{Engagement, EngagementKind},
 };
 

@@ -6,11 +6,11 @@ use sha2::{Digest, Sha256};
 
 use super::{ContactIdOf, Group, Options, Transaction, lead::lead};
 use crate::{
-    automation::OWN_SCORE,
     contact::is_internal,
     decode::sync::{Click, LeadStatus, ListField, Occurrence, Score, SyncContact, SyncPayload, Visit},
     event::{Engagement, EngagementKind},
     id::IdempotencyKey,
+    lead::OWN_SCORE,
     php_date,
     record::Record,
     shortcode::{contact_id, list_fields},

@@ -3,10 +3,7 @@
 use jiff::{Timestamp, Zoned, civil::DateTime, tz::TimeZone};
 
 use super::{Error, ErrorKind, Kwargs, Value, ValueKind, fallback, nothing, refuse, text_of};
-use crate::decode::{
-    dates::{Reading, read},
-    generic::unix_time,
-};
+use crate::dates::{Reading, read, unix_time};
 
 /// The date that was read: a moment, or a day (and time) without a time zone.
 enum Read {

@@ -2,8 +2,7 @@
 //! this check shows it.
 
 use causeway_core::{
-    decode::consent_from::RuleReport,
-    event::Decoders,
+    event::{Decoders, RuleReport},
     id::Name,
     store::{InboxFilter, StoreError, Views},
 };

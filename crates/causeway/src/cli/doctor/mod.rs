@@ -26,7 +26,8 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::Config,
-    hub::{left_behind_in_words, orphan_in_words, orphans},
+    hub::{orphan_in_words, orphans},
+    people::left_behind_in_words,
     sources,
 };
 

@@ -6,7 +6,7 @@ use causeway_core::{event::DeadCode, id::Name, source::SourceState};
 use serde::Serialize;
 
 use super::{ConsoleConfig, format, live::Moment, pages::link};
-use crate::hub::left_behind_in_words;
+use crate::people::left_behind_in_words;
 
 /// A problem that a person should look at. The worst come first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

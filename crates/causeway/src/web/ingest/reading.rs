@@ -14,10 +14,10 @@ use causeway_connect::{
     },
 };
 use causeway_core::{
+    charset::Charset,
     consent::EMAIL,
     decode::{
         body::{self, Spelling},
-        charset::Charset,
         generic::{GenericDecoder, Paths, path_error},
         params::Params,
         parts,

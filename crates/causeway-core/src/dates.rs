@@ -65,7 +65,7 @@ fn date(text: &str) -> Option<Date> {
 }
 
 /// `05:40 PM`, `05:40PM`, `14:52 PM`, `08:03`, `15:30:00`, `15:30:00.000`
-pub(super) fn clock_time(text: &str) -> Option<Time> {
+pub(crate) fn clock_time(text: &str) -> Option<Time> {
     let upper = text.to_ascii_uppercase();
     let (digits, half) = match (upper.strip_suffix("AM"), upper.strip_suffix("PM")) {
         (Some(digits), _) => (digits, Some(0)),
@@ -97,9 +97,22 @@ pub(super) fn clock_time(text: &str) -> Option<Time> {
 }
 
 /// One to four digits.
-pub(super) fn number(text: &str) -> Option<i16> {
+pub(crate) fn number(text: &str) -> Option<i16> {
     let is_number = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { text.parse().ok() } else { None }
+}
+
+/// The maximum digits of a time in seconds since 1970. More digits mean milliseconds.
+pub(crate) const SECONDS_DIGITS: usize = 11;
+
+/// Reads digits as seconds, or as milliseconds from twelve digits on.
+pub(crate) fn unix_time(text: &str) -> Option<Timestamp> {
+    let number: i64 = text.trim().parse().ok()?;
+    match text.trim().len() {
+        9..=SECONDS_DIGITS => Timestamp::from_second(number).ok(),
+        12..=14 => Timestamp::from_millisecond(number).ok(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
