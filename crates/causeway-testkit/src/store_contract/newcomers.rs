@@ -231,16 +231,27 @@ pub async fn a_withdrawal_of_a_former_address_that_cannot_be_received_is_planned
     bench.assert_balanced().await;
 }
 
-/// The opt-in of another user ended meanwhile.
+/// The opt-in of another user ended while the destination was away, or had another purpose.
 pub async fn a_destination_that_was_absent_learns_that_a_consent_ended(open: Open) {
     let with_crm = || crate::builders::rules(vec![DestinationRule::new("crm")]);
-    let mut bench = Bench::with_rules(open, "absent", with_crm()).await;
+    let of_calls = DestinationRule {
+        purpose: "phone".into(),
+        ..DestinationRule::new("crm")
+    };
+    for (name, meanwhile) in [("absent", vec![]), ("of-calls", vec![of_calls])] {
+        learns(Bench::with_rules(open.clone(), name, with_crm()).await, meanwhile).await;
+    }
+}
+
+async fn learns(mut bench: Bench, meanwhile: Vec<DestinationRule>) {
     bench.take(joins("71", "family", 0), 0).await;
     bench.take(platform("72", "family", "Bert", 1), 1).await;
     sent(&bench, "crm", 2).await;
-    bench.set_rules(crate::builders::rules(vec![])).await;
+    bench.set_rules(crate::builders::rules(meanwhile)).await;
     bench.take(joins("71", "own", 10), 10).await;
-    bench.set_rules(with_crm()).await;
+    bench
+        .set_rules(crate::builders::rules(vec![DestinationRule::new("crm")]))
+        .await;
     assert!(
         sent(&bench, "crm", 20)
             .await

@@ -145,8 +145,9 @@ pub(crate) fn of(
                 change,
                 withdrawal_is_open: row.get(2)?,
                 is_shared: row.get(3)?,
+                // A destination may have another purpose for a while, and its former one again.
                 purpose: Some(text(row, 4)?)
-                    .filter(|text| !text.is_empty())
+                    .filter(|text| !text.is_empty() && *text != &*rule.purpose)
                     .map(Name::from),
             };
             // Two contacts that are merged may have the same address. The lesser change counts, because the
