@@ -60,7 +60,7 @@ pub const PARTS: [Part; 2] = [
             "consent",
             "plan",
             "contact",
-            "rules.rs",
+            "rules",
             "shared_address.rs",
             "after_erasure.rs",
             "permission",
