@@ -1,4 +1,5 @@
-//! A hub in one process: starts, stops and reloads store, engine, sources, listener and console together.
+//! A hub in one process: starts and stops store, engine, sources, listener and console together. SIGHUP only reads the
+//! keystores again, and replays messages that could not be decrypted.
 
 use std::{
     net::SocketAddr,
@@ -221,7 +222,7 @@ impl Hub {
         })
     }
 
-    /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of the grace, stops at once.
+    /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of [`GRACE`], stops at once.
     pub async fn run_until_signal(self) -> anyhow::Result<Stopped> {
         let mut interrupt =
             tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
@@ -296,7 +297,8 @@ impl Hub {
     }
 }
 
-/// Logs deliveries, people at destinations, and ids that a former configuration left in the store.
+/// Warns of what an earlier configuration left behind: waiting deliveries, people at former destinations, ids of former
+/// sources.
 async fn warn_of_what_is_left(config: &Config, views: &dyn Views, now: Timestamp) -> Result<(), StoreError> {
     for (name, waiting) in orphans(config, views, now).await? {
         tracing::warn!(destination = %name, waiting, "destination {name}: {}", orphan_in_words(&name, waiting));
@@ -325,7 +327,7 @@ pub async fn orphans(
         .collect())
 }
 
-/// The text about such a destination, for `doctor` and the log.
+/// The warning about a destination of [`orphans`], for `doctor` and the log.
 pub fn orphan_in_words(name: &str, waiting: u64) -> String {
     format!(
         "{waiting} deliveries wait for it, but the configuration has no [destination.{name}]: give it its name back, or \
@@ -343,7 +345,7 @@ async fn resume_halted(engine: &Engine) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All errors for which a start would refuse the configuration, and secrets or files that are only missing on this machine
+/// All configuration errors that would prevent a start. They include secrets and files that are missing only on this machine
 /// (`ConfigError::absent`). Builds the same parts as a start; connects to nothing.
 pub fn refusals(config: &Config) -> Vec<FileError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

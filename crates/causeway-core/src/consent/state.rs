@@ -1,4 +1,5 @@
-//! The newest time of each sort of fact, and the consent state that follows.
+//! The newest time of each type of fact (several times for opt-ins and declines), and the consent state that
+//! follows.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -10,7 +11,7 @@ use crate::{id::Name, identity::Identity, millis};
 
 /// The consent facts of one contact for one purpose, folded.
 ///
-/// What the person wants is kept for the person. Suppressions are kept by address in [`Consent::addresses`],
+/// Opt-ins and opt-outs are stored per person. Suppressions are stored by address in [`Consent::addresses`],
 /// so that a complaint does not follow the person to another address, and is not forgotten when the old one
 /// comes back. A mailbox has one consent, so an entry there also holds what *other* contacts who use the
 /// mailbox said, and this contact's own opt-outs that name it.
@@ -49,7 +50,8 @@ pub struct Consent {
     #[serde(skip_serializing_if = "Times::is_empty")]
     pub own_opt_in: Times,
     /// Address → the facts about that address alone. The key `""` holds clicks for which the message named no
-    /// address. A key `id:…` holds what became of the address of an id ([`of_id`]).
+    /// address. A key `id:…` ([`of_id`]) holds facts about the address of a platform's id, if the message did
+    /// not name the address.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, Self>,
 }
@@ -66,8 +68,7 @@ pub struct At<'a> {
     pub ids: Option<&'a AddressesOfIds>,
 }
 
-/// The key that replaces an address, for a message that is about the address of an id and does not name the
-/// address.
+/// The key that is used instead of an address, if a message names only an id.
 pub fn of_id(identity: &Identity) -> String {
     format!("{OF_ID}{}/{}", identity.namespace(), identity.value())
 }
@@ -81,9 +82,9 @@ pub fn id_in_place(address: &str) -> Option<&str> {
 const OF_ID: &str = "id:";
 
 impl At<'_> {
-    /// Whether a fact about the address of this id, dated `at`, is about this address. It is if the address
-    /// came with the id by then, or was the first one that came with it. If the id came with no address, any
-    /// address of the person counts that was known by then.
+    /// Whether a fact about the address of this id, dated `at`, is about this address. True if the id came
+    /// with this address by then, or if this was the first address that came with it. If the id never came
+    /// with an address: true if the person had this address by then.
     pub fn is_of(&self, id: &str, at: Timestamp) -> bool {
         match self.ids.and_then(|ids| ids.get(id)) {
             None => self.since.is_none_or(|known| known <= at),
@@ -132,8 +133,8 @@ impl Consent {
         here.raise(what, at) | opts_out
     }
 
-    /// Takes in the contact's own opt-in for a mailbox that another user opted out of. It is kept nowhere else
-    /// by address. Returns whether anything changed.
+    /// Takes in the contact's own opt-in for a mailbox that another user opted out of. No other field stores
+    /// opt-ins of the person by address. Returns whether anything changed.
     pub fn add_own_opt_in(&mut self, at: Timestamp, address: &str) -> bool {
         let here = self.addresses.get_mut(address);
         here.filter(|here| here.others_opt_out.is_some())
@@ -249,13 +250,13 @@ impl Consent {
     /// The consent state for the address that is about to be used.
     ///
     /// - A suppression belongs to its address. Only a later click there ends it: a person who clicks a link
-    ///   in a mail received the mail. A suppression without an address counts for every address that its id
-    ///   had by then, and at least for the first, until a click there.
+    ///   in a mail received the mail. A suppression that names only an id counts for every address that the
+    ///   id had by then, or for its first address if it had none by then.
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
-    ///   The opt-out of another user of the mailbox ends only by one for this mailbox: what this contact agreed
-    ///   to elsewhere is not about the other person's mail.
-    /// - A click soon after a complaint about the address of the mail is no agreement anywhere: a scanner of
-    ///   the mail server may have followed the link.
+    ///   The opt-out of another user of the mailbox is ended only by an opt-in or a click for this mailbox:
+    ///   what this contact agreed to elsewhere is not about the other person's mail.
+    /// - A click within the grace period after a complaint about the same address counts for no address: a
+    ///   scanner of the mail server may have followed the link.
     /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does
     ///   not count.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
@@ -391,7 +392,7 @@ impl Consent {
             })
     }
 
-    /// The newest click that counts for us.
+    /// The newest double opt-in: on no particular page, or on an own page.
     fn confirmed(&self, terms: &Terms) -> Option<Timestamp> {
         let on_own_page = self
             .on_page

@@ -24,7 +24,7 @@ use crate::{
 /// Prefix of fields that are tags. A tag is a field of its own, true or false, so that adding and removing it
 /// follow the rule of all fields: the newest value counts.
 pub const TAG: &str = "tag:";
-/// Prefix of fields that are lists which the contact may be on. They work like tags.
+/// Prefix of fields that record membership of a list. They work like tags.
 pub const LIST: &str = "list:";
 /// Prefix of fields that hold the numbers which a platform gave its list fields, by label. Each source has a
 /// field of its own.
@@ -50,8 +50,8 @@ pub struct Field {
     /// Decides between values of the same time: the later arrival wins.
     #[serde(rename = "n", default, skip_serializing_if = "is_first")]
     pub arrival: i64,
-    /// Whether the field holds several values although this value does not show it: an earlier value was a
-    /// list. Invariant: false if the value is a list, so that equal fields compare equal.
+    /// Whether an earlier value was a list and the current one (null or an object) does not show that.
+    /// Invariant: false if the value is a list, so that equal fields compare equal.
     #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) was_list: bool,
 }
@@ -72,7 +72,8 @@ impl Field {
     }
 
     /// Keeps the newer value. At the same time the later arrival wins; within one message, the greater JSON
-    /// text. This is a total order, so `join` is a join. The result is a list if either field was one.
+    /// text. The order is total, so `join` is commutative, associative and idempotent. The result is a list
+    /// if either field was one.
     fn join(&mut self, other: Self) -> bool {
         let is_list = self.is_list() || other.is_list();
         let newer = (other.at, other.arrival)
@@ -143,7 +144,7 @@ fn order(value: &Value) -> String {
     }
 }
 
-/// The time of a value that lost letters on its way.
+/// The time of a value with replacement characters: every intact value replaces it.
 const BEFORE_ALL: Timestamp = Timestamp::UNIX_EPOCH;
 
 /// Whether a text in the value lost letters on its way.
@@ -216,8 +217,8 @@ impl Contact {
         changed
     }
 
-    /// Turns those of the `named` fields into lists that the configuration declares to hold several values.
-    /// Returns whether anything changed.
+    /// Converts each field in `named` that the configuration declares as multi-value into a list. Returns
+    /// whether anything changed.
     pub fn hold_several<'n>(
         &mut self,
         named: impl Iterator<Item = &'n String>,
@@ -368,8 +369,8 @@ impl Contact {
         consent.state(At { address, since, ids }, terms)
     }
 
-    /// The consent state of a mailbox that other contacts use and this one no longer does. It follows from
-    /// what its users said, from opt-outs that name it, whoever sent them, and from suppressions.
+    /// The consent state of a shared mailbox that this contact no longer uses. It follows from its users'
+    /// facts, from opt-outs that name it, and from suppressions.
     pub fn consent_state_of_mailbox(
         &self,
         purpose: &str,

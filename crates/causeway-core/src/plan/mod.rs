@@ -20,10 +20,10 @@ use crate::{
 
 pub use withdrawal::withdrawals;
 
-/// Longest chain of destination responses that may trigger further deliveries. Later ones are stored but not
-/// delivered.
+/// Longest chain of destination responses that may trigger further deliveries. Responses beyond this limit
+/// update the contact but cause no deliveries.
 pub const MAX_HOPS: u8 = 3;
-/// How many unchanged contacts of one person a platform may send within an hour and still have them
+/// Number of syncs of one contact within an hour, changed or not, after which unchanged ones are no longer
 /// delivered. A destination that writes to the platform makes it send the contact again; this limit ends the
 /// loop.
 pub const MAX_UNCHANGED_SYNCS: u32 = 10;
@@ -45,11 +45,12 @@ pub struct Known<'a> {
     pub knows: &'a dyn Fn(&Engagement) -> bool,
     /// Whether the event names the person by a platform's id that the contact did not have.
     pub has_new_id: bool,
-    /// Whether one of the contacts is known by more than a browser.
+    /// Whether one of the contacts has an identity other than a visitor.
     pub is_named: &'a dyn Fn() -> bool,
     /// Whether platforms sent the contact [`MAX_UNCHANGED_SYNCS`] times within the last hour.
     pub is_flooded: &'a dyn Fn() -> bool,
-    /// The newest hour that an automation was admitted to (hours since 1970), and how often.
+    /// The latest hour (since 1970) for which starts of this automation are scheduled, and the number of
+    /// starts in it. For `per_hour`.
     pub last_hour: &'a dyn Fn(&str) -> Option<(i64, u32)>,
     /// What expressions can read. Called only if an automation needs it.
     pub about: &'a dyn Fn() -> About,
@@ -91,15 +92,15 @@ pub struct Plan {
     pub contact_changed: bool,
     /// Whether the address in use changed.
     pub has_moved: bool,
-    /// The facts for the ledger: all but those that are the newest of their sort already. Older facts are
-    /// included although they do not change the state, so that the ledger is complete in any order of
+    /// The facts for the ledger, without those that equal the newest known fact of their type. Older facts
+    /// are included although they do not change the state, so that the ledger is complete in any order of
     /// arrival.
     pub consent: Vec<ConsentFact>,
     pub deliveries: Vec<Planned>,
     /// Points that the scoring rules gave. They are stored beside the event's own engagements.
     pub scores: Vec<Engagement>,
     pub timers: Vec<Timer>,
-    /// Automation and hour (since 1970), to be counted.
+    /// Starts to count against `per_hour`: the automation, and the hour since 1970.
     pub admitted: Vec<(Name, i64)>,
     /// Why automations ran or did not; empty if none listens to what happened.
     pub explained: Explained,
@@ -223,8 +224,8 @@ fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
 
 /// What the event itself changed in the contact.
 struct Applied {
-    /// Whether anything but field values changed that destinations should learn. A newer date of a known
-    /// value is not news.
+    /// Whether something other than field values changed and must be sent to destinations. A newer date of a
+    /// known value is not news.
     news: bool,
     ledger: Vec<ConsentFact>,
 }
@@ -236,7 +237,8 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         news: before.is_none() || merged || case.known.has_new_id,
         ledger: Vec::new(),
     };
-    // A date in the future counts as the date of arrival: it must not outrank what is said until then.
+    // A date in the future counts as the date of arrival: it must not outrank messages that arrive before
+    // that date.
     let fields_time = event.fields_time().min(case.now);
     let address = event_address(event);
     if let Some(address) = &address {
@@ -257,8 +259,8 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         contact.take_fields(&event.fields, fields_time, case.arrival);
     }
     contact.hold_several(event.fields.keys(), &case.rules.multi_value_fields);
-    // Before the event's own facts: whether an own opt-in for a mailbox is kept depends on what its other users
-    // said.
+    // Add shared facts before the event's own: `add_own_opt_in` stores an opt-in only if another user of the
+    // mailbox opted out.
     for fact in case.known.shared {
         let Some(address) = &fact.address else { continue };
         let consent = contact.consent.entry(fact.purpose.clone()).or_default();
@@ -300,7 +302,7 @@ fn is_report(event: &Event) -> bool {
         EventKind::EmailStatus => !is_agreed,
         // A person who takes an action uses the address, whatever became of earlier mail to it.
         EventKind::Action => false,
-        // Nor does the click on the link of a mail by which somebody opts out.
+        // Clicking an unsubscribe link does not show that the person uses the address.
         EventKind::Engagement => !is_agreed && says(What::is_opt_out),
         _ => !is_agreed && says(What::is_suppression),
     }
@@ -364,7 +366,7 @@ impl Sync {
     }
 }
 
-/// The kind of delivery that the event calls for; `None` if it says nothing new.
+/// The kind of delivery that the event causes by itself; `None` if it has nothing new or updates a campaign.
 fn delivery_kind(case: &Case<'_>, news: bool, sync: Sync) -> Option<Kind> {
     let Case { event, known, .. } = *case;
     match event.kind {

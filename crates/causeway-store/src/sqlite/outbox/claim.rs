@@ -26,8 +26,8 @@ use crate::sqlite::{
 };
 
 pub(crate) const SUPERSEDED: &str = "superseded by a newer one";
-/// Maximum number of deliveries that one claim skips. When very many lose their consent at once, the writer
-/// must not be blocked for long; the lane claims again.
+/// A claim stops looking for more after it skipped this many deliveries. When very many lose their consent at
+/// once, the writer must not be blocked for long; the lane claims again.
 pub(crate) const ENDED_PER_CLAIM: u32 = 1_000;
 
 pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
@@ -78,7 +78,7 @@ pub(crate) fn claim(tx: &mut Tx<'_>, claim: &Claim) -> Result<Claimed, Error> {
     Ok(claimed)
 }
 
-/// What one claim is for.
+/// The inputs of one claim.
 struct Walk<'a> {
     claim: &'a Claim,
     rule: &'a DestinationRule,
@@ -87,8 +87,8 @@ struct Walk<'a> {
     is_any_erasing: bool,
 }
 
-/// Claims withdrawals, then the deliveries that senders wait for. Claims nothing and returns false while no
-/// sender's delivery can be sent.
+/// Claims withdrawals, then the deliveries that senders wait for. Returns false if it claimed nothing; the
+/// caller then claims in the usual order.
 fn claim_first(tx: &mut Tx<'_>, walk: &Walk<'_>, claimed: &mut Claimed) -> Result<bool, Error> {
     let Walk {
         claim, destination, ..
@@ -116,8 +116,8 @@ fn claim_first(tx: &mut Tx<'_>, walk: &Walk<'_>, claimed: &mut Claimed) -> Resul
     Ok(!claimed.deliveries.is_empty())
 }
 
-/// The delivery that must be sent before this one of its contact, or the delivery itself; `None` while it may
-/// not be sent.
+/// The first waiting and due delivery of this delivery's contact up to this one. `None` if there is none, if
+/// it is leased, or if another one of the contact is in flight.
 fn head(
     tx: &Tx<'_>,
     destination: DestinationRowId,
@@ -319,8 +319,9 @@ fn claim_one(
         }
     };
     if let Gate::Skip { reason } = gate {
-        // Only a withdrawal can be void: what else is skipped lacks consent. A void one needs no attention. One
-        // that the destination cannot receive does, so it is marked as gated.
+        // A skipped withdrawal is void if consent allows the contact again: it needs no attention. If the
+        // destination cannot receive it, it needs attention and is marked as gated. All other skips lack
+        // consent.
         let is_void = erasure_row.is_none() && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }

@@ -1,7 +1,9 @@
-//! A mailbox that several contacts use: an opt-in or opt-out of one of them counts for all of them.
+//! A mailbox that several contacts use: consent facts about it, including bounces and complaints, count for
+//! all of them.
 //!
-//! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox. What its giver opted out
-//! of elsewhere counts for them meanwhile, too. Facts that forbid mail to the mailbox keep counting.
+//! Invariant: an opt-in counts for the other users as long as its giver uses the mailbox. As long as a
+//! contact uses the mailbox, its opt-outs for other addresses also count for the other users. Opt-outs and
+//! suppressions of this mailbox keep counting after its giver left.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -56,9 +58,9 @@ fn own_opt_ins(tx: &Tx<'_>, contact: ContactRowId, address: &str) -> Result<Vec<
     Ok(facts.iter().map(|fact| fact.at).collect())
 }
 
-/// Lets the contact's own opt-out count for an address that the contact no longer uses, unless an opt-in for
-/// that very address came later. The contact's new opt-in is for the address in use, and a destination that was
-/// given the former one must still learn of the opt-out. `after` is not to be stored.
+/// Applies the contact's own opt-out to a former address, unless a later opt-in named that address. The
+/// contact's new opt-in is for the address in use, and a destination that was given the former one must still
+/// learn of the opt-out. Do not store `after`: it exists only to compute deliveries.
 pub(crate) fn keep_opt_out_of_former(
     tx: &Tx<'_>,
     contact: ContactRowId,
@@ -101,7 +103,7 @@ pub(crate) fn add_shared<'f>(
     for fact in facts {
         is_news |= consent.add_shared(&fact.what, fact.at, address);
     }
-    // They count only beside an opt-out of another user.
+    // Own opt-ins are stored only if another user opted out.
     for at in own_opt_ins(tx, contact, address)? {
         is_news |= consent.add_own_opt_in(at, address);
     }
@@ -210,8 +212,8 @@ pub(crate) fn others(
     Ok(others)
 }
 
-/// Earlier facts that concern the other users only now: all facts when several contacts are merged; opt-outs,
-/// and facts that name an id, when the contact begins to use a shared mailbox.
+/// Earlier facts that now also apply to the other users: all facts when several contacts are merged;
+/// opt-outs, and facts that name an id, when the contact begins to use a shared mailbox.
 pub(crate) fn earlier_facts(
     tx: &Tx<'_>,
     contact: ContactRowId,

@@ -1,8 +1,8 @@
 //! Opt-outs that several people may have given: the message names only a mailbox that they share, or only an id
 //! that came with the address of each.
 //!
-//! Invariant: such an opt-out counts as each one's own, so that it still holds for a person who moves to another
-//! address.
+//! Invariant: such an opt-out is stored for each possible person, so that it still holds for a person who
+//! moves to another address.
 
 use causeway_core::{
     clock::Timestamp,
@@ -75,8 +75,8 @@ struct Said {
     inbox: InboxRowId,
 }
 
-/// Opt-outs that came before the contact was known to have used the mailbox, or to have an address that came with
-/// the id: by the mailbox alone, and by an id alone.
+/// Earlier ambiguous opt-outs that may also be this contact's: those that named only a mailbox that it used,
+/// and those that named only an id that came with its address.
 fn earlier(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
@@ -163,19 +163,19 @@ fn had_address(tx: &Tx<'_>, contact: ContactRowId, said: &Said) -> Result<bool, 
     ) else {
         return Ok(false);
     };
-    // A contact that never had it is later than every fact.
+    // `MAX`: the contact never had the address, so no fact matches.
     let since = known.addresses.get(&address).copied().unwrap_or(Timestamp::MAX);
     Ok(since <= said.fact.at)
 }
 
-/// Whether one of the identities is of one user of the mailbox alone. A browser is not.
+/// Whether one of the identities identifies one person: it is neither an address nor a visitor.
 pub(crate) fn names_a_person(own: &[Identity]) -> bool {
     let is_address = |identity: &Identity| matches!(identity, Identity::Email { .. });
     own.iter()
         .any(|identity| !is_address(identity) && !identity.is_visitor())
 }
 
-/// Those who use the mailbox besides the event's contact, or moved away no earlier than the opt-out.
+/// Other contacts that used the mailbox at the time of the opt-out.
 fn givers_by_address(
     tx: &Tx<'_>,
     workspace: WorkspaceRowId,
@@ -205,7 +205,7 @@ pub(crate) fn used(contact: &Contact, address: &str, fact: &ConsentFact) -> bool
     *in_use == *address || contact.addresses.get(&in_use) >= Some(&fact.at)
 }
 
-/// Those whose address came with one of the ids.
+/// The contacts whose address came with one of the ids.
 fn givers_by_id(
     tx: &mut Tx<'_>,
     workspace: WorkspaceRowId,
@@ -220,7 +220,7 @@ fn givers_by_id(
     Ok(givers)
 }
 
-/// Returns whether anything changed.
+/// Stores the opt-out for `giver` and plans the deliveries. Returns whether anything changed.
 fn opt_out(
     tx: &mut Tx<'_>,
     row: &Row,

@@ -25,7 +25,7 @@ pub(super) struct Call {
     pub destination: Arc<dyn Destination>,
     pub pace: Pace,
     pub batch: Vec<Delivery>,
-    /// Taken before the batch was claimed.
+    /// The position in the sequence of consent changes, read before the batch was claimed.
     pub mark: Mark,
     pub attempts: mpsc::Sender<Attempt>,
 }
@@ -90,8 +90,8 @@ impl Call {
         report
     }
 
-    /// Gives back deliveries whose contact's consent may have changed since the claim: the next claim checks the gate again.
-    /// Repeats the check after giving deliveries back, because that takes time, too.
+    /// Releases the leases of deliveries whose contact's consent may have changed since the claim. The next claim checks the
+    /// gate again. Repeats the check after giving deliveries back, because that takes time, too.
     async fn give_back_stale(&mut self) {
         let engine = &self.engine;
         let longest = later(engine.clock.now(), LONGEST_WAIT);

@@ -42,7 +42,7 @@ impl Breaker {
         }
     }
 
-    /// Updates the circuit after a call. Any result except a retryable failure closes it.
+    /// Updates the circuit after a call. A delivered, skipped or rejected result closes it. A halt changes nothing.
     pub(super) fn record(&mut self, answered: usize, retryable: usize, now: Timestamp) {
         if answered > 0 {
             self.failures_in_a_row = 0;

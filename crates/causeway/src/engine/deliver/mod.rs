@@ -36,7 +36,7 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long a stopping lane waits for calls in flight. After that they are dropped, and their deliveries are claimed again
 /// when the leases end.
 const GRACE: Duration = Duration::from_secs(8);
-/// How much longer it waits until their attempts are recorded.
+/// Additional time to record the attempts of those calls.
 const RECORD_GRACE: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
@@ -131,7 +131,8 @@ impl Running {
         }
     }
 
-    /// Reports to waiting senders whether the lane is idle, so that none waits for a delivery that will not be sent soon.
+    /// Reports to waiting senders whether the lane is paused, halted or resting, so that none waits for a delivery that will
+    /// not be sent soon.
     fn report_whether_idle(&mut self, now: Timestamp) {
         let rests = matches!(self.breaker.allows(now), Allows::NoneUntil(_));
         let is_paused_or_halted = self.state.paused || self.state.halted.is_some() || rests;
@@ -177,7 +178,8 @@ impl Running {
             bucket.take(claimed.deliveries.len());
         }
         let is_full = claimed.deliveries.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        // There may be more now. Otherwise the lane waits for a wake-up, so that idle lanes do not query the store.
+        // If the batch was full or something was skipped, claim again at once. Otherwise wait for a wake-up, the next due
+        // time, or `POLL`.
         self.claim_at = if is_full || ended > 0 {
             now
         } else {
@@ -252,7 +254,7 @@ impl Running {
             destination = %name, reason,
             "destination {name} is halted: fix the cause, then run `causeway delivery resume {name}`"
         );
-        // The state is read again first, or a pause of a moment ago would be lost.
+        // Read the state again first: writing the old one would undo a pause made meanwhile.
         if let Ok(mut lanes) = self.engine.views.lanes().await {
             self.state = lanes.remove(name).unwrap_or_default();
         }
@@ -284,8 +286,8 @@ impl Running {
         }
     }
 
-    /// Waits for calls in flight and records them. A call that is cut off keeps its lease, which ends by itself or at the next
-    /// start.
+    /// Waits for calls in flight and records them. Deliveries of aborted calls stay leased until the lease ends or the hub
+    /// restarts.
     async fn finish(mut self) {
         let clock = Arc::clone(&self.engine.clock);
         let deadline = later(clock.now(), GRACE);

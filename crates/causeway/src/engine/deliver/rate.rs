@@ -43,7 +43,7 @@ impl Bucket {
         self.tokens -= u32::try_from(deliveries).map_or(f64::MAX, f64::from);
     }
 
-    /// When the next delivery may start. Always after `now`, even if very little is missing, so that the caller does not spin.
+    /// When the next delivery may start. At least 1 ms after `now`, so that the caller does not spin.
     pub(super) fn next_at(&self, now: Timestamp) -> Timestamp {
         let missing = (1.0 - self.tokens).max(0.0) / self.per_second;
         std::time::Duration::try_from_secs_f64(missing)

@@ -21,8 +21,9 @@ use crate::engine::Engine;
 /// Maximum number of attempts waiting to be recorded. A full queue blocks the calls.
 const UNRECORDED: usize = 1_024;
 
-/// The recorder of one lane. It never drops an attempt while the store is unavailable, because an unrecorded attempt would
-/// be sent again. Memory stays bounded: the lane starts nothing while the recorder [is behind](Self::is_behind).
+/// The recorder of one lane. While the hub runs, it drops no attempt, because an unrecorded attempt would be sent again. At
+/// shutdown, attempts that are not recorded by the deadline are dropped, and their deliveries are sent again. Memory stays
+/// bounded: the lane starts nothing while the recorder [is behind](Self::is_behind).
 pub(super) struct Recorder {
     engine: Arc<Engine>,
     attempts: mpsc::Sender<Attempt>,
