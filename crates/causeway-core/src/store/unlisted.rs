@@ -38,6 +38,8 @@ pub struct UnlistedAction {
     pub was_listed: bool,
     /// Whether it was taken on an own page.
     pub on_own_page: bool,
+    /// Whether the contact's address was reported as suppressed since the action was taken.
+    pub was_suppressed: bool,
     /// The last undated status of the address that was reported for this action.
     pub undated: Option<UndatedStatus>,
 }

@@ -69,6 +69,7 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
     assert_eq!(
         bench.store().unlisted(asked(&[2])).await.unwrap(),
         [UnlistedAction {
+            was_suppressed: false,
             number: 1,
             contact: person.id,
             addresses: vec!["ann@example.org".to_owned()],
@@ -78,6 +79,15 @@ pub async fn actions_that_are_no_longer_listed_are_found(open: Open) {
             undated: None,
         }]
     );
+    for (what, when, expected) in [
+        (What::Bounced, 59, false),
+        (What::Unsubscribed, 61, false),
+        (What::Bounced, 60, true),
+    ] {
+        bench.take(status("ann", what.clone(), at(when)), 70).await;
+        let unlisted = bench.store().unlisted(asked(&[2])).await.unwrap();
+        assert_eq!(unlisted[0].was_suppressed, expected, "{what:?} at {when}");
+    }
     let with_tests = Unlisted {
         include_testing: true,
         ..asked(&[1, 2])

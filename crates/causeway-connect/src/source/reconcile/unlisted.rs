@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `BOUNCE`, `BLOCKED`, `SPAM`, `UNSUB`, `INACTIVE` | the state of the address | that status with its date, or once dated now |
 //! | `DOUBLE_OPT_IN` with a date | a click after the rejection, which takes an earlier one back | nothing |
+//! | any other status, and the address bounced or the like since | rejected because of that | nothing |
 //! | any other status | rejected after it was delivered: "it wasn't me" | opt-out, dated now |
 //! | no such action | erased in Proca, or deleted by its retention | opt-out, dated now, and a warning |
 //!
@@ -47,9 +48,9 @@ enum Outcome {
     /// The entry with the status and its date, and the address that was queried.
     Status(Value, String),
     Found(Finding, Option<Value>),
-    /// The address was confirmed after the action was rejected. The event of the click is the opt-in, never
-    /// this response.
-    Confirmed,
+    /// The address was confirmed after the action was rejected, or the action was rejected because of the
+    /// address. The event of the click is the opt-in, never this response.
+    Explained,
     /// There is no address to query, or the response need not have the action.
     Unknown,
 }
@@ -130,7 +131,7 @@ impl Reconciler {
                     Some(self.finding_envelope(&action, finding, entry.as_ref(), at))
                 }
                 // Asked for again the next time: the status may change.
-                Outcome::Confirmed => continue,
+                Outcome::Explained => continue,
                 Outcome::Unknown => {
                     found.unknown += 1;
                     continue;
@@ -154,7 +155,9 @@ impl Reconciler {
                 Some("BOUNCE" | "BLOCKED" | "SPAM" | "UNSUB" | "INACTIVE") => {
                     Outcome::Status(entry, address.clone())
                 }
-                Some("DOUBLE_OPT_IN") if changed_at(&entry).is_some() => Outcome::Confirmed,
+                Some("DOUBLE_OPT_IN") if changed_at(&entry).is_some() => Outcome::Explained,
+                // Mail to the address stays forbidden until the person clicks.
+                _ if action.was_suppressed => Outcome::Explained,
                 _ => Outcome::Found(Finding::Rejected, Some(entry)),
             });
         }

@@ -72,6 +72,7 @@ pub(crate) fn chunk(
             references,
             was_listed,
             on_own_page: row.get(6)?,
+            was_suppressed: was_suppressed(connection, contact, action.created_at)?,
             undated: undated(connection, contact, last, number)?,
         });
     }
@@ -108,6 +109,16 @@ fn was_sent_before(
         .query_row([message], |row| row.get(0))
         .optional()?;
     Ok(received.is_none_or(|received| received < ms(time)))
+}
+
+/// Whether the contact's address was reported as suppressed since then.
+fn was_suppressed(connection: &Connection, contact: ContactRowId, since: Timestamp) -> Result<bool, Error> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM consent WHERE contact_id = ?1 AND at >= ?2
+                            AND what IN ('complained', 'bounced', 'blocked', 'inactive'))",
+        )?
+        .query_row(params![contact, ms(since)], |row| row.get(0))?)
 }
 
 /// Whether a list that was received before `time` brought the action.

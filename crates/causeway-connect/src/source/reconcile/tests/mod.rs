@@ -33,6 +33,8 @@ struct Inbox {
     asked: Mutex<Option<Unlisted>>,
     is_broken: Mutex<bool>,
     was_listed: bool,
+    /// Whether the address of every contact was suppressed.
+    was_suppressed: Mutex<bool>,
     /// The undated status that the store has for every action.
     undated: Mutex<Option<UndatedStatus>>,
 }
@@ -65,6 +67,7 @@ impl Accept for Inbox {
             .iter()
             .filter(|(number, _)| !asked.listed.contains(number))
             .map(|(number, name)| UnlistedAction {
+                was_suppressed: *self.was_suppressed.lock().unwrap(),
                 number: *number,
                 contact: ContactId(i64::try_from(name.len()).unwrap()),
                 addresses: (name != "nobody")
@@ -405,6 +408,24 @@ async fn a_click_after_the_rejection_is_no_opt_out() {
     // What comes later is found all the same.
     bench.proca.change(1, "UNSUB", "2025-12-31T14:00:00");
     assert_eq!(bench.compare("").await.unwrap().suppressed, 1);
+    assert_eq!(bench.events()[0].consent[0].what, What::Unsubscribed);
+}
+
+/// Proca also rejects an action whose address bounced, and no later status lists it again.
+#[tokio::test]
+async fn an_action_rejected_because_of_its_address_is_no_opt_out() {
+    let mut bench = Bench::new().await;
+    bench.proca.add(Signed::new(1, "ann", Some(true)));
+    bench.compare("").await.unwrap();
+    bench.events();
+    bench.proca.change(1, "BOUNCE", "2025-12-31T12:00:00");
+    bench.proca.change(1, "ACTIVE", "2025-12-31T13:00:00");
+    *bench.inbox.was_suppressed.lock().unwrap() = true;
+    assert_eq!(bench.compare("").await, Ok(found(0, 0)));
+    assert_eq!(bench.events(), []);
+    // Without the bounce, the person denied the action.
+    *bench.inbox.was_suppressed.lock().unwrap() = false;
+    assert_eq!(bench.compare("").await.unwrap().rejected, 1);
     assert_eq!(bench.events()[0].consent[0].what, What::Unsubscribed);
 }
 
