@@ -250,6 +250,7 @@ macro_rules! store_contract {
             ],
             unclear: [
                 an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own,
+                an_unknown_reference_does_not_say_which_user_opted_out,
                 an_opt_out_of_calls_that_names_only_a_mailbox_counts_for_each_user,
                 an_opt_out_by_id_is_not_the_own_one_of_another_user,
                 a_split_leaves_each_an_opt_out_that_either_may_have_given,

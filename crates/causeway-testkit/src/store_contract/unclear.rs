@@ -17,7 +17,7 @@ use super::{
     mailboxes::{joins, status_of},
     newcomers::{by_address, leaves, state},
 };
-use crate::builders::{at, email, rules};
+use crate::builders::{at, contact_ref, email, rules};
 
 const WEEK: i64 = 7 * 86_400;
 
@@ -51,6 +51,25 @@ pub async fn an_opt_out_that_names_only_a_mailbox_counts_as_each_users_own(open:
         bench.take(joins("72", "own", 60), 60).await;
         assert_eq!(state(&bench, "72").await, "opted_in", "{name}");
         assert_eq!(state(&bench, "71").await, "unsubscribed", "{name}");
+        bench.assert_balanced().await;
+    }
+}
+
+/// Proca's events carry a reference, which may be one that never came before.
+pub async fn an_unknown_reference_does_not_say_which_user_opted_out(open: Open) {
+    for (reference, expected) in [("unknown", "unsubscribed"), ("of-71", "opted_in")] {
+        let rules = rules(vec![DestinationRule::new("crm")]);
+        let mut bench = Bench::with_rules(open.clone(), reference, rules).await;
+        let mut first = joins("71", "family", 0);
+        first.identities.push(contact_ref("of-71"));
+        bench.take(first, 0).await;
+        bench.take(joins("72", "family", 0), 0).await;
+        let mut opt_out = by_address("family", What::Unsubscribed, 10);
+        opt_out.identities.push(contact_ref(reference));
+        bench.take(opt_out, 10).await;
+        bench.take(platform("72", "own", "Bert", 20), 20).await;
+        assert_eq!(state(&bench, "72").await, expected, "{reference}");
+        assert_eq!(state(&bench, "71").await, "unsubscribed", "{reference}");
         bench.assert_balanced().await;
     }
 }

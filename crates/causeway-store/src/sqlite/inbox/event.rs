@@ -99,7 +99,7 @@ pub(crate) fn process_event(
     warn_of(row, &plan);
     let contact = write_contact(tx, workspace, &people, &mut plan, row.now)?;
     if let Some(contact) = contact {
-        let is_unclear = event_address(event).is_some() && !unclear::names_a_person(&people.own);
+        let is_unclear = event_address(event).is_some() && !unclear::is_of_one(&people);
         contact::write_consent(tx.connection, contact, row.id, &plan.consent, is_unclear)?;
         contact::write_engagements(tx.connection, contact, &event.engagements)?;
         follow::write(tx, workspace, contact, row.id, &plan)?;

@@ -40,6 +40,8 @@ pub(crate) struct Resolved {
     pub own: Vec<Identity>,
     /// Whether a platform's id is among them that no contact had.
     pub has_new_id: bool,
+    /// Whether an id or a reference led to a contact. A browser does not count.
+    pub by_id: bool,
     /// An address that other contacts use, too. It merges nobody.
     pub shared: Option<String>,
     /// Ids that came with too many addresses.
@@ -77,6 +79,7 @@ pub(crate) fn resolve(
                 && contact::has_identity(tx.connection, id)?;
             if !is_others {
                 found.insert(id);
+                resolved.by_id |= !identity.is_visitor();
             }
         }
         resolved.own.push((*identity).clone());

@@ -47,7 +47,7 @@ pub(crate) fn apply(
             None if fact.what.is_opt_out() && fact.address.is_none() => {
                 givers_by_id(tx, workspace, &event.identities)?
             }
-            Some(address) if fact.what == What::Unsubscribed && !names_a_person(&people.own) => {
+            Some(address) if fact.what == What::Unsubscribed && !is_of_one(people) => {
                 let givers = givers_by_address(tx, workspace, contact, &address, &fact)?;
                 fact.address = Some(address);
                 givers
@@ -166,6 +166,12 @@ fn had_address(tx: &Tx<'_>, contact: ContactRowId, said: &Said) -> Result<bool, 
     // `MAX`: the contact never had the address, so no fact matches.
     let since = known.addresses.get(&address).copied().unwrap_or(Timestamp::MAX);
     Ok(since <= said.fact.at)
+}
+
+/// Whether the message is about one user of a mailbox alone: an id led to the contact, or is new like the contact.
+/// An id that nobody had does not distinguish the users whom the address led to.
+pub(crate) fn is_of_one(people: &Resolved) -> bool {
+    people.by_id || (people.contacts.is_empty() && names_a_person(&people.own))
 }
 
 /// Whether one of the identities identifies one person: it is neither an address nor a visitor.
