@@ -384,12 +384,15 @@ impl Consent {
         let mut places = self
             .addresses
             .iter()
-            .filter(|(_, place)| place.confirmed(terms) == Some(click));
-        is_soon_after(self.complained)
-            || places.all(|(address, place)| {
-                let is_named = !address.is_empty() && id_in_place(address).is_none();
-                is_soon_after(place.complained) || (!is_named && is_anywhere())
-            })
+            .filter(|(_, place)| place.confirmed(terms) == Some(click))
+            .peekable();
+        // The facts of one address have no places of their own.
+        let has_places = places.peek().is_some();
+        let is_void = |(address, place): (&String, &Self)| {
+            let is_named = !address.is_empty() && id_in_place(address).is_none();
+            is_soon_after(place.complained) || (!is_named && is_anywhere())
+        };
+        is_soon_after(self.complained) || (has_places && places.all(is_void))
     }
 
     /// The newest double opt-in: on no particular page, or on an own page.

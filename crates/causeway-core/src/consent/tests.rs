@@ -214,6 +214,11 @@ fn a_click_soon_after_a_complaint_is_no_agreement_at_another_address() {
         consent.state(elsewhere, &terms),
         ConsentState::DoubleOptedIn { since: at(12) }
     );
+    // The facts of a mailbox alone, as its other users see them.
+    let mailbox = |consent: &Consent| consent.addresses[BEN].state(At::default(), &terms);
+    assert_eq!(mailbox(&consent), ConsentState::DoubleOptedIn { since: at(12) });
+    consent.add(&What::Complained, at(12), Some(BEN));
+    assert!(!mailbox(&consent).is_subscribed());
     // Nor does an earlier click elsewhere make this one an agreement.
     let mut consent = Consent::default();
     consent.add(&What::DoubleOptIn, at(2), Some(BEN));
