@@ -31,6 +31,7 @@ pub mod mapping;
 pub mod millis;
 pub mod nearest;
 pub mod outcome;
+pub mod path;
 pub mod permission;
 pub mod php_date;
 pub mod plan;

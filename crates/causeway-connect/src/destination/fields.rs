@@ -14,34 +14,6 @@ use crate::config::{ConfigError, term_json};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fields(Mapping);
 
-/// A path in a JSON response: `data.id`, `tags.0`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(Vec<String>);
-
-impl Path {
-    pub fn read(key: &str, text: &str) -> Result<Self, ConfigError> {
-        let steps: Vec<String> = text.split('.').map(|step| step.trim().to_owned()).collect();
-        if steps.iter().any(String::is_empty) {
-            return Err(ConfigError::new(key, format!("{text:?} is not a path"))
-                .hint("write it like contact.email, or \"=text\" for a fixed text"));
-        }
-        Ok(Self(steps))
-    }
-
-    /// The value at the path; `None` if it is missing or null.
-    pub fn find<'v>(&self, value: &'v Value) -> Option<&'v Value> {
-        let mut at = value;
-        for step in &self.0 {
-            at = match at {
-                Value::Object(members) => members.get(step)?,
-                Value::Array(items) => items.get(step.parse::<usize>().ok()?)?,
-                _ => return None,
-            };
-        }
-        (!at.is_null()).then_some(at)
-    }
-}
-
 /// What `config check` reports about a mapping in which an opt-out looks like an opt-in.
 const SHOWS_NO_CONSENT: &str = "`fields` read none of `change`, `type` and `consent.PURPOSE.state` or `.subscribed` of this \
                     destination's purpose, so an opt-out would look like any other record. Opt-outs are not sent \

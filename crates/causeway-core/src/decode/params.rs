@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::{names::form_name, path, sync::is_empty};
+use super::{names::form_name, sync::is_empty};
+use crate::path;
 
 /// The configured name of each parameter. A parameter that is named `id` is the contact's id.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +21,7 @@ impl Params {
             if from.trim().is_empty() {
                 return Err(wrong("names no parameter"));
             }
-            let mut steps = path::steps(to).map_err(wrong)?;
+            let mut steps = path::names(to).map_err(|error| wrong(error.text()))?;
             if let [only] = steps.as_mut_slice()
                 && only == "id"
             {

@@ -1,16 +1,17 @@
-//! Paths with quoted names, for names that contain dots or brackets:
-//! `"mautic.lead_post_save_update"[0].contact.id`.
+//! Paths of the listener. Their grammar is that of [`crate::path`], but a path may also be a field's name with
+//! dots or brackets (`Tel.`, `3.1`), and a name is found as PHP rewrites it in a form.
 
 use serde_json::{Map, Value};
 
 use super::names::form_name;
+use crate::path::{self, PathError};
 
 /// The steps of a path with a quoted name; `None` for any other path, and for one that [`error`] refuses.
 pub(super) fn quoted(path: &str) -> Option<Vec<String>> {
     if !path.contains(['"', '\'']) || !has_quoted_step(path) {
         return None;
     }
-    steps(path).ok()
+    path::names(path).ok()
 }
 
 /// Why a path is invalid.
@@ -22,7 +23,7 @@ pub fn error(path: &str) -> Option<&'static str> {
         return Some("has a \\ before a dot; put a name that has dots in double quotes");
     }
     if has_quoted_step(path) {
-        return steps(path).err();
+        return path::names(path).err().map(PathError::text);
     }
     // A dot at the end may belong to the name, as in `Tel.`.
     if path.trim_end_matches('.').split('.').any(str::is_empty) {
@@ -48,49 +49,6 @@ fn has_quoted_step(path: &str) -> bool {
         matches!(letter, '"' | '\'')
             && is_start(path.trim().get(..at).and_then(|text| text.chars().next_back()))
     })
-}
-
-/// The names and indexes of a path.
-pub(super) fn steps(path: &str) -> Result<Vec<String>, &'static str> {
-    let mut steps = Vec::new();
-    let mut rest = path.trim();
-    loop {
-        let in_brackets = rest.strip_prefix('[');
-        let start = in_brackets.map_or(rest, str::trim_start);
-        let quote = start.chars().next().filter(|letter| matches!(letter, '"' | '\''));
-        let (step, after) = if let Some(quote) = quote {
-            let inside = start.strip_prefix(quote).unwrap_or(start);
-            inside.split_once(quote).ok_or("has a quote that is not closed")?
-        } else {
-            let end = start
-                .find(if in_brackets.is_some() {
-                    &[']'][..]
-                } else {
-                    &['.', '['][..]
-                })
-                .unwrap_or(start.len());
-            start.split_at_checked(end).unwrap_or((start, ""))
-        };
-        let after = match in_brackets {
-            Some(_) => after
-                .trim_start()
-                .strip_prefix(']')
-                .ok_or("has a [ that is not closed")?,
-            None => after,
-        };
-        if step.is_empty() {
-            return Err("has an empty step");
-        }
-        steps.push(step.to_owned());
-        rest = match after.strip_prefix('.') {
-            Some(rest) => rest,
-            None if after.is_empty() => return Ok(steps),
-            None if after.starts_with('[') => after,
-            None => {
-                return Err("has text directly after a name in quotes or a bracket; put a dot between them");
-            }
-        };
-    }
 }
 
 /// Follows the steps.
@@ -161,8 +119,8 @@ mod tests {
                 r#""a.b"c"#,
                 "has text directly after a name in quotes or a bracket; put a dot between them",
             ),
-            (r#""a.b"."#, "has an empty step"),
-            ("''.b", "has an empty step"),
+            (r#""a.b"."#, "has an empty step: write it like data.id"),
+            ("''.b", "has an empty step: write it like data.id"),
             (
                 r"mautic\.lead",
                 "has a \\ before a dot; put a name that has dots in double quotes",

@@ -2,7 +2,7 @@
 
 mod charset;
 mod coerce;
-mod path;
+mod found;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +12,8 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use self::path::{Found, Path, PathError};
-use crate::{form, record::Record, xml};
+pub use self::found::{Found, find};
+use crate::{form, path::Path, record::Record, xml};
 
 /// Maximum bytes of a response that are read.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -132,7 +132,7 @@ pub fn writes(
     let mut writes = BTreeMap::new();
     for row in rows {
         let known = record.contact.fields.get(&row.field).map(|field| &field.value);
-        let found = match row.path.find(answer) {
+        let found = match find(&row.path, answer) {
             Found::Missing => {
                 // If the contact has a value, an earlier response may have given it, so a missing one is no
                 // surprise.

@@ -175,16 +175,16 @@ fn paths_lead_to_members_items_and_all_of_a_list() {
         ("id.x", Found::Missing),
         ("nothing", Found::Missing),
     ] {
-        assert_eq!(Path::parse(path).unwrap().find(&answer), expected, "{path}");
+        assert_eq!(find(&Path::parse(path).unwrap(), &answer), expected, "{path}");
     }
-    assert_eq!(Path::parse(".").unwrap().find(&json!("C-9")), value(json!("C-9")));
     assert_eq!(
-        Path::parse("[0].id").unwrap().find(&json!([{ "id": 1 }])),
+        find(&Path::parse(".").unwrap(), &json!("C-9")),
+        value(json!("C-9"))
+    );
+    assert_eq!(
+        find(&Path::parse("[0].id").unwrap(), &json!([{ "id": 1 }])),
         value(json!(1))
     );
-    for path in ["", "a..b", "a.", "a[", "a[x]", "a[0]b", "a[-1]", "a]["] {
-        assert!(Path::parse(path).is_err(), "{path}");
-    }
 }
 
 #[test]

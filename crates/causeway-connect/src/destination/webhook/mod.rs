@@ -59,6 +59,8 @@ pub const KIND: Kind = Kind {
         }))
     },
     create: None,
+    exclusive: None,
+    dummy_url: "https://HOST/",
     remains: None,
     preview: |context, table, batch| {
         let plan = Plan::read(&context.dir, table, &context.tables)?;
@@ -184,7 +186,7 @@ impl Webhook {
     /// The outcome of a 2xx, which some APIs also send for errors.
     fn accepted(&self, answer: &Answer) -> Outcome {
         let content = answer.json();
-        if let Some((path, text)) = &self.plan.success {
+        if let Some(path) = &self.plan.success {
             let status = answer.status;
             match &content {
                 // A maintenance page comes with a 200, too.
@@ -196,7 +198,10 @@ impl Webhook {
                 }
                 Some(content) if !path.find(content).is_some_and(is_success) => {
                     return Outcome::Reject {
-                        reason: format!("answered {status}, but `{text}` in the response is not true"),
+                        reason: format!(
+                            "answered {status}, but `{}` in the response is not true",
+                            path.written()
+                        ),
                     };
                 }
                 Some(_) => {}

@@ -1,6 +1,6 @@
 //! Reads the configuration of a web hook, and makes the request for a delivery.
 
-use std::{collections::BTreeSet, path::Path as FilePath, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use causeway_core::{
     clock::Timestamp,
@@ -12,6 +12,7 @@ use causeway_core::{
         ConsentShown, Scope, Tables,
         omission::{Omissions, Person, Reads},
     },
+    path::Path,
     record::Record,
     response::Row,
     secret::Secret,
@@ -38,7 +39,7 @@ use crate::{
     config::{ConfigError, SecretRef, read},
     destination::{
         Needs,
-        fields::{Fields, Path, nest},
+        fields::{Fields, nest},
     },
     http::{self, HttpRequest},
     signature::{SigningKey, sign_standard_webhooks},
@@ -48,8 +49,7 @@ use crate::{
 pub(super) struct Plan {
     pub address: Address,
     pub options: http::Options,
-    /// The path, and its text in the configuration.
-    pub success: Option<(Path, String)>,
+    pub success: Option<Path>,
     pub remote_id: Path,
     /// Values of the response to write into the contact.
     pub update: Vec<Row>,
@@ -106,7 +106,7 @@ pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secre
 
 impl Plan {
     /// Reads the secrets, too.
-    pub fn read(dir: &FilePath, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
+    pub fn read(dir: &std::path::Path, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
         Self::new(&read(table)?, tables, &|key, secret, _| secret.resolve(key, dir))
     }
 
@@ -156,10 +156,10 @@ impl Plan {
             ..EmitOptions::default()
         };
         let (fields, templates) = fields(config, tables, sync.as_ref(), emit, &address, &mut warnings)?;
-        let success = match &config.success_path {
-            Some(text) => Some((Path::read("success_path", text)?, text.clone())),
-            None => None,
-        };
+        let success = config.success_path.as_deref();
+        let success = success
+            .map(|text| to_one_value("success_path", text))
+            .transpose()?;
         let update = update::rows(&config.update)?;
         Ok(Self {
             options: http::Options {
@@ -168,7 +168,7 @@ impl Plan {
                 answer_bytes: update::answer_bytes(&update),
             },
             success,
-            remote_id: Path::read("remote_id_path", &config.remote_id_path)?,
+            remote_id: to_one_value("remote_id_path", &config.remote_id_path)?,
             headers: Headers::read(config, resolve, &mut warnings)?,
             idempotency_header: header_name("idempotency_header", &config.idempotency_header)?,
             signing_keys: signing_keys(config.sign.as_ref(), resolve)?,
@@ -374,6 +374,18 @@ fn is_too_much(made: &Result<Built, Failure>) -> bool {
         }
         Err(Failure::TooMuch(_)) => true,
         Err(Failure::Other(_)) => false,
+    }
+}
+
+/// A path to at most one value of the response.
+fn to_one_value(key: &str, text: &str) -> Result<Path, ConfigError> {
+    let hint = "write it like data.id or people[0].id";
+    match Path::parse(text) {
+        Ok(path) if path.is_for_every() => {
+            Err(ConfigError::new(key, format!("{text:?} may lead to several values")).hint(hint))
+        }
+        Ok(path) => Ok(path),
+        Err(error) => Err(ConfigError::new(key, format!("{text:?} {error}")).hint(hint)),
     }
 }
 

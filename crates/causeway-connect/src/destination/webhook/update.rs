@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use causeway_core::{
     contact::is_internal,
     decode::names::field_name,
-    response::{self, Kind, Path, Row},
+    path::Path,
+    response::{self, Kind, Row},
 };
 use schemars::JsonSchema;
 use serde::Deserialize;

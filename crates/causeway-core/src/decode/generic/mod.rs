@@ -418,7 +418,7 @@ fn described(value: &Value) -> &Value {
 /// Checks whether a path with an index skips other records. If more than one item of the list has a value at
 /// the rest of the path, returns their number and the path to the list.
 fn others_beside(record: &Value, path: &str) -> Option<(usize, String)> {
-    let steps = path::steps(path).ok()?;
+    let steps = crate::path::names(path).ok()?;
     (0..steps.len()).find_map(|at| {
         let (before, rest) = steps.split_at_checked(at)?;
         let (index, rest) = rest.split_first()?;
