@@ -28,6 +28,7 @@ use crate::{
     web::{
         events::{self, Sender},
         ingest::{self, Listener},
+        intake::same_token,
     },
 };
 
@@ -113,7 +114,7 @@ pub fn listeners(config: &Config) -> anyhow::Result<Vec<Listener>> {
             listener(config, name, source).map_err(|error| config.error_in("source", name, error).into())
         })
         .collect::<anyhow::Result<_>>()?;
-    match ingest::same_token(&all) {
+    match same_token(&all) {
         Some((name, error)) => Err(config.error_in("source", &name, error).into()),
         None => Ok(all),
     }
@@ -155,7 +156,7 @@ pub fn senders(config: &Config) -> anyhow::Result<Vec<Sender>> {
             sender(config, name, source).map_err(|error| config.error_in("source", name, error).into())
         })
         .collect::<anyhow::Result<_>>()?;
-    match events::same_token(&all) {
+    match same_token(&all) {
         Some((name, error)) => Err(config.error_in("source", &name, error).into()),
         None => Ok(all),
     }
@@ -199,7 +200,7 @@ pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
         }
         drop(decoder(config, name, source).map_err(&mut refuse));
     }
-    let same = ingest::same_token(&listeners).or_else(|| events::same_token(&senders));
+    let same = same_token(&listeners).or_else(|| same_token(&senders));
     let mixed = namespaces::refusal(config);
     errors.extend(
         same.into_iter()

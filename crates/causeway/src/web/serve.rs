@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tracing::{debug, warn};
 
-use super::{error::Refusal, ingest::IngestMetrics};
+use super::{error::Refusal, intake::IntakeMetrics};
 
 /// The limits for one caller and for all callers together.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub async fn serve(
     sites: Vec<(TcpListener, Router)>,
     limits: Limits,
-    metrics: Arc<dyn IngestMetrics>,
+    metrics: Arc<dyn IntakeMetrics>,
     stop: Stop,
 ) {
     let connections = TaskTracker::new();
@@ -93,7 +93,7 @@ async fn not_found() -> Refusal {
 struct Site {
     router: Router,
     limits: Limits,
-    metrics: Arc<dyn IngestMetrics>,
+    metrics: Arc<dyn IntakeMetrics>,
     stop: Stop,
     abort: Stop,
 }

@@ -15,7 +15,8 @@ use super::{
     console::{self, Connector, ConsoleConfig, ConsoleState},
     events::Events,
     health::{Health, Reason},
-    ingest::{self, Ingest, IngestMetrics, STORE_WAIT},
+    ingest::{self, Ingest},
+    intake::{Intake, IntakeMetrics, STORE_WAIT},
     serve,
 };
 use crate::{
@@ -40,24 +41,16 @@ pub struct Parts {
 
 /// Starts serving. After `stop` it ends when the requests in progress have their responses.
 pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
-    let metrics: Arc<dyn IngestMetrics> = Arc::clone(&site.engine.metrics) as _;
-    let listeners = sources::listeners(&site.config)?;
-    let clock = Arc::clone(&site.engine.clock);
-    let ingest = Ingest::new(
-        listeners,
-        Arc::clone(&site.accept),
-        Arc::clone(&clock),
-        Arc::clone(&metrics),
-        STORE_WAIT,
-    )?;
+    let metrics: Arc<dyn IntakeMetrics> = Arc::clone(&site.engine.metrics) as _;
+    let intake = Arc::new(Intake {
+        accept: Arc::clone(&site.accept),
+        clock: Arc::clone(&site.engine.clock),
+        metrics: Arc::clone(&metrics),
+        store_wait: STORE_WAIT,
+    });
+    let ingest = Ingest::new(sources::listeners(&site.config)?, Arc::clone(&intake))?;
     ingest.answer_by(Arc::clone(&site.engine));
-    let events = Events::new(
-        sources::senders(&site.config)?,
-        Arc::clone(&site.accept),
-        clock,
-        Arc::clone(&metrics),
-        STORE_WAIT,
-    )?;
+    let events = Events::new(sources::senders(&site.config)?, intake)?;
     let pages = health(&site.engine, &site.sources)
         .routes()
         .merge(console(&site)?);
@@ -188,7 +181,7 @@ async fn red(engine: &Engine, sources: &Sources) -> Vec<Reason> {
     reasons
 }
 
-impl IngestMetrics for Metrics {
+impl IntakeMetrics for Metrics {
     fn answered(&self, source: &str, status: u16, reason: &'static str, took: std::time::Duration) {
         self.ingest_answered(source, status, reason, took);
     }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
+use axum::http::StatusCode;
 use causeway_connect::{
     config::{ConfigError, Context, read},
     source::{Entry, Kind, Ours},
@@ -13,9 +14,11 @@ use causeway_core::{
 };
 use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
-use crate::web::secrets::{Fingerprint, Secrets, fingerprint};
+use crate::web::{
+    intake::{Gate, HasTokens, check_ranges, read_tokens},
+    secrets::{Fingerprint, Secrets},
+};
 
 pub const KIND: Kind = Kind {
     name: "events",
@@ -26,9 +29,6 @@ pub const KIND: Kind = Kind {
     decoder: |context, table| Ok(Config::parse(table)?.decoder(context)),
     entry: Entry::Events,
 };
-
-/// Shorter tokens could be guessed.
-const MIN_TOKEN_CHARS: usize = 22;
 
 /// The own keys of an events source, without those of every source (`kind`, `workspace`).
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -94,19 +94,12 @@ impl Config {
     pub fn parse(table: &toml::Table) -> Result<Self, ConfigError> {
         let config: Self = read(table)?;
         let limits = config.limits;
-        for (key, value, most) in [
+        check_ranges(&[
             ("items", limits.items, 10_000),
             ("body_kb", limits.body_kb, 64 * 1_024),
             ("concurrency", limits.concurrency, 100_000),
             ("body_timeout_s", limits.body_timeout_s, 3_600),
-        ] {
-            if !(1..=most).contains(&value) {
-                return Err(ConfigError::new(
-                    &format!("limits.{key}"),
-                    format!("must be 1 to {most}"),
-                ));
-            }
-        }
+        ])?;
         Ok(config)
     }
 
@@ -137,43 +130,40 @@ impl Config {
 /// A configured source of kind `events`, ready to check requests.
 pub struct Sender {
     pub(super) name: Name,
-    pub(super) tokens: Vec<Fingerprint>,
+    tokens: Vec<Fingerprint>,
     pub(super) decoder: EventsDecoder,
-    pub(super) limits: Limits,
+    pub(super) max_items: usize,
+    pub(super) gate: Gate,
     pub(super) dedup_window_ms: i64,
-    pub(super) slots: Semaphore,
+}
+
+impl HasTokens for Sender {
+    const KEY: &str = "tokens";
+
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn tokens(&self) -> &[Fingerprint] {
+        &self.tokens
+    }
 }
 
 impl Sender {
     /// Reads the secrets; relative paths of secret files start at `dir`.
     pub fn new(name: Name, config: &Config, dir: &Path) -> Result<Self, ConfigError> {
-        let tokens = config.tokens.resolve("tokens", dir)?;
-        for token in &tokens {
-            let token = token.reveal();
-            let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-            if !token.bytes().all(is_plain) {
-                return Err(ConfigError::new(
-                    "tokens",
-                    "a token may only have letters, digits and -._~",
-                ));
-            }
-            if token.len() < MIN_TOKEN_CHARS {
-                return Err(ConfigError::new(
-                    "tokens",
-                    format!("a token has fewer than {MIN_TOKEN_CHARS} characters, so it could be guessed"),
-                )
-                .hint("make one with: head -c 24 /dev/urandom | base64 | tr +/ -_"));
-            }
-        }
+        let limits = config.limits;
         Ok(Self {
-            tokens: tokens
-                .iter()
-                .map(|token| fingerprint(token.reveal().as_bytes()))
-                .collect(),
+            tokens: read_tokens(Self::KEY, &config.tokens, dir, false)?,
             decoder: config.reading(&name),
-            limits: config.limits,
+            max_items: limits.items as usize,
+            gate: Gate::new(
+                limits.body_kb,
+                limits.body_timeout_s,
+                limits.concurrency,
+                StatusCode::TOO_MANY_REQUESTS,
+            ),
             dedup_window_ms: i64::from(config.dedup_window_s) * 1_000,
-            slots: Semaphore::new(config.limits.concurrency as usize),
             name,
         })
     }

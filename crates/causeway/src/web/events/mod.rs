@@ -7,34 +7,27 @@
 mod config;
 mod openapi;
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 
-use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::{any, get},
 };
 use bytes::Bytes;
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     decode::events,
     envelope::{Dedup, Envelope, Meta},
-    id::Name,
-    source::Accept,
-    store::{Accepted, StoreError},
+    store::Accepted,
 };
 use serde::Serialize;
 use serde_json::Value;
-use tracing::{debug, error, warn};
+use tracing::{debug, warn};
 
 pub use self::{
     config::{Config, KIND, Limits, Sender},
@@ -42,36 +35,21 @@ pub use self::{
 };
 use super::{
     error::{Refusal, json},
-    ingest::{IngestMetrics, body, repeated},
-    secrets::{Fingerprint, fingerprint},
+    intake::{Intake, Tokens, refuse},
+    secrets::fingerprint,
 };
-
-type ByToken = HashMap<Fingerprint, Arc<Sender>>;
 
 /// All sources of kind `events`.
 pub struct Events {
-    // Looked up by the token's digest, so that the time of a lookup shows nothing about a token.
-    senders: ArcSwap<ByToken>,
-    accept: Arc<dyn Accept>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<dyn IngestMetrics>,
-    store_wait: Duration,
+    senders: Tokens<Sender>,
+    intake: Arc<Intake>,
 }
 
 impl Events {
-    pub fn new(
-        senders: Vec<Sender>,
-        accept: Arc<dyn Accept>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<dyn IngestMetrics>,
-        store_wait: Duration,
-    ) -> Result<Arc<Self>, ConfigError> {
+    pub fn new(senders: Vec<Sender>, intake: Arc<Intake>) -> Result<Arc<Self>, ConfigError> {
         Ok(Arc::new(Self {
-            senders: ArcSwap::from_pointee(by_token(senders)?),
-            accept,
-            clock,
-            metrics,
-            store_wait,
+            senders: Tokens::new(senders)?,
+            intake,
         }))
     }
 
@@ -81,30 +59,6 @@ impl Events {
             .with_state(Arc::clone(self))
             .route("/v1/openapi.json", get(describe))
     }
-}
-
-/// The first source that has the same token as an earlier one, and the error.
-pub(crate) fn same_token(senders: &[Sender]) -> Option<(Name, ConfigError)> {
-    let tokens = |sender: &Sender| sender.tokens.clone();
-    repeated(senders.iter().map(|one| (&one.name, tokens(one))), "tokens")
-}
-
-fn by_token(senders: Vec<Sender>) -> Result<ByToken, ConfigError> {
-    let mut all = ByToken::new();
-    for sender in senders {
-        let sender = Arc::new(sender);
-        for token in &sender.tokens {
-            if let Some(other) = all.insert(*token, Arc::clone(&sender))
-                && other.name != sender.name
-            {
-                return Err(ConfigError::new(
-                    "tokens",
-                    format!("{} and {} have the same token", other.name, sender.name),
-                ));
-            }
-        }
-    }
-    Ok(all)
 }
 
 async fn describe() -> Response {
@@ -152,13 +106,11 @@ async fn answer(State(events): State<Arc<Events>>, request: Request) -> Response
         }
         Err(refusal) => {
             warn!(source = name, reason = refusal.reason(), "Events were refused.");
-            if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
-                body::drain(&mut body, &parts.headers).await;
-            }
-            (refusal.reason(), refusal.into_response())
+            (refusal.reason(), refuse(refusal, &parts.headers, &mut body).await)
         }
     };
     events
+        .intake
         .metrics
         .answered(name, response.status().as_u16(), reason, started.elapsed());
     response
@@ -176,8 +128,7 @@ fn sender(events: &Events, headers: &HeaderMap) -> Result<Arc<Sender>, Refusal> 
         })?;
     events
         .senders
-        .load()
-        .get(&fingerprint(shown.as_bytes()))
+        .find(&fingerprint(shown.as_bytes()))
         .cloned()
         .ok_or(Refusal::Token {
             reason: "token_wrong",
@@ -195,20 +146,12 @@ async fn handle(events: &Events, sender: &Sender, parts: &Parts, body: &mut Body
     if is_packed {
         return Err(Refusal::Unsupported);
     }
-    let max_bytes = sender.limits.body_kb as usize * 1_024;
-    let announced = body::announced(&parts.headers);
-    if announced.is_some_and(|length| length > max_bytes as u64) {
-        return Err(Refusal::TooLarge("body"));
-    }
-    let _slot = sender.slots.try_acquire().map_err(|_| Refusal::Busy {
-        status: StatusCode::TOO_MANY_REQUESTS,
-    })?;
-    let within = Duration::from_secs(sender.limits.body_timeout_s.into());
-    let body = body::read(body, announced, max_bytes, within).await?;
-    let now = events.clock.now();
+    let (body, _slot) = sender.gate.read(&parts.headers, body).await?;
+    let now = events.intake.clock.now();
     let items = items(sender, &body, now)?;
     let (envelopes, wrong): (Vec<Envelope>, Vec<Option<String>>) = items.into_iter().unzip();
-    let accepted = store(events, envelopes).await?;
+    let accepted = events.intake.store(envelopes).await?;
+    debug!(events = accepted.len(), "Events were stored.");
     Ok(answer_of(accepted, wrong))
 }
 
@@ -227,7 +170,7 @@ fn items(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope,
         Value::Array(items) => items,
         one => vec![one],
     };
-    if items.len() > sender.limits.items as usize {
+    if items.len() > sender.max_items {
         return Err(Refusal::TooLarge("items"));
     }
     let written = |item: &Value| Bytes::from(item.to_string());
@@ -244,7 +187,7 @@ fn pieces(sender: &Sender, body: &Bytes, now: Timestamp) -> Result<Vec<(Envelope
     if pieces.is_empty() {
         return Err(Refusal::NoData);
     }
-    if pieces.len() > sender.limits.items as usize {
+    if pieces.len() > sender.max_items {
         return Err(Refusal::TooLarge("items"));
     }
     let read = |piece: &&[u8]| {
@@ -309,34 +252,5 @@ fn answer_of(accepted: Vec<Accepted>, wrong: Vec<Option<String>>) -> Answer {
         duplicates,
         errors,
         events: results,
-    }
-}
-
-/// Returns when all envelopes are on disk. A request that gets a 503 may still have been stored; its second attempt is then
-/// a duplicate.
-async fn store(events: &Events, envelopes: Vec<Envelope>) -> Result<Vec<Accepted>, Refusal> {
-    let count = envelopes.len();
-    let accepting = events.accept.accept(envelopes);
-    match tokio::time::timeout(events.store_wait, accepting).await {
-        Ok(Ok(accepted)) if accepted.len() == count => {
-            debug!(events = count, "Events were stored.");
-            Ok(accepted)
-        }
-        Ok(Ok(_)) => {
-            error!("The store returned another number of results than events.");
-            Err(Refusal::Unavailable)
-        }
-        Ok(Err(error @ StoreError::Unavailable(_))) => {
-            warn!(%error, "Events could not be stored now.");
-            Err(Refusal::Unavailable)
-        }
-        Ok(Err(error @ StoreError::Failed(_))) => {
-            error!(%error, "Events could not be stored.");
-            Err(Refusal::Unavailable)
-        }
-        Err(_) => {
-            warn!("Events waited too long for the store.");
-            Err(Refusal::Unavailable)
-        }
     }
 }

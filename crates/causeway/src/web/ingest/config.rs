@@ -11,7 +11,7 @@ use schemars::{JsonSchema, schema_for};
 use serde::Deserialize;
 
 use super::{answering::AnswerKeys, reading};
-use crate::web::{secrets::Secrets, verify};
+use crate::web::{intake::check_ranges, secrets::Secrets, verify};
 
 pub const KIND: Kind = Kind {
     name: "listener",
@@ -172,27 +172,13 @@ impl Default for Limits {
 
 impl Limits {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        for (key, value, most) in [
+        check_ranges(&[
             ("body_kb", self.body_kb, 64 * 1_024),
             ("pairs", self.pairs, 1_000_000),
             // Deeper messages could be stored, but not decoded.
             ("depth", self.depth, 100),
             ("concurrency", self.concurrency, 100_000),
             ("body_timeout_s", self.body_timeout_s, 3_600),
-        ] {
-            if value == 0 {
-                return Err(ConfigError::new(
-                    &format!("limits.{key}"),
-                    "0 would refuse every request",
-                ));
-            }
-            if value > most {
-                return Err(ConfigError::new(
-                    &format!("limits.{key}"),
-                    format!("must be 1 to {most}"),
-                ));
-            }
-        }
-        Ok(())
+        ])
     }
 }

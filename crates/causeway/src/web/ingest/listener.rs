@@ -3,8 +3,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::Path,
-    sync::Arc,
-    time::Duration,
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
@@ -12,7 +10,6 @@ use causeway_connect::config::ConfigError;
 use causeway_core::{decode::body::Spelling, id::Name, mapping::Tables};
 use data_encoding::BASE64;
 use ipnet::IpNet;
-use tokio::sync::Semaphore;
 
 use super::{
     answering::Answering,
@@ -21,18 +18,16 @@ use super::{
 };
 use crate::web::{
     error::Refusal,
+    intake::{Gate, HasTokens, read_tokens},
     secrets::{Fingerprint, fingerprint, is_one_of},
     verify::{self, Verifier},
 };
-
-/// 22 characters of base64 have 128 bits; generated tokens have 32.
-const MIN_TOKEN_CHARS: usize = 22;
 
 /// A configured source of kind `listener`.
 pub struct Listener {
     pub(super) name: Name,
     pub(super) preset: Preset,
-    pub(super) tokens: Vec<Fingerprint>,
+    tokens: Vec<Fingerprint>,
     basic: Vec<Fingerprint>,
     header_secret: Option<(HeaderName, Vec<Fingerprint>)>,
     pub(super) verifier: Option<Verifier>,
@@ -41,12 +36,22 @@ pub struct Listener {
     pub(super) probes: bool,
     pub(super) limits: Limits,
     pub(super) spelling: Spelling,
-    pub(super) body_timeout: Duration,
-    pub(super) slots: Arc<Semaphore>,
-    pub(super) busy_status: StatusCode,
+    pub(super) gate: Gate,
     pub(super) dedup_window_ms: i64,
     pub(super) late: LateLimit,
     pub(super) answering: Option<Answering>,
+}
+
+impl HasTokens for Listener {
+    const KEY: &str = "token";
+
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn tokens(&self) -> &[Fingerprint] {
+        &self.tokens
+    }
 }
 
 impl Listener {
@@ -92,9 +97,12 @@ impl Listener {
             probes: config.probes,
             limits: config.limits,
             spelling: config.spelling()?,
-            body_timeout: Duration::from_secs(config.limits.body_timeout_s.into()),
-            slots: Arc::new(Semaphore::new(config.limits.concurrency as usize)),
-            busy_status: busy_status(config),
+            gate: Gate::new(
+                config.limits.body_kb,
+                config.limits.body_timeout_s,
+                config.limits.concurrency,
+                busy_status(config),
+            ),
             dedup_window_ms: i64::from(config.dedup_window_s()) * 1000,
             late: LateLimit::new(
                 config
@@ -104,10 +112,6 @@ impl Listener {
             ),
             answering,
         })
-    }
-
-    pub fn name(&self) -> &Name {
-        &self.name
     }
 
     /// Checks the caller's IP address.
@@ -171,31 +175,10 @@ impl Listener {
 }
 
 fn tokens(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> {
-    let Some(token) = &config.token else {
-        return Ok(Vec::new());
-    };
-    let secrets = token.resolve("token", dir)?;
-    for secret in &secrets {
-        let token = secret.reveal();
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        if !token.bytes().all(is_plain) {
-            return Err(ConfigError::new(
-                "token",
-                "a token may only have letters, digits and -._~",
-            ));
-        }
-        if token.len() < MIN_TOKEN_CHARS && !config.insecure_token {
-            return Err(ConfigError::new(
-                "token",
-                format!("a token has fewer than {MIN_TOKEN_CHARS} characters, so it could be guessed"),
-            )
-            .hint("make one with: head -c 24 /dev/urandom | base64 | tr +/ -_"));
-        }
+    match &config.token {
+        Some(token) => read_tokens(Listener::KEY, token, dir, config.insecure_token),
+        None => Ok(Vec::new()),
     }
-    Ok(secrets
-        .iter()
-        .map(|secret| fingerprint(secret.reveal().as_bytes()))
-        .collect())
 }
 
 fn basic(config: &Config, dir: &Path) -> Result<Vec<Fingerprint>, ConfigError> {

@@ -7,12 +7,10 @@
 
 mod answer;
 mod answering;
-pub(super) mod body;
 mod config;
 mod dedup;
 mod late;
 mod listener;
-mod metrics;
 pub mod minted;
 mod path;
 mod reading;
@@ -23,7 +21,7 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use arc_swap::ArcSwap;
@@ -32,37 +30,34 @@ use axum::{
     body::{Body, HttpBody},
     extract::{ConnectInfo, Request, State},
     http::{HeaderMap, Method, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::Response,
     routing::any,
 };
 use causeway_connect::config::ConfigError;
 use causeway_core::{
-    clock::{Clock, Timestamp},
+    clock::Timestamp,
     envelope::{Envelope, Late, Memory, MessageKey, Meta},
     id::Name,
-    source::Accept,
-    store::{Accepted, SourceUrl, StoreError},
+    store::{Accepted, SourceUrl},
 };
 use serde_json::{Map, Value};
-use tracing::{Instrument, debug, error, field, info_span, warn};
+use tracing::{Instrument, debug, field, info_span, warn};
 
 pub use self::{
     answering::{AnswerKeys, Format},
     config::{Basic, Config, HeaderSecret, KIND, Limits, Preset},
     listener::Listener,
-    metrics::{IngestMetrics, NoMetrics},
     reading::{Arrival, Generic, Proca, Sync},
 };
 use super::{
     error::Refusal,
+    intake::{Intake, Tokens, refuse},
     secrets::{Fingerprint, fingerprint},
     serve::SentUri,
     verify,
 };
 use crate::engine::{Answer, Engine};
 
-/// How long a request waits for the store before it gets status 503.
-pub const STORE_WAIT: Duration = Duration::from_secs(10);
 /// The header with the names of the hubs that a record passed.
 const VIA: &str = "causeway-via";
 const MAX_HUBS: usize = 32;
@@ -70,44 +65,24 @@ const MAX_HUB_NAME: usize = 128;
 /// A longer content type is not stored.
 const MAX_CONTENT_TYPE: usize = 256;
 
-/// The configured listeners by token and by name.
-struct Registry {
-    by_token: HashMap<Fingerprint, Arc<Listener>>,
-    by_name: HashMap<Name, Arc<Listener>>,
-}
-
 /// URLs created by `causeway source`: digest of the token → (source, end of validity).
 type Minted = HashMap<Fingerprint, (Name, Option<Timestamp>)>;
 
 /// All listeners of the program, behind `/in/TOKEN`.
 pub struct Ingest {
-    // Looked up by the token's digest, so that the time of a lookup shows nothing about a token.
-    registry: ArcSwap<Registry>,
+    listeners: ArcSwap<Tokens<Listener>>,
     minted: ArcSwap<Minted>,
-    accept: Arc<dyn Accept>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<dyn IngestMetrics>,
-    store_wait: Duration,
+    intake: Arc<Intake>,
     /// The engine, which waits for the result of a message.
     engine: OnceLock<Arc<Engine>>,
 }
 
 impl Ingest {
-    /// `store_wait` is [`STORE_WAIT`] except in tests.
-    pub fn new(
-        listeners: Vec<Listener>,
-        accept: Arc<dyn Accept>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<dyn IngestMetrics>,
-        store_wait: Duration,
-    ) -> Result<Arc<Self>, ConfigError> {
+    pub fn new(listeners: Vec<Listener>, intake: Arc<Intake>) -> Result<Arc<Self>, ConfigError> {
         Ok(Arc::new(Self {
-            registry: ArcSwap::from_pointee(registry(listeners)?),
+            listeners: ArcSwap::from_pointee(Tokens::new(listeners)?),
             minted: ArcSwap::default(),
-            accept,
-            clock,
-            metrics,
-            store_wait,
+            intake,
             engine: OnceLock::new(),
         }))
     }
@@ -119,7 +94,7 @@ impl Ingest {
 
     /// Replaces the listeners (a reload). Requests in progress finish with the old ones.
     pub fn replace(&self, listeners: Vec<Listener>) -> Result<(), ConfigError> {
-        self.registry.store(Arc::new(registry(listeners)?));
+        self.listeners.store(Arc::new(Tokens::new(listeners)?));
         Ok(())
     }
 
@@ -134,14 +109,14 @@ impl Ingest {
     /// The listener of a token.
     fn listener(&self, token: &str) -> Option<Arc<Listener>> {
         let shown = fingerprint(token.as_bytes());
-        let registry = self.registry.load();
-        if let Some(listener) = registry.by_token.get(&shown) {
+        let listeners = self.listeners.load();
+        if let Some(listener) = listeners.find(&shown) {
             return Some(Arc::clone(listener));
         }
         let minted = self.minted.load();
         let (source, until) = minted.get(&shown)?;
-        let counts = until.is_none_or(|until| self.clock.now() < until);
-        registry.by_name.get(source).filter(|_| counts).cloned()
+        let counts = until.is_none_or(|until| self.intake.clock.now() < until);
+        listeners.named(source).filter(|_| counts).cloned()
     }
 
     /// The route `/in/TOKEN`.
@@ -150,61 +125,6 @@ impl Ingest {
             .route("/in/{*token}", any(receive))
             .with_state(Arc::clone(self))
     }
-}
-
-/// The first listener that has the same token as an earlier one, and the error.
-pub(crate) fn same_token(listeners: &[Listener]) -> Option<(Name, ConfigError)> {
-    let tokens = |listener: &Listener| listener.tokens.clone();
-    repeated(
-        listeners.iter().map(|one| (Listener::name(one), tokens(one))),
-        "token",
-    )
-}
-
-/// The first source that has the same secret as an earlier one.
-pub(super) fn repeated<'a>(
-    all: impl Iterator<Item = (&'a Name, Vec<Fingerprint>)>,
-    key: &str,
-) -> Option<(Name, ConfigError)> {
-    let mut seen: HashMap<Fingerprint, &Name> = HashMap::new();
-    for (name, tokens) in all {
-        for token in tokens {
-            match seen.insert(token, name) {
-                // Repeated secrets within one source, as during a rotation, are allowed.
-                Some(other) if other == name => {}
-                Some(other) => {
-                    let message = format!("[source.{other}] has the same token");
-                    return Some((
-                        Name::clone(name),
-                        ConfigError::new(key, message).hint("give each source its own token"),
-                    ));
-                }
-                None => {}
-            }
-        }
-    }
-    None
-}
-
-fn registry(listeners: Vec<Listener>) -> Result<Registry, ConfigError> {
-    let mut all = Registry {
-        by_token: HashMap::new(),
-        by_name: HashMap::new(),
-    };
-    for listener in listeners {
-        let listener = Arc::new(listener);
-        all.by_name
-            .insert(Arc::clone(&listener.name), Arc::clone(&listener));
-        for token in &listener.tokens {
-            if let Some(other) = all.by_token.insert(*token, Arc::clone(&listener)) {
-                return Err(ConfigError::new(
-                    "token",
-                    format!("{} and {} have the same token", other.name, listener.name),
-                ));
-            }
-        }
-    }
-    Ok(all)
 }
 
 /// The result of an accepted request.
@@ -279,13 +199,11 @@ async fn receive(
             } else {
                 debug!("A request has an unknown token.");
             }
-            if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
-                body::drain(&mut body, &parts.headers).await;
-            }
-            (refusal.reason(), refusal.into_response())
+            (refusal.reason(), refuse(refusal, &parts.headers, &mut body).await)
         }
     };
     ingest
+        .intake
         .metrics
         .answered(name, response.status().as_u16(), reason, started.elapsed());
     response
@@ -308,16 +226,8 @@ async fn handle(
         _ => return Err(Refusal::Method),
     }
     listener.check_credentials(&parts.headers)?;
-    let max_bytes = listener.limits.body_kb as usize * 1024;
-    let announced = body::announced(&parts.headers);
-    if announced.is_some_and(|length| length > max_bytes as u64) {
-        return Err(Refusal::TooLarge("body"));
-    }
-    let _slot = listener.slots.try_acquire().map_err(|_| Refusal::Busy {
-        status: listener.busy_status,
-    })?;
-    let body = body::read(body, announced, max_bytes, listener.body_timeout).await?;
-    let now = ingest.clock.now();
+    let (body, _slot) = listener.gate.read(&parts.headers, body).await?;
+    let now = ingest.intake.clock.now();
     let proof = proved(listener, parts, &body, now)?;
     // An unsigned query is ignored. Otherwise an attacker could replay a signed request with other data in the query.
     let query = match &listener.verifier {
@@ -427,8 +337,7 @@ fn via(headers: &HeaderMap) -> Vec<String> {
         .collect()
 }
 
-/// Returns when the envelope is on disk. A request that gets a 503 may still have been stored; its second attempt is then a
-/// duplicate.
+/// Returns when the envelope is on disk.
 async fn store(ingest: &Ingest, envelope: Envelope) -> Result<Accepted, Refusal> {
     let span = info_span!(
         "accept",
@@ -436,29 +345,16 @@ async fn store(ingest: &Ingest, envelope: Envelope) -> Result<Accepted, Refusal>
         message_id = %Hex(&envelope.dedup.key),
         inbox.id = field::Empty,
     );
-    let accepting = ingest.accept.accept(vec![envelope]).instrument(span.clone());
-    let ended = tokio::time::timeout(ingest.store_wait, accepting).await;
+    let accepted = ingest
+        .intake
+        .store(vec![envelope])
+        .instrument(span.clone())
+        .await?;
+    let first = accepted.first().copied().ok_or(Refusal::Unavailable)?;
     let _entered = span.enter();
-    match ended {
-        Ok(Ok(accepted)) => {
-            let first = accepted.first().copied().ok_or(Refusal::Unavailable)?;
-            span.record("inbox.id", first.id.0);
-            debug!(duplicate = first.duplicate, "A request was stored.");
-            Ok(first)
-        }
-        Ok(Err(error @ StoreError::Unavailable(_))) => {
-            warn!(%error, "A request could not be stored now.");
-            Err(Refusal::Unavailable)
-        }
-        Ok(Err(error @ StoreError::Failed(_))) => {
-            error!(%error, "A request could not be stored.");
-            Err(Refusal::Unavailable)
-        }
-        Err(_) => {
-            warn!("A request waited too long for the store.");
-            Err(Refusal::Unavailable)
-        }
-    }
+    span.record("inbox.id", first.id.0);
+    debug!(duplicate = first.duplicate, "A request was stored.");
+    Ok(first)
 }
 
 /// Formats a key as hex only if the log line is written.

@@ -52,6 +52,9 @@ async fn the_old_and_the_new_token_are_valid_at_once_until_the_old_one_goes() {
         let target = format!("/in/{token}-token-of-24-characters");
         assert_eq!(rig.send("POST", &target, &[], "a=1").await.status, status);
     }
+    let token = "\"new-token-of-24-characters\"";
+    let repeated = listener(&format!("preset = \"generic\"\ntoken = [{token}, {token}]")).unwrap();
+    rig.ingest.replace(vec![repeated]).unwrap();
     let twice = vec![listener(BASE).unwrap(), listener(BASE).unwrap()];
     assert!(
         rig.ingest

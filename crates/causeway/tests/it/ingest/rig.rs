@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use causeway::web::{
     self, Limits,
     health::{Health, Reason},
-    ingest::{Config, Ingest, IngestMetrics, Listener},
+    ingest::{Config, Ingest, Listener},
+    intake::{Intake, IntakeMetrics},
 };
 use causeway_core::{
     envelope::Envelope,
@@ -73,7 +74,7 @@ pub struct Counted {
     pub broken: Mutex<Vec<&'static str>>,
 }
 
-impl IngestMetrics for Counted {
+impl IntakeMetrics for Counted {
     fn answered(&self, source: &str, status: u16, reason: &'static str, _: Duration) {
         self.answers
             .lock()
@@ -129,10 +130,12 @@ pub async fn start_gated(toml: &str) -> Rig {
     let stop = Stop::new();
     let ingest = Ingest::new(
         vec![listener(toml).unwrap()],
-        inbox.clone(),
-        clock.clone(),
-        counted.clone(),
-        Duration::from_millis(300),
+        Arc::new(Intake {
+            accept: inbox.clone(),
+            clock: clock.clone(),
+            metrics: counted.clone(),
+            store_wait: Duration::from_millis(300),
+        }),
     )
     .unwrap();
     let reasons = red.clone();
