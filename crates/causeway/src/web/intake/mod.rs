@@ -49,9 +49,11 @@ impl Intake {
             Ok(Ok(accepted)) if accepted.len() == count => return Ok(accepted),
             Ok(Ok(_)) => error!("The store returned another number of results than messages."),
             Ok(Err(error @ StoreError::Unavailable(_))) => {
-                warn!(%error, "A request could not be stored now.")
+                warn!(%error, "A request could not be stored now.");
             }
-            Ok(Err(error @ StoreError::Failed(_))) => error!(%error, "A request could not be stored."),
+            Ok(Err(error @ StoreError::Failed(_))) => {
+                error!(%error, "A request could not be stored.");
+            }
             Err(_) => warn!("A request waited too long for the store."),
         }
         Err(Refusal::Unavailable)
