@@ -1,6 +1,6 @@
 //! Destinations: one file each, and one line in [`KINDS`].
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, path::Path, pin::Pin};
 
 use causeway_core::{
     consent::Change,
@@ -46,6 +46,10 @@ pub struct Kind {
     /// Creates what is missing at the destination (`causeway destination create NAME`); `None` if it cannot
     /// create anything.
     pub create: Option<Create>,
+    /// What two destinations of the kind must not share; `None` = they may share everything.
+    pub exclusive: Option<Exclusive>,
+    /// What stands for a secret `url` where no secrets are read (`causeway test`); `HOST` is replaced.
+    pub dummy_url: &'static str,
     /// Where earlier deliveries still name an erased person, found without a connection; `None` if only the
     /// receiver knows.
     pub remains: Option<Remains>,
@@ -80,11 +84,24 @@ pub struct Create {
 pub type CreateFuture = Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>>;
 
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Destination>, ConfigError>;
+/// The resource of a destination whose relative paths start at the folder.
+pub type Exclusive = fn(&Path, &toml::Table) -> Option<Resource>;
 /// One sentence for each place.
 pub type Remains = fn(&Context, &toml::Table, &PersonSearch) -> Result<Vec<String>, ConfigError>;
 /// Notes come after the text, see [`with_notes`].
 pub type Preview =
     fn(&Context, &toml::Table, &[Delivery]) -> Result<Vec<Result<String, String>>, ConfigError>;
+
+/// Something that only one destination may use, such as a file that it writes.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Resource {
+    /// The configuration key that names it.
+    pub key: &'static str,
+    /// One word for people: `file`.
+    pub what: &'static str,
+    /// Equal for the same resource.
+    pub id: String,
+}
 
 const NOTE: &str = "\n\n-- ";
 

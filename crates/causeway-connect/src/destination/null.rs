@@ -33,6 +33,8 @@ pub const KIND: Kind = Kind {
             .collect())
     },
     create: None,
+    exclusive: None,
+    dummy_url: "https://HOST/",
     remains: None,
 };
 

@@ -144,7 +144,7 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Vec<FileError>> {
     config.tests = reader.tests(&mut root, &config);
     reader.check_destinations(&config);
     reader.check_organisations(&config);
-    reader.check_files(&config);
+    reader.check_resources(&config);
     reader.check_addresses(&config.http);
     for key in root.keys() {
         let sections = "the sections are [hub], [http], [retention], [source.NAME], [destination.NAME], [lookup.NAME], [[automation]], [[score]], [[status]] and [[test]]";

@@ -1,10 +1,6 @@
 //! Reads the sections of a file and collects their errors.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    path::{Component, Path, PathBuf},
-};
+use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use causeway_connect::config::{ConfigError, json_members, read};
 use causeway_core::{id::Name, mapping::Tables};
@@ -233,17 +229,18 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// Checks that no two destinations write the same file: they would mix their lines and rotate each other's file.
-    pub(super) fn check_files(&mut self, config: &Config) {
-        let mut seen: BTreeMap<PathBuf, &Name> = BTreeMap::new();
+    /// Checks that no two destinations share what only one may use.
+    pub(super) fn check_resources(&mut self, config: &Config) {
+        let mut seen = BTreeMap::new();
         for (name, destination) in &config.destinations {
-            let path = destination.table.get("path").and_then(toml::Value::as_str);
-            let Some(path) = path.filter(|_| destination.kind.name == "file") else {
+            let resource = destination.kind.exclusive;
+            let Some(resource) = resource.and_then(|of| of(&config.dir, &destination.table)) else {
                 continue;
             };
-            if let Some(other) = seen.insert(plain_path(&config.dir.join(path)), name) {
-                let error = ConfigError::new("path", format!("[destination.{other}] writes the same file"))
-                    .hint("give each destination its own file");
+            let (key, what) = (resource.key, resource.what);
+            if let Some(other) = seen.insert(resource, name) {
+                let error = ConfigError::new(key, format!("[destination.{other}] writes the same {what}"))
+                    .hint(format!("give each destination its own {what}"));
                 self.push_at(&["destination", name], error);
             }
         }
@@ -264,17 +261,4 @@ impl Reader<'_> {
             self.push_at(&["http"], error);
         }
     }
-}
-
-/// The path without `.` and `..`, as far as that is possible without reading the disk.
-fn plain_path(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if plain.file_name().is_some() => drop(plain.pop()),
-            part => plain.push(part),
-        }
-    }
-    plain
 }

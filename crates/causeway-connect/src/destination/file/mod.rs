@@ -4,7 +4,7 @@
 //! destination.
 
 use std::{
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -23,7 +23,7 @@ use self::{
     layout::{Format, Layout},
     writer::{WriteError, Writer},
 };
-use super::{Kind, fields::Fields, with_notes};
+use super::{Kind, Resource, fields::Fields, with_notes};
 use crate::config::{ConfigError, read};
 
 mod layout;
@@ -51,6 +51,16 @@ pub const KIND: Kind = Kind {
         }))
     },
     create: None,
+    // Two writers would mix their lines and rotate each other's file.
+    exclusive: Some(|dir, table| {
+        let path = table.get("path").and_then(toml::Value::as_str)?;
+        Some(Resource {
+            key: "path",
+            what: "file",
+            id: plain_path(&dir.join(path)).display().to_string(),
+        })
+    }),
+    dummy_url: "https://HOST/",
     remains: Some(|context, table, search| {
         let config: Config = read(table)?;
         Ok(remains::remains(&context.dir, &config.path, search))
@@ -93,6 +103,19 @@ fn default_rotate_mb() -> u32 {
 
 fn yes() -> bool {
     true
+}
+
+/// The path without `.` and `..`, as far as that is possible without reading the disk.
+fn plain_path(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// The configuration, read and checked.

@@ -54,5 +54,7 @@ pub const KIND: Kind = Kind {
             Ok(Box::pin(async move { sql.create().await }))
         },
     }),
+    exclusive: None,
+    dummy_url: "postgres://dummy@HOST/dummy",
     remains: None,
 };

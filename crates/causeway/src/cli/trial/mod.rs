@@ -73,7 +73,7 @@ impl Trial {
         let clock = Arc::new(StoppedClock::default());
         let mut destinations = BTreeMap::new();
         for (name, destination) in &config.destinations {
-            let table = secrets::with_dummies(destination.kind.name, &destination.table, folder.path())
+            let table = secrets::with_dummies(destination.kind, &destination.table, folder.path())
                 .context("writing dummy secrets")?;
             let context = ConnectContext {
                 name: Name::clone(name),

@@ -2,25 +2,26 @@
 
 use std::path::Path;
 
+use causeway_connect::destination::Kind;
 use data_encoding::BASE64;
 use toml::{Table, Value};
 
 /// The destination's keys, in which each `{ env = … }` and `{ file = … }` points to a file in `folder` with a dummy.
 /// They stay references, so that a preview masks them like real secrets.
-pub(super) fn with_dummies(kind: &str, table: &Table, folder: &Path) -> std::io::Result<Table> {
+pub(super) fn with_dummies(kind: &Kind, table: &Table, folder: &Path) -> std::io::Result<Table> {
     let mut changed = table.clone();
     replace(kind, "", &mut changed, folder)?;
     Ok(changed)
 }
 
-fn replace(kind: &str, path: &str, table: &mut Table, folder: &Path) -> std::io::Result<()> {
+fn replace(kind: &Kind, path: &str, table: &mut Table, folder: &Path) -> std::io::Result<()> {
     for (key, value) in table.iter_mut() {
         replace_value(kind, &format!("{path}.{key}"), value, folder)?;
     }
     Ok(())
 }
 
-fn replace_value(kind: &str, path: &str, value: &mut Value, folder: &Path) -> std::io::Result<()> {
+fn replace_value(kind: &Kind, path: &str, value: &mut Value, folder: &Path) -> std::io::Result<()> {
     match value {
         Value::Array(items) => {
             for item in items {
@@ -55,7 +56,7 @@ fn reference(table: &Table) -> Option<String> {
 
 /// A dummy that is valid for the key. Different secrets have different dummies: a URL contains the secret's name, so that a
 /// test can check it.
-fn dummy(kind: &str, path: &str, name: &str) -> String {
+fn dummy(kind: &Kind, path: &str, name: &str) -> String {
     let label: String = name
         .chars()
         .map(|letter| {
@@ -74,8 +75,7 @@ fn dummy(kind: &str, path: &str, name: &str) -> String {
     );
     let last = path.rsplit('.').next().unwrap_or_default();
     match last {
-        "url" if kind == "sql" => format!("postgres://dummy@{host}/dummy"),
-        "url" => format!("https://{host}/"),
+        "url" => kind.dummy_url.replace("HOST", &host),
         "secrets" => format!("whsec_{}", BASE64.encode(&[0; 32])),
         _ => format!("dummy-{label}"),
     }
@@ -83,6 +83,8 @@ fn dummy(kind: &str, path: &str, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use causeway_connect::destination::kind;
+
     use super::*;
 
     #[test]
@@ -93,7 +95,7 @@ mod tests {
              [sign]\nsecrets = [{ env = 'NEW' }, 'whsec_plain']\n[fields]\nenv = 'contact.email'\n",
         )
         .unwrap();
-        let changed = with_dummies("webhook", &table, folder.path()).unwrap();
+        let changed = with_dummies(kind("webhook").unwrap(), &table, folder.path()).unwrap();
         let read = |value: &Value| std::fs::read_to_string(value["file"].as_str().unwrap()).unwrap();
         assert_eq!(read(&changed["url"]), "https://hook-url.dummy.example.org/");
         assert_eq!(read(&changed["auth"]["bearer"]), "dummy-run-token");
