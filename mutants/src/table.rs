@@ -88,7 +88,7 @@ pub const PARTS: [Part; 2] = [
             "sqlite/outbox/given.rs",
             "sqlite/people/shared.rs",
             "sqlite/people/unclear.rs",
-            "sqlite/outbox/reconcile.rs",
+            "sqlite/outbox/replan.rs",
             "sqlite/inbox/decide.rs",
         ],
         stages: &[

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::{Zoned, civil::Weekday};
 
-/// The format that platforms use in the sync action: `2022-05-26 05:40 PM`.
+/// The format that platforms use when they sync a contact: `2022-05-26 05:40 PM`.
 pub const SYNC: &str = "Y-m-d h:i A";
 
 /// Prints `at` in its own zone. Replaces the letters that PHP knows; `\` keeps the next character; all else

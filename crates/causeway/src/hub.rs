@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 use crate::{
     clock::SystemClock,
     config::{Config, DestinationConfig, FileError},
-    engine::{self, Currency, Engine, Gateway, Lane, Pressure, Wake},
+    engine::{self, Engine, Freshness, Gateway, Lane, Pressure, Wake},
     people::left_behind_in_words,
     sources,
     telemetry::{Metrics, SourceHealth, Sources},
@@ -162,7 +162,7 @@ impl Hub {
             decoders: ArcSwap::from_pointee(sources::decoders(&config)?),
             wake: Wake::default(),
             pressure: Pressure::default(),
-            currency: Currency::default(),
+            freshness: Freshness::default(),
             answers: engine::Answers::default(),
             retention: config.retention.rule(),
             clocked: config.automations.clocked(),

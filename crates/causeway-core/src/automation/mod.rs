@@ -41,7 +41,8 @@ pub struct Automation {
     pub on: Vec<Trigger>,
     /// A condition that must be true as well.
     pub when: Option<Expression>,
-    /// A condition that ends it for the contact. It is checked when a delayed step is due.
+    /// A condition that leaves out a delayed step, or a start that `per_hour` postponed. It is checked when
+    /// the step or the start is due.
     pub stop: Option<Expression>,
     /// Whether it runs at most once for each contact, or every time.
     pub once: bool,
@@ -59,7 +60,7 @@ pub enum Trigger {
     /// A field, tag, list or consent of a known contact changed.
     ContactUpdated,
     FieldChanged(String),
-    /// A new email status, by [`crate::consent::What::as_str`]; `None` = any that is about the address itself
+    /// A new email status, by [`crate::consent::What::as_str`]; `None` = any except the statuses from a form
     /// ([`cause::is_email_status`]).
     EmailStatus(Option<BTreeSet<String>>),
     ConsentChanged(ConsentTrigger),

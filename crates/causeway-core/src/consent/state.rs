@@ -1,5 +1,5 @@
-//! The newest time of each type of fact (several times for opt-ins and declines), and the consent state that
-//! follows.
+//! The newest time of each type of fact (for opt-ins and declines, the eight newest times), and the consent
+//! state that follows.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -9,12 +9,18 @@ use serde::{Deserialize, Serialize};
 use super::{ConsentState, Suppression, Terms, Times, What};
 use crate::{id::Name, identity::Identity, millis};
 
-/// The consent facts of one contact for one purpose, folded.
+/// The consent facts of one contact for one purpose, summarised as the newest times of each type.
 ///
-/// Opt-ins and opt-outs are stored per person. Suppressions are stored by address in [`Consent::addresses`],
-/// so that a complaint does not follow the person to another address, and is not forgotten when the old one
-/// comes back. A mailbox has one consent, so an entry there also holds what *other* contacts who use the
-/// mailbox said, and this contact's own opt-outs that name it.
+/// The fields of this contact's `Consent` are about the person. Those of an entry in [`Consent::addresses`]
+/// are about a mailbox. Where a fact is stored:
+///
+/// - A suppression: with the mailbox. So a complaint does not follow the person to another address, and is
+///   not forgotten when the old one comes back. If the message names neither an address nor an id: with the
+///   person.
+/// - A click, and an opt-out that names an address: with the person and with the mailbox.
+/// - Any other fact: with the person. An opt-in is also kept as [`Consent::own_opt_in`] of the mailbox, if
+///   another user of the mailbox opted out.
+/// - A fact of *another* contact that uses the mailbox: with the mailbox, because a mailbox has one consent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Consent {
@@ -42,16 +48,17 @@ pub struct Consent {
     pub blocked: Option<Timestamp>,
     #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub inactive: Option<Timestamp>,
-    /// Only in an entry of [`Self::addresses`]: the newest opt-out of another contact that uses the mailbox. It
-    /// is also in `unsubscribed`. Only an opt-in for this very mailbox ends it.
+    /// Only in an entry of [`Self::addresses`]: the newest opt-out of another contact that uses the mailbox.
+    /// It is also in `unsubscribed`. Only an opt-in for this very mailbox ends it, or a click there after the
+    /// grace period.
     #[serde(with = "millis::option", skip_serializing_if = "Option::is_none")]
     pub others_opt_out: Option<Timestamp>,
     /// Only beside `others_opt_out`: this contact's own opt-ins for the mailbox.
     #[serde(skip_serializing_if = "Times::is_empty")]
     pub own_opt_in: Times,
     /// Address → the facts about that address alone. The key `""` holds clicks for which the message named no
-    /// address. A key `id:…` ([`of_id`]) holds facts about the address of a platform's id, if the message did
-    /// not name the address.
+    /// address. A key `id:…` ([`of_id`]) holds facts from messages that named only a platform's id, so that
+    /// the address is known only through the id.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub addresses: BTreeMap<String, Self>,
 }
@@ -60,7 +67,8 @@ pub struct Consent {
 pub type AddressesOfIds = BTreeMap<Name, BTreeMap<Name, Timestamp>>;
 
 /// The address that is about to be used, since when the contact is known by it, and the addresses of the
-/// contact's ids. Without an address, only the facts about the person count.
+/// contact's ids. Without an address, the facts about the person count, and suppressions that name only an
+/// id.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct At<'a> {
     pub address: Option<&'a str>,
@@ -82,9 +90,9 @@ pub fn id_in_place(address: &str) -> Option<&str> {
 const OF_ID: &str = "id:";
 
 impl At<'_> {
-    /// Whether a fact about the address of this id, dated `at`, is about this address. True if the id came
-    /// with this address by then, or if this was the first address that came with it. If the id never came
-    /// with an address: true if the person had this address by then.
+    /// Whether a fact that names only this id, dated `at`, counts for our address. True if the id came with
+    /// this address by then, or if this was the first address that came with it. If the id never came with an
+    /// address: true if the person had this address by then. Always true if we have no address.
     pub fn is_of(&self, id: &str, at: Timestamp) -> bool {
         match self.ids.and_then(|ids| ids.get(id)) {
             None => self.since.is_none_or(|known| known <= at),
@@ -251,14 +259,14 @@ impl Consent {
     ///
     /// - A suppression belongs to its address. Only a later click there ends it: a person who clicks a link
     ///   in a mail received the mail. A suppression that names only an id counts for every address that the
-    ///   id had by then, or for its first address if it had none by then.
+    ///   id had by the time of the suppression. If it had none by then, it counts for its first address.
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
     ///   The opt-out of another user of the mailbox is ended only by an opt-in or a click for this mailbox:
     ///   what this contact agreed to elsewhere is not about the other person's mail.
     /// - A click within the grace period after a complaint about the same address counts for no address: a
     ///   scanner of the mail server may have followed the link.
-    /// - An opt-in at the very time of a decline is the same submission seen by two organisations; it does
-    ///   not count.
+    /// - An opt-in at the very time of a decline does not count. Both come from one form, on which the person
+    ///   declined for our organisation and opted in for another one.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
     ///   equal times the gravest.
     pub fn state(&self, at: At<'_>, terms: &Terms) -> ConsentState {
@@ -366,8 +374,8 @@ impl Consent {
         }
     }
 
-    /// Whether the click came within the grace after a complaint about its address. If the message named no
-    /// address, a complaint about any counts.
+    /// Whether the click came within the grace period after a complaint about its address. If the message
+    /// named no address, a complaint about any address of the contact counts.
     fn follows_complaint(&self, click: Timestamp, terms: &Terms) -> bool {
         let is_soon_after = |complained: Option<Timestamp>| {
             let within = |since: Timestamp| {
@@ -386,7 +394,7 @@ impl Consent {
             .iter()
             .filter(|(_, place)| place.confirmed(terms) == Some(click))
             .peekable();
-        // The facts of one address have no places of their own.
+        // An entry of `addresses` has no entries itself, so only its own complaint counts.
         let has_places = places.peek().is_some();
         let is_void = |(address, place): (&String, &Self)| {
             let is_named = !address.is_empty() && id_in_place(address).is_none();

@@ -40,7 +40,8 @@ pub enum Scope {
 /// The reader of the sentences.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a> {
-    /// The address in the question, in its normal form. Sentences name every other address.
+    /// The address in the question, in its normal form. A sentence leaves this address out and names any
+    /// other.
     pub asked: Option<&'a str>,
     /// How an address is shown: in clear or masked.
     pub show: fn(&str) -> String,
@@ -101,7 +102,8 @@ pub enum Obstacle {
     Filter {
         key: FilterKey,
         wanted: Vec<String>,
-        /// The message's value instead. `None` also if the question is about the whole contact.
+        /// The message's value instead. `None` if the message has none, or if the question is about the whole
+        /// contact.
         found: Option<String>,
         of_one_message: bool,
     },
@@ -131,6 +133,7 @@ pub struct Withdrawal {
 }
 
 /// Explains each destination of the contact's workspace, including those for test contacts, sorted by name.
+/// Then follow the destinations that are no longer in the configuration and still have the contact.
 pub fn of_all(view: &ContactView, rules: &Rules, scope: Scope, reader: Reader<'_>) -> Vec<Permission> {
     let workspace = without_sandbox(&view.workspace);
     let mut all: Vec<Permission> = rules
@@ -298,7 +301,8 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// ` for ann@example.org`; empty if no other address is possible.
+    /// ` for ann@example.org`. Empty if there is no other address to confuse it with, and for the address in
+    /// the question.
     fn of(&self, address: &str) -> String {
         if !self.has_several || address.is_empty() || self.reader.asked == Some(address) {
             return String::new();

@@ -23,9 +23,9 @@ pub use withdrawal::withdrawals;
 /// Longest chain of destination responses that may trigger further deliveries. Responses beyond this limit
 /// update the contact but cause no deliveries.
 pub const MAX_HOPS: u8 = 3;
-/// Number of syncs of one contact within an hour, changed or not, after which unchanged ones are no longer
-/// delivered. A destination that writes to the platform makes it send the contact again; this limit ends the
-/// loop.
+/// Number of syncs of one contact within an hour, changed or not, after which unchanged ones are delivered
+/// only to destinations that never received the contact. A destination that writes to the platform makes it
+/// send the contact again; this limit ends the loop.
 pub const MAX_UNCHANGED_SYNCS: u32 = 10;
 
 /// What is known before the event.
@@ -37,7 +37,7 @@ pub struct Known<'a> {
     pub action_is_known: bool,
     /// How consent is read. This includes own pages that this event makes known.
     pub terms: &'a Terms,
-    /// What a destination was given of the contacts: one entry for each address.
+    /// What the destination was sent about these contacts before: one entry for each address.
     pub given: &'a dyn Fn(&DestinationRule) -> Vec<Given>,
     /// The facts of other contacts that use the event's address: a mailbox has one consent.
     pub shared: &'a [ConsentFact],
@@ -56,7 +56,7 @@ pub struct Known<'a> {
     pub about: &'a dyn Fn() -> About,
 }
 
-/// The fact that a destination was given a contact under an address. It holds from the start of the request,
+/// A note that a destination was sent a contact under an address. It counts from the start of the request,
 /// because the response may be lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
@@ -198,8 +198,8 @@ pub fn plan(case: &Case<'_>) -> Plan {
     }
 }
 
-/// If set, the event updates the contact but triggers no automations or deliveries. Withdrawals are still
-/// sent.
+/// The reason for which the event may only update the contact; `None` if it may also trigger automations and
+/// deliveries. Withdrawals are sent in any case.
 fn update_only_reason(case: &Case<'_>) -> Option<&'static str> {
     let Case { event, rules, .. } = *case;
     if event.via.iter().any(|hub| *hub == *rules.hub) {
@@ -224,8 +224,8 @@ fn before(contacts: &[Contact]) -> Option<Cow<'_, Contact>> {
 
 /// What the event itself changed in the contact.
 struct Applied {
-    /// Whether something other than field values changed and must be sent to destinations. A newer date of a
-    /// known value is not news.
+    /// Whether something other than field values changed and must be sent to destinations. A newer consent
+    /// fact counts, except an opt-in that a platform only repeats.
     news: bool,
     ledger: Vec<ConsentFact>,
 }
@@ -277,7 +277,8 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         }
         let before = contact.consent_state(&fact.purpose, case.known.terms);
         let changed = contact.add_consent(&fact);
-        // A platform sends a field that allows mail with each contact: only the first such value is news.
+        // With each contact, a platform repeats the field that allows mail. Only the first such value is
+        // news.
         let renews = event.kind == EventKind::ContactSync
             && fact.what.is_opt_in()
             && contact.consent_state(&fact.purpose, case.known.terms).as_str() == before.as_str();

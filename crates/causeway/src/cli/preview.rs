@@ -7,8 +7,8 @@ use causeway_core::{
     consent::Change,
     contact::normal_email,
     delivery::{Delivery, Kind},
+    explain::{self, Obstacle, Permission, Reader, Scope},
     id::{ContactId, InboxId, Name},
-    permission::{self, Obstacle, Permission, Reader, Scope},
     record::Record,
     rules::{DestinationRule, Gate, Route, sandbox_of},
     store::{DeliveryFilter, DeliveryRow, Views},
@@ -313,7 +313,7 @@ impl Inquiry<'_> {
             asked: self.address.as_deref(),
             show: str::to_owned,
         };
-        Ok(view.map(|view| permission::of(&view, &self.destination.rule, scope, reader)))
+        Ok(view.map(|view| explain::of(&view, &self.destination.rule, scope, reader)))
     }
 
     /// The withdrawal for a destination that has the person and may no longer use their data.
@@ -326,7 +326,7 @@ impl Inquiry<'_> {
         // A withdrawal that is not for an opt-out was planned when the consent ended, so it is among the waiting ones.
         let is_due = permission.is_some_and(|one| {
             let waits =
-                |row: &permission::Withdrawal| !row.is_void && matches!(&*row.state, "waiting" | "blocked");
+                |row: &explain::Withdrawal| !row.is_void && matches!(&*row.state, "waiting" | "blocked");
             one.consent.is_opt_out() || one.withdrawals.iter().any(waits)
         });
         if !lacks_consent(permission) || !has_the_person(history) || !is_due {

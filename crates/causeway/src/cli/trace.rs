@@ -2,8 +2,8 @@
 
 use causeway_core::{
     contact::normal_email,
+    explain::{self, Evidence, Permission, Reader, Scope},
     id::{ContactId, InboxId},
-    permission::{self, Evidence, Permission, Reader, Scope},
     store::{ContactView, DeliveryTrace, InboxState, Named, Trace, Views},
 };
 use causeway_store::SqliteStore;
@@ -73,7 +73,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         traces.push(Shown {
             without_effect: view.map_or_else(Vec::new, |view| without_effect(view, id)),
             destinations: view.map_or_else(Vec::new, |view| {
-                permission::of_all(view, &rules, Scope::Message(id), reader)
+                explain::of_all(view, &rules, Scope::Message(id), reader)
             }),
             trace,
         });
@@ -105,7 +105,7 @@ fn without_effect(view: &ContactView, message: InboxId) -> Vec<String> {
     let rows = view.ledger.iter().filter(|row| row.inbox_id == message);
     rows.map(|row| Evidence::new(view, row))
         .filter_map(|evidence| {
-            let fact = permission::fact(&evidence.what, &evidence.purpose);
+            let fact = explain::fact(&evidence.what, &evidence.purpose);
             Some(format!("{fact}: {}", evidence.no_effect?))
         })
         .collect()

@@ -35,7 +35,7 @@ pub struct AutomationConfig {
     pub on: toml::Value,
     /// A condition that must be true as well: an expression over the names of mappings.
     pub when: Option<String>,
-    /// A condition that ends the automation for a contact; checked when the delay of a step is over.
+    /// A condition that leaves out a step whose delay is over, or a start that `per_hour` postponed.
     pub stop: Option<String>,
     /// Run once for each contact; default: every time.
     #[serde(default)]

@@ -52,7 +52,7 @@ impl Accept for Gateway {
         // Before the sender gets its acknowledgement: no request may start after that without this message.
         let new = accepted.iter().zip(may_opt_out).filter(|(row, _)| !row.duplicate);
         self.0
-            .currency
+            .freshness
             .accepted(new.map(|(row, may_opt_out)| (row.id, may_opt_out)));
         drop(waiting);
         self.0.metrics.committed(started.elapsed());

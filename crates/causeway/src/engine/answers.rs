@@ -338,7 +338,7 @@ impl Engine {
                 if waiting.is_closed() {
                     return false;
                 }
-                self.currency.ask(answer.message);
+                self.freshness.ask(answer.message);
                 self.wake.inbox.notify_one();
                 waiting.woken.notified().await;
                 continue;

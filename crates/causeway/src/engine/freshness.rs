@@ -1,7 +1,8 @@
 //! Checks at the start of a call whether its claimed deliveries may still be sent.
 //!
-//! Invariant: no request about a person starts after a message that may forbid it was acknowledged, unless processing is
-//! further behind than a lane may wait ([`LONGEST_WAIT`]).
+//! Invariant: once a message that may forbid a request is acknowledged, the request does not start. There are two
+//! exceptions: a call waits at most [`LONGEST_WAIT`] for processing, and if such messages arrive without a pause, it
+//! does not wait for those that were acknowledged within the last [`SHORT`].
 //!
 //! This takes two steps. The call waits until all earlier messages that may be an opt-out are processed. Then it checks
 //! whether the consent of its contacts may have changed since they were claimed.
@@ -22,18 +23,18 @@ use tokio::sync::Notify;
 /// How long a call waits for messages that may be an opt-out. Behind a longer backlog it starts without them, because a
 /// lane that waits for ever would be worse.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
-/// A call waits this long for a moment in which no message that may be an opt-out waits to be processed. Where such messages
-/// arrive without a pause, there is none, and calls that wait for it would hardly ever start.
+/// A call waits this long for a moment in which no message that may be an opt-out waits to be processed. Where such
+/// messages arrive without a pause, no such moment comes, and without this limit calls would hardly ever start.
 const FOR_A_PAUSE: Duration = Duration::from_millis(300);
-/// The last round of waiting without a pause is at most this long. So such a call misses only messages that were acknowledged
-/// just before it.
+/// A call waits in rounds, each for the messages that were accepted before the round. If no pause comes, the last round
+/// is at most this long, so that the call misses only messages that were acknowledged just before it.
 const SHORT: Duration = Duration::from_millis(50);
-/// Maximum number of remembered changes. A delivery claimed before the oldest one counts as changed.
+/// Maximum number of remembered changes. Beyond it all are forgotten, and every earlier claim counts as changed.
 const CHANGES: usize = 65_536;
 
 /// Messages that are accepted but not processed, and contacts whose consent changed lately.
 #[derive(Default)]
-pub struct Currency {
+pub struct Freshness {
     inner: Mutex<Inner>,
     processed: Notify,
 }
@@ -46,7 +47,7 @@ struct Inner {
     pending: BTreeMap<InboxId, bool>,
     /// Unprocessed messages whose senders wait for a response, and whether processing has started them.
     asked: BTreeMap<InboxId, bool>,
-    /// Messages that this process accepted and that [`Currency::found`] has not seen yet.
+    /// Messages that this process accepted and that [`Freshness::found`] has not seen yet.
     own: HashSet<InboxId>,
     /// Contact → the number of its last change.
     changed: HashMap<ContactId, u64>,
@@ -60,13 +61,13 @@ struct Inner {
 #[derive(Debug, Clone, Copy)]
 pub struct Mark(u64);
 
-impl Currency {
+impl Freshness {
     fn locked(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes accepted messages, with whether each may be an opt-out; later calls wait for those. Invariant: called before the
-    /// acknowledgement.
+    /// Notes accepted messages, and whether each may be an opt-out: later calls wait for those that may. Invariant:
+    /// called before the acknowledgement.
     pub fn accepted(&self, messages: impl Iterator<Item = (InboxId, bool)>) {
         let mut inner = self.locked();
         for (message, may_opt_out) in messages {
@@ -74,7 +75,7 @@ impl Currency {
             if may_opt_out {
                 inner.pending.entry(message).or_insert(false);
             } else {
-                // `found` saw the message in the inbox before this process could note that it accepted it.
+                // `found` saw the message in the inbox before `accepted` ran.
                 inner.pending.remove(&message);
             }
         }
@@ -98,8 +99,8 @@ impl Currency {
         self.locked().pending.len()
     }
 
-    /// Has a message processed before all others, because its sender waits for a response. The listeners limit the number of
-    /// waiting senders, so others are not delayed for long.
+    /// Puts a message before all others in processing, because its sender waits for a response. The listeners limit the
+    /// number of waiting senders, so other messages are not delayed for long.
     pub fn ask(&self, message: InboxId) {
         self.locked().asked.entry(message).or_insert(false);
     }
@@ -135,7 +136,8 @@ impl Currency {
         all.for_each(|is_taken| *is_taken = false);
     }
 
-    /// The newest message that calls wait for. Read before the inbox, for [`Currency::nothing_waits`].
+    /// The newest message that calls wait for. For [`Freshness::nothing_waits`], the caller reads this first, then the
+    /// inbox.
     pub fn newest(&self) -> Option<InboxId> {
         self.locked().pending.keys().next_back().copied()
     }
@@ -193,8 +195,8 @@ impl Currency {
                 .is_some_and(|number| *number > since.0)
     }
 
-    /// Waits until no message that may be an opt-out is left. After [`FOR_A_PAUSE`] it suffices that all are processed that
-    /// were accepted before the last [`SHORT`] part of the wait.
+    /// Waits until no message that may be an opt-out is left. After [`FOR_A_PAUSE`], messages that were accepted within
+    /// the last [`SHORT`] need not be processed.
     pub async fn catch_up(&self) {
         self.catch_up_within(FOR_A_PAUSE, SHORT).await;
     }
@@ -248,118 +250,118 @@ mod tests {
 
     #[test]
     fn a_change_after_the_mark_makes_a_claim_stale() {
-        let currency = Currency::default();
-        let change = |contact| currency.processed([].into_iter(), [ContactId(contact)].into_iter());
+        let freshness = Freshness::default();
+        let change = |contact| freshness.processed([].into_iter(), [ContactId(contact)].into_iter());
         change(1);
-        let mark = currency.mark();
-        assert!(!currency.is_stale(&of(1), mark));
+        let mark = freshness.mark();
+        assert!(!freshness.is_stale(&of(1), mark));
         change(2);
-        assert!(!currency.is_stale(&of(1), mark));
-        assert!(currency.is_stale(&of(2), mark));
+        assert!(!freshness.is_stale(&of(1), mark));
+        assert!(freshness.is_stale(&of(2), mark));
     }
 
     #[test]
     fn a_forgotten_change_counts_as_changed() {
-        let currency = Currency::default();
-        let mark = currency.mark();
+        let freshness = Freshness::default();
+        let mark = freshness.mark();
         let many = (0..=i64::try_from(CHANGES).unwrap()).map(ContactId);
-        currency.processed([].into_iter(), many);
-        assert!(currency.is_stale(&of(-1), mark));
-        assert!(!currency.is_stale(&of(-1), currency.mark()));
+        freshness.processed([].into_iter(), many);
+        assert!(freshness.is_stale(&of(-1), mark));
+        assert!(!freshness.is_stale(&of(-1), freshness.mark()));
     }
 
     #[tokio::test]
     async fn without_a_pause_a_call_waits_for_what_was_accepted_before_it_only() {
-        let currency = Currency::default();
+        let freshness = Freshness::default();
         assert!(
-            futures_util::poll!(std::pin::pin!(currency.catch_up())).is_pending(),
+            futures_util::poll!(std::pin::pin!(freshness.catch_up())).is_pending(),
             "just started"
         );
-        currency.nothing_waits(None);
-        currency.catch_up().await;
-        currency.accepted([(InboxId(1), true), (InboxId(2), true)].into_iter());
-        let waiting = currency.catch_up_within(Duration::ZERO, Duration::MAX);
+        freshness.nothing_waits(None);
+        freshness.catch_up().await;
+        freshness.accepted([(InboxId(1), true), (InboxId(2), true)].into_iter());
+        let waiting = freshness.catch_up_within(Duration::ZERO, Duration::MAX);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        currency.accepted([(InboxId(3), true)].into_iter());
-        currency.processed([InboxId(2)].into_iter(), [].into_iter());
+        freshness.accepted([(InboxId(3), true)].into_iter());
+        freshness.processed([InboxId(2)].into_iter(), [].into_iter());
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        currency.processed([InboxId(1)].into_iter(), [].into_iter());
+        freshness.processed([InboxId(1)].into_iter(), [].into_iter());
         waiting.await;
         // A message that cannot be decoded becomes dead without being processed.
-        currency.nothing_waits(currency.newest());
-        currency.catch_up().await;
+        freshness.nothing_waits(freshness.newest());
+        freshness.catch_up().await;
     }
 
     #[tokio::test]
     async fn a_call_waits_for_a_moment_without_messages_that_may_forbid_it() {
-        let currency = Currency::default();
-        currency.nothing_waits(None);
-        currency.accepted([(InboxId(1), true)].into_iter());
-        let waiting = currency.catch_up_within(Duration::MAX, Duration::MAX);
+        let freshness = Freshness::default();
+        freshness.nothing_waits(None);
+        freshness.accepted([(InboxId(1), true)].into_iter());
+        let waiting = freshness.catch_up_within(Duration::MAX, Duration::MAX);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
         // Acknowledged during the wait, however short that was.
-        currency.accepted([(InboxId(2), true)].into_iter());
-        currency.processed([InboxId(1)].into_iter(), [].into_iter());
+        freshness.accepted([(InboxId(2), true)].into_iter());
+        freshness.processed([InboxId(1)].into_iter(), [].into_iter());
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        currency.processed([InboxId(2)].into_iter(), [].into_iter());
+        freshness.processed([InboxId(2)].into_iter(), [].into_iter());
         waiting.await;
     }
 
     #[tokio::test]
     async fn a_call_waits_for_what_was_accepted_during_a_long_wait() {
-        let currency = Currency::default();
-        currency.nothing_waits(None);
-        currency.accepted([(InboxId(1), true)].into_iter());
+        let freshness = Freshness::default();
+        freshness.nothing_waits(None);
+        freshness.accepted([(InboxId(1), true)].into_iter());
         // With a limit of zero, no round is short enough.
-        let waiting = currency.catch_up_within(Duration::ZERO, Duration::ZERO);
+        let waiting = freshness.catch_up_within(Duration::ZERO, Duration::ZERO);
         tokio::pin!(waiting);
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        currency.accepted([(InboxId(2), true), (InboxId(3), false)].into_iter());
-        currency.processed([InboxId(1)].into_iter(), [].into_iter());
+        freshness.accepted([(InboxId(2), true), (InboxId(3), false)].into_iter());
+        freshness.processed([InboxId(1)].into_iter(), [].into_iter());
         assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        currency.processed([InboxId(2)].into_iter(), [].into_iter());
+        freshness.processed([InboxId(2)].into_iter(), [].into_iter());
         waiting.await;
     }
 
     #[test]
     fn a_message_whose_sender_waits_is_taken_once_and_before_opt_outs() {
-        let currency = Currency::default();
+        let freshness = Freshness::default();
         let ids = |ids: &[i64]| ids.iter().copied().map(InboxId).collect::<Vec<_>>();
-        currency.accepted([(InboxId(1), true), (InboxId(2), true), (InboxId(3), false)].into_iter());
-        currency.ask(InboxId(2));
-        currency.ask(InboxId(3));
-        assert!(currency.is_asked());
-        assert_eq!(currency.take_urgent(1), ids(&[2]));
+        freshness.accepted([(InboxId(1), true), (InboxId(2), true), (InboxId(3), false)].into_iter());
+        freshness.ask(InboxId(2));
+        freshness.ask(InboxId(3));
+        assert!(freshness.is_asked());
+        assert_eq!(freshness.take_urgent(1), ids(&[2]));
         assert_eq!(
-            currency.take_urgent(2),
+            freshness.take_urgent(2),
             ids(&[1, 3]),
             "each message once, even if it may be an opt-out"
         );
-        assert!(!currency.is_asked());
-        currency.give_back_urgent();
-        assert!(currency.is_asked());
-        currency.processed(ids(&[2, 3]).into_iter(), [].into_iter());
-        assert!(!currency.is_asked());
-        assert_eq!(currency.take_urgent(9), ids(&[1]));
+        assert!(!freshness.is_asked());
+        freshness.give_back_urgent();
+        assert!(freshness.is_asked());
+        freshness.processed(ids(&[2, 3]).into_iter(), [].into_iter());
+        assert!(!freshness.is_asked());
+        assert_eq!(freshness.take_urgent(9), ids(&[1]));
     }
 
     #[test]
     fn messages_of_other_processes_may_all_be_an_opt_out() {
-        let currency = Currency::default();
+        let freshness = Freshness::default();
         let arrived = |rows: &[i64], until| Unprocessed {
             rows: rows.iter().copied().map(InboxId).collect(),
             until: InboxId(until),
         };
-        let waiting = |limit| currency.take_urgent(limit);
-        currency.accepted([(InboxId(1), false), (InboxId(3), false)].into_iter());
-        currency.found(&arrived(&[1, 2], 2));
+        let waiting = |limit| freshness.take_urgent(limit);
+        freshness.accepted([(InboxId(1), false), (InboxId(3), false)].into_iter());
+        freshness.found(&arrived(&[1, 2], 2));
         assert_eq!(waiting(9), [InboxId(2)]);
         // This process committed the messages before `found`, and notes them after it.
-        currency.found(&arrived(&[3, 4], 4));
-        currency.accepted([(InboxId(4), false)].into_iter());
+        freshness.found(&arrived(&[3, 4], 4));
+        freshness.accepted([(InboxId(4), false)].into_iter());
         assert_eq!(waiting(9), []);
-        assert_eq!(currency.pending(), 1);
+        assert_eq!(freshness.pending(), 1);
     }
 }

@@ -19,7 +19,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     while !stop.is_cancelled() {
         match engine.store.unprocessed(after, free(&engine)).await {
             Ok(found) => {
-                engine.currency.found(&found);
+                engine.freshness.found(&found);
                 after = Some(found.until);
                 is_failing = false;
             }
@@ -40,5 +40,5 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
 }
 
 fn free(engine: &Engine) -> u32 {
-    u32::try_from(LIMIT.saturating_sub(engine.currency.pending())).unwrap_or(0)
+    u32::try_from(LIMIT.saturating_sub(engine.freshness.pending())).unwrap_or(0)
 }

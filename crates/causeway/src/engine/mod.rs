@@ -4,8 +4,8 @@
 mod accept;
 mod answers;
 mod clock_watch;
-mod currency;
 mod deliver;
+mod freshness;
 mod inbox_watch;
 mod maintain;
 mod pressure;
@@ -37,7 +37,7 @@ use tokio::{sync::Notify, task::JoinSet};
 pub use accept::Gateway;
 pub use answers::{Answer, Answers, Wish};
 pub use clock_watch::ClockWatch;
-pub use currency::Currency;
+pub use freshness::Freshness;
 pub use maintain::watch_disk;
 pub use pressure::Pressure;
 pub(crate) use process::decode_one;
@@ -54,7 +54,7 @@ pub struct Engine {
     pub decoders: ArcSwap<Decoders>,
     pub wake: Wake,
     pub pressure: Pressure,
-    pub currency: Currency,
+    pub freshness: Freshness,
     pub answers: Answers,
     pub retention: Retention,
     /// The automations with a schedule.

@@ -10,7 +10,7 @@ use std::{
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use causeway::{
-    engine::{self, Answers, Circuit, ClockWatch, Currency, Engine, Gateway, Lane, Pace, Pressure, Wake},
+    engine::{self, Answers, Circuit, ClockWatch, Engine, Freshness, Gateway, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -109,7 +109,7 @@ pub fn engine_on(store: Arc<dyn Store>, views: Arc<dyn Views>, clock: Arc<TestCl
         decoders: ArcSwap::from_pointee(Decoders::from([(SOURCE.into(), script)])),
         wake: Wake::default(),
         pressure: Pressure::default(),
-        currency: Currency::default(),
+        freshness: Freshness::default(),
         answers: Answers::default(),
         clocked: Vec::new(),
         retention: Retention {

@@ -37,7 +37,7 @@ use crate::sqlite::{
     inbox::facts,
     outbox::{
         delivery, destinations,
-        reconcile::{self, Change},
+        replan::{self, Change},
     },
     people::{
         contact,
@@ -164,7 +164,7 @@ fn follow(
             before: (&contact, before),
             after: (&contact, &terms),
         };
-        let mut planned = reconcile::follows(tx, workspace, &change)?;
+        let mut planned = replan::follows(tx, workspace, &change)?;
         if may_count {
             drop_covered_deliveries(tx, *id, &mut planned, now)?;
         }

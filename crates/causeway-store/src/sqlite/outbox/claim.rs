@@ -116,8 +116,8 @@ fn claim_first(tx: &mut Tx<'_>, walk: &Walk<'_>, claimed: &mut Claimed) -> Resul
     Ok(!claimed.deliveries.is_empty())
 }
 
-/// The first waiting and due delivery of this delivery's contact up to this one. `None` if there is none, if
-/// it is leased, or if another one of the contact is in flight.
+/// Among the contact's deliveries to this destination up to `delivery`: the first that is waiting and due.
+/// `None` if there is none, if that one is leased, or if another delivery of the contact is in flight.
 fn head(
     tx: &Tx<'_>,
     destination: DestinationRowId,
@@ -229,8 +229,8 @@ pub(crate) struct Due {
     pub state: DeliveryState,
     pub attempts: u32,
     pub planned_at: i64,
-    /// The normal form of the address of a withdrawal; empty for the contact's address in use, and for all other
-    /// kinds.
+    /// The address that a withdrawal is about, in its normal form. Empty if that is the address in use, and
+    /// for records and contacts.
     pub address: String,
 }
 
@@ -284,8 +284,8 @@ fn or_mark_dead<T>(
 struct Candidate {
     id: DeliveryRowId,
     due: Due,
-    /// The inbox row of the contact's erasure, if it is being erased. Only deliveries of this row may still
-    /// be sent.
+    /// The inbox row of the contact's erasure, if it is being erased. Only the deliveries that belong to this
+    /// inbox row may still be sent.
     erasure_row: Option<InboxRowId>,
 }
 
@@ -319,9 +319,9 @@ fn claim_one(
         }
     };
     if let Gate::Skip { reason } = gate {
-        // A skipped withdrawal is void if consent allows the contact again: it needs no attention. If the
-        // destination cannot receive it, it needs attention and is marked as gated. All other skips lack
-        // consent.
+        // `gated` is set for every skip except a void withdrawal. A withdrawal is void if consent allows the
+        // contact again: it needs no attention. A withdrawal that the destination cannot receive needs
+        // attention. All other deliveries that are skipped here lack consent.
         let is_void = erasure_row.is_none() && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
@@ -356,8 +356,8 @@ fn claim_one(
     Ok(())
 }
 
-/// The delivery itself, or the newest of those that wait behind it, which replaces them all. `None` if
-/// nothing of the contact may be sent now.
+/// The delivery to send: `id`, or with `coalesce` the newest of those that wait behind it, which replaces
+/// them all. `None` if nothing of the contact may be sent now.
 fn candidate(
     tx: &mut Tx<'_>,
     walk: &Walk<'_>,

@@ -18,7 +18,7 @@ use crate::sqlite::{
     },
     outbox::{
         given,
-        reconcile::{self, Change},
+        replan::{self, Change},
     },
     people::contact,
 };
@@ -168,7 +168,7 @@ pub(crate) fn plan_missing_withdrawals(
         before: (&contact, &terms),
         after: (&contact, &terms),
     };
-    reconcile::after_change(tx, workspace, inbox, &change, now)?;
+    replan::after_change(tx, workspace, inbox, &change, now)?;
     Ok(())
 }
 

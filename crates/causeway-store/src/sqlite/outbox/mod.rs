@@ -9,5 +9,5 @@ pub(crate) mod given;
 pub(crate) mod preview;
 pub(crate) mod received;
 pub(crate) mod recent;
-pub(crate) mod reconcile;
 pub(crate) mod record;
+pub(crate) mod replan;

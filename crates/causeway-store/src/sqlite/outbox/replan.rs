@@ -1,5 +1,5 @@
-//! Plans what destinations must be sent when a contact's consent changes without a message of their own:
-//! another user of the same mailbox opted in or out, or the rules changed.
+//! Plans what destinations must be sent when a contact's consent changes without a message about that
+//! contact: another user of the same mailbox opted in or out, or the rules changed.
 
 use causeway_core::{
     clock::Timestamp,
@@ -42,7 +42,8 @@ pub(crate) fn after_change(
     Ok(all)
 }
 
-/// Withdrawals, and the present contact for a destination that has it and may use it again.
+/// Withdrawals, and the current contact for a destination that has it and may use it, if the consent state is
+/// another one.
 pub(crate) fn follows(
     tx: &Tx<'_>,
     workspace: WorkspaceRowId,
@@ -55,7 +56,8 @@ pub(crate) fn follows(
     let mut all = Vec::new();
     for rule in rules.destinations_of(&workspace_name) {
         let given = given::of(tx, &[change.contact], rule)?;
-        // Both, so that a destination that cannot receive a withdrawal gets it planned once.
+        // The opt-outs at former addresses are added to the contact before *and* after. Otherwise, for a
+        // destination that cannot receive a withdrawal, the difference would plan the same one again.
         let (mut before_at_former, mut after_at_former) = (before.clone(), after.clone());
         for address in given.iter().filter_map(|given| given.address.as_deref()) {
             for known in [&mut before_at_former, &mut after_at_former] {

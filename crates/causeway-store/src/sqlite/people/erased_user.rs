@@ -26,7 +26,7 @@ use crate::sqlite::{
         tx::Tx,
     },
     inbox::process::Row,
-    outbox::{delivery, given, reconcile},
+    outbox::{delivery, given, replan},
     people::{
         contact,
         erasure::{self, OwnRow},
@@ -88,7 +88,7 @@ fn change(
     let row = own_row(tx, workspace, changed.contact, decision, now)?;
     contact::write_consent(tx.connection, changed.contact, row, facts, true)?;
     let terms = tx.state.terms_of(workspace);
-    reconcile::after_change(tx, workspace, row, &changed.by(&terms), now)
+    replan::after_change(tx, workspace, row, &changed.by(&terms), now)
 }
 
 fn own_row(

@@ -26,7 +26,7 @@ use crate::sqlite::{
         tx::Tx,
     },
     inbox::process::Row,
-    outbox::reconcile::{self, Change},
+    outbox::replan::{self, Change},
     people::{
         contact::{self, consent_fact},
         erasure, identity,
@@ -374,7 +374,7 @@ pub(crate) fn write(
 ) -> Result<(), Error> {
     changed.store(tx, row.now)?;
     let terms = tx.state.terms_of(workspace);
-    let follows = reconcile::after_change(tx, workspace, row.id, &changed.by(&terms), row.now)?;
+    let follows = replan::after_change(tx, workspace, row.id, &changed.by(&terms), row.now)?;
     planned.extend(follows);
     Ok(())
 }

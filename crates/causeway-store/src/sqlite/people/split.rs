@@ -30,7 +30,7 @@ use crate::sqlite::{
     outbox::{
         delivery::{self, End},
         given,
-        reconcile::{self, Change},
+        replan::{self, Change},
     },
     people::{
         contact::{self, consent_fact},
@@ -441,7 +441,7 @@ fn correct(
             before: (before, &terms),
             after: (after, &terms),
         };
-        let withdrawn = reconcile::after_change(tx, workspace, record, &change, now)?;
+        let withdrawn = replan::after_change(tx, workspace, record, &change, now)?;
         for rule in rules.destinations_of(&workspace_name) {
             let is_planned = withdrawn.iter().any(|planned| planned.destination == rule.name);
             let consent_state = after.consent_state(&rule.purpose, &terms);

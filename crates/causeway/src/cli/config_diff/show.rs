@@ -59,7 +59,7 @@ pub(super) fn tell_counts(counts: &Counts, from: Timestamp, to: Timestamp) {
     for (name, of) in &counts.destinations {
         for (reason, skipped) in &of.skipped {
             print_line(&format!(
-                "{name} skips {} now, then {}: {reason}",
+                "{name} skips {} (old), {} (new): {reason}",
                 skipped.old, skipped.new
             ));
         }
@@ -81,7 +81,7 @@ pub(super) fn tell_sample(sample: &Sample, personal: bool, colour: bool) {
         },
         address(sample, personal)
     ));
-    for (when, side) in [("now", &sample.old), ("then", &sample.new)] {
+    for (when, side) in [("old", &sample.old), ("new", &sample.new)] {
         if let Some(why) = &side.why {
             print_line(&format!("  {when}: {why}"));
         }

@@ -6,8 +6,8 @@ use causeway_core::{
     clock::Timestamp,
     consent::{ConsentState, id_in_place},
     contact::normal_email,
+    explain::{self, Evidence, Permission, Reader, Scope, day_and_time},
     id::{ContactId, Name},
-    permission::{self, Evidence, Permission, Reader, Scope, day_and_time},
     rules::Rules,
     store::{ContactView, DeliveryRow, Views},
 };
@@ -98,7 +98,7 @@ async fn account(
     Ok(Account {
         contact: view.id,
         workspace: Name::clone(&view.workspace),
-        destinations: permission::of_all(view, rules, Scope::Contact, reader),
+        destinations: explain::of_all(view, rules, Scope::Contact, reader),
         standing: view.consent_state.clone(),
         ledger: ledger.collect(),
     })
@@ -142,7 +142,7 @@ fn show_line(line: &Line) {
     print_line(&format!(
         "  on {}: {}",
         day_and_time(evidence.at),
-        permission::fact(&evidence.what, &evidence.purpose)
+        explain::fact(&evidence.what, &evidence.purpose)
     ));
     let address = match evidence.address.as_deref() {
         None => "not named".to_owned(),
@@ -159,7 +159,7 @@ fn show_line(line: &Line) {
         )),
         _ => print_line(&format!("      message {} (pruned)", evidence.message)),
     }
-    if let Some(about) = permission::about(evidence) {
+    if let Some(about) = explain::about(evidence) {
         print_line(&format!("      {about}"));
     }
     print_line(&format!("      basis {}", evidence.basis));

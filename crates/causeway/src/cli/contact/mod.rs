@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use causeway_core::{
     consent::ConsentState,
     contact::{Field, normal_email},
+    explain::{Evidence, about, day_and_time, fact},
     id::ContactId,
-    permission::{Evidence, about, day_and_time, fact},
     rules::without_sandbox,
     store::{ContactView, Views},
 };

@@ -177,7 +177,7 @@ fn outcome(test: &Test, played: &TrialResult, failures: &mut Vec<Failure>) {
     };
     for (state, wanted, word) in [
         (InboxState::Dead, &test.expect_dead, "is dead"),
-        (InboxState::Skipped, &test.expect_left_alone, "is skipped"),
+        (InboxState::Skipped, &test.expect_message_skipped, "is skipped"),
     ] {
         match wanted {
             Some(part) if played.state != state => {

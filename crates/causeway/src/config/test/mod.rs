@@ -48,7 +48,7 @@ pub struct Test {
     /// The message is dead; part of the reason.
     pub expect_dead: Option<String>,
     /// The message is understood and skipped; part of the reason.
-    pub expect_left_alone: Option<String>,
+    pub expect_message_skipped: Option<String>,
 }
 
 /// A message as a source would receive it: its text, or a table.
@@ -243,7 +243,7 @@ impl Test {
             || !self.expect_skipped.is_empty()
             || self.expect_contact.is_some()
             || self.expect_dead.is_some()
-            || self.expect_left_alone.is_some();
+            || self.expect_message_skipped.is_some();
         if expects_something {
             return Ok(());
         }

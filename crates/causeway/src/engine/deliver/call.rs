@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::later;
 use crate::engine::{
     Engine, Pace,
-    currency::{LONGEST_WAIT, Mark},
+    freshness::{LONGEST_WAIT, Mark},
 };
 
 pub(super) struct Call {
@@ -78,7 +78,7 @@ impl Call {
             report.count(&ending.outcome);
             let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
             self.engine.metrics.attempted(&self.name, &ending, &next);
-            log(delivery, &ending);
+            log(delivery, &ending, &next);
             let attempt = attempt(delivery, ending, next, started_at, took_ms);
             if self.attempts.send(attempt).await.is_err() {
                 tracing::error!(
@@ -97,10 +97,10 @@ impl Call {
         let longest = later(engine.clock.now(), LONGEST_WAIT);
         while !self.batch.is_empty() {
             tokio::select! {
-                () = engine.currency.catch_up() => {}
+                () = engine.freshness.catch_up() => {}
                 () = engine.clock.sleep_until(longest) => {}
             }
-            let is_stale = |delivery: &mut Delivery| engine.currency.is_stale(delivery, self.mark);
+            let is_stale = |delivery: &mut Delivery| engine.freshness.is_stale(delivery, self.mark);
             let stale: Vec<DeliveryId> = self
                 .batch
                 .extract_if(.., is_stale)
@@ -138,12 +138,13 @@ fn retry(reason: &str) -> AttemptResult {
     })
 }
 
-fn log(delivery: &Delivery, ending: &AttemptResult) {
+fn log(delivery: &Delivery, ending: &AttemptResult, next: &Next) {
     let outcome = ending.outcome.as_str();
+    let reason = ending.outcome.reason();
     let (id, attempt, status) = (delivery.id.0, delivery.attempt, ending.status);
-    match &ending.outcome {
-        Outcome::Delivered { .. } => tracing::debug!(delivery.id = id, attempt, status, outcome, "delivered"),
-        Outcome::Skip { reason } => tracing::debug!(
+    match next {
+        Next::Delivered => tracing::debug!(delivery.id = id, attempt, status, outcome, "delivered"),
+        Next::Skipped => tracing::debug!(
             delivery.id = id,
             attempt,
             status,
@@ -151,7 +152,7 @@ fn log(delivery: &Delivery, ending: &AttemptResult) {
             reason,
             "nothing to do"
         ),
-        Outcome::Retry { reason, .. } => tracing::info!(
+        Next::Waiting { .. } => tracing::info!(
             delivery.id = id,
             attempt,
             status,
@@ -159,10 +160,15 @@ fn log(delivery: &Delivery, ending: &AttemptResult) {
             reason,
             "failed and will be retried"
         ),
-        Outcome::Reject { reason } => {
-            tracing::warn!(delivery.id = id, attempt, status, outcome, reason, "was rejected");
-        }
-        Outcome::Halt { reason } => tracing::warn!(
+        Next::Dead => tracing::warn!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "failed and is dead"
+        ),
+        Next::Halted => tracing::warn!(
             delivery.id = id,
             attempt,
             status,

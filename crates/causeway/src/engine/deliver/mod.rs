@@ -1,7 +1,7 @@
 //! Deliver: one lane per destination. It claims deliveries that can start, sends them, asks `next_state`, and records.
 //!
-//! A lane handles leases, concurrency, rate, time-out, retry, circuit and pause. The destination only translates.
-//! Invariant: lanes share only the store, so a slow lane delays no other.
+//! A lane handles leases, concurrency, rate, time-out, retry, circuit and pause. The destination only turns deliveries
+//! into requests, and responses into outcomes. Invariant: lanes share only the store, so a slow lane delays no other.
 
 mod call;
 mod circuit;
@@ -29,7 +29,7 @@ use self::{
     rate::Bucket,
     recorder::Recorder,
 };
-use super::{Engine, Lane, currency::Mark};
+use super::{Engine, Lane, freshness::Mark};
 
 /// How often a lane checks for due deliveries without a wake-up.
 const POLL: Duration = Duration::from_secs(1);
@@ -50,7 +50,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         state: LaneState::default(),
         ask_state_at: now,
         claim_at: now,
-        is_paused_or_halted: false,
+        is_idle: false,
         engine,
         lane,
         woken,
@@ -84,8 +84,8 @@ struct Running {
     ask_state_at: Timestamp,
     /// No delivery is known to be due before this time.
     claim_at: Timestamp,
-    /// The state last reported to waiting senders.
-    is_paused_or_halted: bool,
+    /// Whether the lane was last reported to waiting senders as idle: paused, halted or resting.
+    is_idle: bool,
 }
 
 enum May {
@@ -96,7 +96,7 @@ enum May {
 }
 
 impl Running {
-    /// Limits waiting times to [`POLL`]: a time further ahead was set before the clock was set back.
+    /// Limits waiting times to [`POLL`]. A time further ahead can only come from before the clock was set back.
     fn forget_what_is_ahead(&mut self, now: Timestamp) {
         let latest = later(now, POLL);
         self.claim_at = self.claim_at.min(latest);
@@ -135,12 +135,10 @@ impl Running {
     /// not be sent soon.
     fn report_whether_idle(&mut self, now: Timestamp) {
         let rests = matches!(self.breaker.allows(now), Allows::NoneUntil(_));
-        let is_paused_or_halted = self.state.paused || self.state.halted.is_some() || rests;
-        if is_paused_or_halted != self.is_paused_or_halted {
-            self.is_paused_or_halted = is_paused_or_halted;
-            self.engine
-                .answers
-                .is_paused_or_halted(&self.lane.name, is_paused_or_halted);
+        let is_idle = self.state.paused || self.state.halted.is_some() || rests;
+        if is_idle != self.is_idle {
+            self.is_idle = is_idle;
+            self.engine.answers.is_paused_or_halted(&self.lane.name, is_idle);
         }
     }
 
@@ -153,7 +151,7 @@ impl Running {
             first: self.engine.answers.first(&self.lane.name),
         };
         let is_asked = !claim.first.is_empty();
-        let mark = self.engine.currency.mark();
+        let mark = self.engine.freshness.mark();
         match self.engine.store.claim(claim).await {
             Ok(claimed) => {
                 let goes_on = is_asked && !claimed.deliveries.is_empty();

@@ -1,5 +1,5 @@
 //! Process: reads new inbox rows, decodes them, and has the store write the results. Messages that may be an opt-out go first
-//! ([`super::currency`]).
+//! ([`super::freshness`]).
 //!
 //! The next batch is decoded while the batch before is committed. Rows need no lease: a row that was not committed is still
 //! `new` and is read again.
@@ -63,14 +63,14 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
     let mut worked = Duration::ZERO;
     let mut behind = false;
     while !stop.is_cancelled() {
-        let is_asked = || engine.currency.is_asked();
+        let is_asked = || engine.freshness.is_asked();
         let crowded = !behind && engine.pressure.give_way(worked, is_asked, &stop).await;
         let since = Instant::now();
         worked = Duration::ZERO;
         let limit = if crowded { SMALL_BATCH } else { BATCH };
-        let newest = engine.currency.newest();
+        let newest = engine.freshness.newest();
         let urgent = if urgent_run < URGENT_RUN {
-            engine.currency.take_urgent(limit)
+            engine.freshness.take_urgent(limit)
         } else {
             Vec::new()
         };
@@ -97,7 +97,7 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::error!(%error, "could not read the inbox; trying again");
-                engine.currency.give_back_urgent();
+                engine.freshness.give_back_urgent();
                 wait(&engine, &stop).await;
                 continue;
             }
@@ -129,13 +129,13 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         }
         // These rows were processed or dead before they were read. Only now the contacts of the last commit are known.
         engine.answers.look_again(&gone);
-        engine.currency.processed(gone.into_iter(), [].into_iter());
+        engine.freshness.processed(gone.into_iter(), [].into_iter());
         let Some(last) = last else {
             if is_urgent {
                 continue;
             }
             if after == InboxId(0) {
-                engine.currency.nothing_waits(newest);
+                engine.freshness.nothing_waits(newest);
                 wait(&engine, &stop).await;
             }
             after = InboxId(0);
@@ -189,12 +189,12 @@ async fn finish(engine: &Engine, commit: Option<Commit>) -> Finished {
         }
         Err(error @ StoreError::Unavailable(_)) => {
             tracing::error!(%error, "could not commit processed rows; trying again");
-            engine.currency.give_back_urgent();
+            engine.freshness.give_back_urgent();
             Finished::Unavailable
         }
         Err(error @ StoreError::Failed(_)) => {
             tracing::error!(%error, "could not commit processed rows; searching for the row that fails");
-            engine.currency.give_back_urgent();
+            engine.freshness.give_back_urgent();
             Finished::Failed
         }
     }
@@ -212,7 +212,7 @@ async fn write(
     let processed = written.instrument(span).await?;
     let ids: Vec<InboxId> = origins.keys().copied().collect();
     let contacts = processed.iter().flat_map(|row| row.contacts.iter().copied());
-    engine.currency.processed(ids.into_iter(), contacts);
+    engine.freshness.processed(ids.into_iter(), contacts);
     engine.answers.processed(&processed);
     count_and_warn(&engine, &processed, &origins, &happened);
     Ok(processed)

@@ -117,9 +117,12 @@ pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
     Ok(Router::new()
         .route("/", get(pages::overview::show))
         .route("/deliveries", get(pages::deliveries::show))
-        .route("/messages", get(pages::records::show))
-        .route("/messages/find", post(pages::records::find).get(pages::not_found))
-        .route("/messages/{id}", get(pages::record::show))
+        .route("/messages", get(pages::messages::show))
+        .route(
+            "/messages/find",
+            post(pages::messages::find).get(pages::not_found),
+        )
+        .route("/messages/{id}", get(pages::message::show))
         .route("/live", get(live::stream))
         .route("/assets/{name}", get(render::asset))
         .route("/{*path}", any(pages::not_found))

@@ -25,7 +25,7 @@ pub(super) trait Page: Serialize {
 /// The frame around every page.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Frame {
-    /// The page's entry in the navigation: `overview`, `deliveries`, `records`, or none.
+    /// The page's entry in the navigation: `overview`, `deliveries`, `messages`, or none.
     pub here: &'static str,
     /// `light` or `dark` if the URL sets it.
     pub theme: Option<&'static str>,
@@ -40,8 +40,8 @@ macro_rules! built_in {
 }
 
 const TEMPLATES: [(&str, &str); 9] = built_in!("templates":
-    "base.html", "macros.html", "attention.html", "overview.html", "deliveries.html", "records.html", "record.html",
-    "message.html", "flow.html",
+    "base.html", "macros.html", "attention.html", "overview.html", "deliveries.html", "messages.html", "message.html",
+    "notice.html", "flow.html",
 );
 const ASSETS: [(&str, &str); 4] = built_in!("assets": "style.css", "live.js", "theme.js", "icon.svg");
 

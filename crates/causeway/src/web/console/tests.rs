@@ -26,7 +26,7 @@ use super::{
     Connector, ConsoleConfig,
     attention::ByHand,
     live::Moment,
-    pages::{Message, deliveries::Deliveries, overview, record::Record, records::Records},
+    pages::{Notice, deliveries::Deliveries, message::Message, messages::Messages, overview},
     picture::{Picture, picture},
     render::{Frame, Page, Renderer},
 };
@@ -408,11 +408,11 @@ fn check<P: Page>(renderer: &Renderer) {
 #[test]
 fn every_page_renders_strictly_and_escaped() {
     let renderer = Renderer::new(None).unwrap();
-    check::<Message>(&renderer);
+    check::<Notice>(&renderer);
     check::<overview::Overview>(&renderer);
     check::<Deliveries>(&renderer);
-    check::<Records>(&renderer);
-    check::<Record>(&renderer);
+    check::<Messages>(&renderer);
+    check::<Message>(&renderer);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Receives messages by HTTP: authenticates the sender, stores the message, and responds when it is on disk. The decoder
 //! interprets the message later.
 //!
-//! Order of the checks: token, address, credentials, announced length, a free slot, body, signature, shape, store. An
-//! authenticated message within the limits is stored even if it is invalid. It becomes a dead row that a person can see and
-//! replay; a status 400 would lose it.
+//! Order of the checks: token, network address, method (a probe ends here), credentials, announced length, a free slot,
+//! body, signature, shape, a free slot for a response with the result, store. An authenticated message within the
+//! limits is stored even if it is invalid. It becomes a dead row that a person can see and replay; a status 400 would
+//! lose it. Only requests without data and compressed or binary bodies are refused.
 
 mod answer;
 mod answering;
@@ -149,7 +150,7 @@ impl Done {
         }
     }
 
-    /// The members of the response. A duplicate gets the number of the first message, and the present values.
+    /// The members of the response. A duplicate gets the number of the first message, and the current values.
     fn object(&self, listener: &Listener) -> Map<String, Value> {
         let reference = match self {
             Self::Probe => None,

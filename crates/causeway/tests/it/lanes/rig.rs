@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use causeway::{
-    engine::{self, Answers, Circuit, ClockWatch, Currency, Engine, Lane, Pace, Pressure, Wake},
+    engine::{self, Answers, Circuit, ClockWatch, Engine, Freshness, Lane, Pace, Pressure, Wake},
     telemetry::Metrics,
 };
 use causeway_core::{
@@ -219,7 +219,7 @@ impl Rig {
             decoders: arc_swap::ArcSwap::default(),
             wake: Wake::default(),
             pressure: Pressure::default(),
-            currency: Currency::default(),
+            freshness: Freshness::default(),
             answers: Answers::default(),
             clocked: Vec::new(),
             retention: Retention {

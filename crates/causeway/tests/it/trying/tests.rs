@@ -26,7 +26,7 @@ fn tests_pass_without_any_secret_and_leave_nothing_behind() {
          [[test.expect]]\ndestination = 'newsletter'\nbody = {{ NAME = 'ada', EMAIL = 'ada@example.org' }}\n\
          request = 'authorization: ***'\ndue = '0s'\n\
          [[test]]\nname = 'a test action'\nmessage = {{ file = 'signed.json', set = {{ 'action.testing' = true }} }}\n\
-         expect_left_alone = 'test'\nexpect_none = true\n\
+         expect_message_skipped = 'test'\nexpect_none = true\n\
          [[test]]\nname = 'of what was never spoken'\n{CONFIRMS}others = true\n\
          expect_contact = {{ consent = {{ phone = {{ state = 'unknown', subscribed = false }} }} }}\n\
          [[test]]\nname = 'broken'\nmessage = '{{'\nexpect_dead = 'malformed: ends too early'\n"
@@ -105,7 +105,7 @@ fn differences_from_the_expectation_are_reported() {
             &["expected: the message is dead (no); actual: it is done"],
         ),
         (
-            "expect_left_alone = 'test'",
+            "expect_message_skipped = 'test'",
             &["expected: the message is skipped (test); actual: it is done"],
         ),
     ] {

@@ -11,8 +11,8 @@ use causeway_core::{
     consent::ConsentFact,
     contact::Identity,
     event::Action,
+    explain::Scope,
     id::InboxId,
-    permission::Scope,
     rules::Rules,
     store::{AttemptRow, ContactView, DeliveryTrace, StoreError, Trace},
 };
@@ -27,11 +27,11 @@ use super::super::{
     masking,
     render::{Page, html},
 };
-use super::{Message, deliveries, person, record_automations::Automations, record_words as words, records};
+use super::{Notice, deliveries, message_automations::Automations, message_words as words, messages, person};
 
 #[derive(Debug, Serialize)]
-pub(crate) struct Record {
-    row: records::Row,
+pub(crate) struct Message {
+    row: messages::Row,
     workspace: String,
     duplicate_of: Option<i64>,
     envelope: Option<Envelope>,
@@ -124,8 +124,8 @@ struct Attempt {
     answer: Option<String>,
 }
 
-impl Page for Record {
-    const TEMPLATE: &'static str = "record.html";
+impl Page for Message {
+    const TEMPLATE: &'static str = "message.html";
     #[cfg(test)]
     fn samples() -> Vec<Self> {
         use super::super::tests::{now, rules, traces};
@@ -136,7 +136,7 @@ impl Page for Record {
     }
 }
 
-impl Record {
+impl Message {
     fn new(trace: Trace, contact: Option<ContactView>, rules: &Rules, now: Timestamp) -> Self {
         let id = trace.inbox.id;
         Self {
@@ -162,7 +162,7 @@ impl Record {
                 .into_iter()
                 .map(|sent| delivery(sent, now))
                 .collect(),
-            row: records::Row::new(trace.inbox, now),
+            row: messages::Row::new(trace.inbox, now),
             command: format!("causeway trace {id}"),
         }
     }
@@ -280,16 +280,16 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, uri: Uri, Path(id)
     };
     match read(&console, InboxId(number)).await {
         Ok(Some((trace, contact))) => {
-            let page = Record::new(trace, contact, &console.rules, console.clock.now());
+            let page = Message::new(trace, contact, &console.rules, console.clock.now());
             html(
                 &console,
                 StatusCode::OK,
-                &super::frame(&console, "records", &uri).await,
+                &super::frame(&console, "messages", &uri).await,
                 &page,
             )
         }
         Ok(None) => {
-            let page = Message {
+            let page = Notice {
                 title: format!("There is no message {number}"),
                 text: "It never existed, or it was deleted after its retention.".to_owned(),
                 command: Some("causeway audit".to_owned()),
@@ -297,11 +297,11 @@ pub(crate) async fn show(State(console): State<Arc<Console>>, uri: Uri, Path(id)
             html(
                 &console,
                 StatusCode::NOT_FOUND,
-                &super::frame(&console, "records", &uri).await,
+                &super::frame(&console, "messages", &uri).await,
                 &page,
             )
         }
-        Err(error) => super::unavailable(&console, "records", &uri, &error).await,
+        Err(error) => super::unavailable(&console, "messages", &uri, &error).await,
     }
 }
 

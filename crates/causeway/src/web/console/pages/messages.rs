@@ -20,7 +20,7 @@ use super::super::{
     format::When,
     render::{Page, html},
 };
-use super::{Message, person::Person};
+use super::{Notice, person::Person};
 use crate::people;
 
 const PER_PAGE: u32 = 50;
@@ -35,7 +35,7 @@ pub(crate) struct Parameters {
 }
 
 #[derive(Debug, Default, Serialize)]
-pub(crate) struct Records {
+pub(crate) struct Messages {
     states: Vec<&'static str>,
     sources: Vec<String>,
     state: String,
@@ -80,8 +80,8 @@ impl Row {
     }
 }
 
-impl Page for Records {
-    const TEMPLATE: &'static str = "records.html";
+impl Page for Messages {
+    const TEMPLATE: &'static str = "messages.html";
     #[cfg(test)]
     fn samples() -> Vec<Self> {
         use super::super::tests::{contact, inbox, now, rules};
@@ -110,18 +110,18 @@ pub(crate) async fn show(
     asked: Result<Query<Parameters>, QueryRejection>,
 ) -> Response {
     let asked = asked.map(|Query(asked)| asked).unwrap_or_default();
-    match records(&console, asked).await {
+    match messages(&console, asked).await {
         Ok(page) => html(
             &console,
             StatusCode::OK,
-            &super::frame(&console, "records", &uri).await,
+            &super::frame(&console, "messages", &uri).await,
             &page,
         ),
-        Err(error) => super::unavailable(&console, "records", &uri, &error).await,
+        Err(error) => super::unavailable(&console, "messages", &uri, &error).await,
     }
 }
 
-async fn records(console: &Console, asked: Parameters) -> Result<Records, StoreError> {
+async fn messages(console: &Console, asked: Parameters) -> Result<Messages, StoreError> {
     let state = super::filled(asked.state);
     let state = InboxState::ALL
         .into_iter()
@@ -173,7 +173,7 @@ async fn records(console: &Console, asked: Parameters) -> Result<Records, StoreE
     let last = rows.last().map(|row| row.id.to_string()).filter(|_| has_more);
     let live = console.live.frame().await;
     let cards = live.iter().flat_map(|live| &live.picture.sources);
-    Ok(Records {
+    Ok(Messages {
         states: InboxState::ALL.map(InboxState::as_str).to_vec(),
         sources: cards.map(|card| card.name.to_string()).collect(),
         older: last.map(|last| same(Some(&last))),
@@ -200,7 +200,7 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
     }
     let found = match console.views.find_named(&typed).await {
         Ok(found) => found,
-        Err(error) => return super::unavailable(&console, "records", &uri, &error).await,
+        Err(error) => return super::unavailable(&console, "messages", &uri, &error).await,
     };
     let (status, title, text) = match people::choose(&found) {
         Ok(contacts) if contacts.is_empty() => (
@@ -224,12 +224,12 @@ pub(crate) async fn find(State(console): State<Arc<Console>>, uri: Uri, body: By
             ),
         ),
     };
-    let page = Message {
+    let page = Notice {
         title: title.to_owned(),
         text,
         command: None,
     };
-    let frame = super::frame(&console, "records", &uri).await;
+    let frame = super::frame(&console, "messages", &uri).await;
     html(&console, status, &frame, &page)
 }
 

@@ -1,12 +1,12 @@
 //! The pages. Each is a struct for its template, made from the views of the store.
 
 pub(super) mod deliveries;
+pub(super) mod message;
+mod message_automations;
+mod message_words;
+pub(super) mod messages;
 pub(super) mod overview;
 mod person;
-pub(super) mod record;
-mod record_automations;
-mod record_words;
-pub(super) mod records;
 
 use std::sync::Arc;
 
@@ -25,15 +25,15 @@ use super::{
 
 /// A page with only a text.
 #[derive(Debug, Serialize)]
-pub(super) struct Message {
+pub(super) struct Notice {
     pub title: String,
     pub text: String,
     /// The command to type.
     pub command: Option<String>,
 }
 
-impl Page for Message {
-    const TEMPLATE: &'static str = "message.html";
+impl Page for Notice {
+    const TEMPLATE: &'static str = "notice.html";
     #[cfg(test)]
     fn samples() -> Vec<Self> {
         let message = |title: &str, command: Option<&str>| Self {
@@ -73,7 +73,7 @@ async fn frame(console: &Console, here: &'static str, uri: &Uri) -> Frame {
 /// The page shown when the store does not answer.
 async fn unavailable(console: &Console, here: &'static str, uri: &Uri, error: &StoreError) -> Response {
     log_store_error(error);
-    let page = Message {
+    let page = Notice {
         title: "The store does not answer".to_owned(),
         text: "The page could not be read from the store. Nothing is lost: messages are acknowledged only after they are stored. \
                Load the page again in a moment. If the error stays, this command shows the cause:"
@@ -90,7 +90,7 @@ async fn unavailable(console: &Console, here: &'static str, uri: &Uri, error: &S
 
 /// The page shown while the program stops.
 fn stopping(console: &Console, frame: &Frame) -> Response {
-    let page = Message {
+    let page = Notice {
         title: "The program is stopping".to_owned(),
         text: "Attempts in flight are finished. Waiting deliveries are sent after the next start.".to_owned(),
         command: Some("causeway serve".to_owned()),
@@ -100,7 +100,7 @@ fn stopping(console: &Console, frame: &Frame) -> Response {
 
 /// The page shown for an unknown URL.
 pub(super) async fn not_found(State(console): State<Arc<Console>>, uri: Uri) -> Response {
-    let page = Message {
+    let page = Notice {
         title: "There is no such page".to_owned(),
         text: "The console has an overview, the deliveries and the messages. To find one message, type its number \
                into the search box."

@@ -1,7 +1,7 @@
 //! The consent of one person on a page: a sentence for each destination, and the ledger. Masked.
 
 use causeway_core::{
-    permission::{self, Evidence, Permission, Reader, Scope},
+    explain::{self, Evidence, Permission, Reader, Scope},
     rules::Rules,
     store::ContactView,
 };
@@ -70,7 +70,7 @@ pub(super) fn sentences(view: &ContactView, rules: &Rules, scope: Scope) -> Vec<
         asked: None,
         show: masking::text,
     };
-    permission::of_all(view, rules, scope, reader)
+    explain::of_all(view, rules, scope, reader)
         .into_iter()
         .map(sentence)
         .collect()
@@ -79,10 +79,10 @@ pub(super) fn sentences(view: &ContactView, rules: &Rules, scope: Scope) -> Vec<
 fn line(evidence: Evidence, now: Timestamp) -> Line {
     Line {
         at: When::new(evidence.at, now),
-        words: permission::fact(&evidence.what, &evidence.purpose),
+        words: explain::fact(&evidence.what, &evidence.purpose),
         address: evidence.address.as_deref().map(masking::text),
         source: evidence.source.as_ref().map(ToString::to_string),
-        about: permission::about(&evidence),
+        about: explain::about(&evidence),
         message: evidence.message.0,
         purpose: evidence.purpose,
         basis: match evidence.no_effect {
