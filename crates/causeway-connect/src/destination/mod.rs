@@ -138,5 +138,9 @@ pub fn kind(name: &str) -> Option<&'static Kind> {
     KINDS.iter().find(|kind| kind.name == name)
 }
 
+/// The example of docs/adding-a-destination.md.
+#[cfg(test)]
+#[path = "tests/acme.rs"]
+mod acme;
 #[cfg(test)]
 mod tests;

@@ -482,3 +482,19 @@ fn every_figure_is_explained_and_no_other() {
         assert!(is_figure, "docs/operating.md names {name}, which is not a figure");
     }
 }
+
+/// The connect crate compiles and tests the example.
+#[test]
+fn the_example_destination_on_its_page_is_the_tested_one() {
+    let tested = "crates/causeway-connect/src/destination/tests/acme";
+    let code =
+        read(&format!("{tested}.rs")).replace("acme.toml", "../../../../samples/destinations/acme.toml");
+    let (code, tests) = code.split_once("#[cfg(test)]\n").expect("tests");
+    let page = read("docs/adding-a-destination.md");
+    for part in [code, tests, &read(&format!("{tested}.toml"))] {
+        assert!(
+            page.contains(part.trim()),
+            "docs/adding-a-destination.md lacks:\n{part}"
+        );
+    }
+}

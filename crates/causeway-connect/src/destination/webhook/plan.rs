@@ -93,7 +93,7 @@ impl From<String> for Failure {
 const SHOWS_NO_CONSENT: &str = "neither the groups of `sync` nor a shortcode shows the person's consent, so opt-outs are not sent \
                     there and you have to enter them by hand: add fields = { change = \"change\" }, or [#CHANGE#]";
 
-/// What `config check` reports about requests that name people by a telephone number, for example.
+/// What `config check` reports about requests that name people by telephone number only.
 const CHANGEABLE: &str = "the requests name people by their telephone numbers only. An opt-out after a change of number carries \
                           the new one, and the receiver keeps the old one: add `contact.email` or an id";
 
@@ -105,7 +105,7 @@ const CANNOT_EXPRESS: &str = "consent: the payload of this destination does not 
 pub(super) type Resolve<'a> = &'a dyn Fn(&str, &SecretRef, &str) -> Result<Secret, ConfigError>;
 
 impl Plan {
-    /// Reads the secrets, too.
+    /// Like [`Plan::parse`], and reads the secrets.
     pub fn read(dir: &std::path::Path, table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
         Self::new(&read(table)?, tables, &|key, secret, _| secret.resolve(key, dir))
     }
@@ -265,7 +265,8 @@ impl Plan {
         let unknown = report.unknown;
         let mut problems = Vec::new();
         let body = body::fill(self.content, &members, self.emit, &mut url, &mut problems)?;
-        // Names from the configuration were checked with it; these problems come from a contact's data.
+        // Names from the configuration were checked when it was read. These problems come from a contact's
+        // data.
         for problem in problems {
             omissions.note(format!("left out: {problem}"));
         }

@@ -1,4 +1,4 @@
-//! What `config check` reports about the sync action, shortcodes and updates.
+//! What `config check` reports about the payload `sync`, shortcodes and updates.
 
 use causeway_core::mapping::Tables;
 

@@ -1,4 +1,4 @@
-//! The sync action: what a receiver sees that follows the platforms' instructions, in real PHP; shortcodes;
+//! The payload `sync`: what a receiver sees that follows the platforms' instructions, in real PHP; shortcodes;
 //! and responses.
 
 use std::{collections::BTreeMap, path::PathBuf};
