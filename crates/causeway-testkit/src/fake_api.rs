@@ -196,6 +196,8 @@ struct State {
     scripts: HashMap<String, VecDeque<Reply>>,
     /// Path → the function that makes the response from the request.
     computed: HashMap<String, Arc<Compute>>,
+    /// Makes the response on all other paths.
+    computed_elsewhere: Option<Arc<Compute>>,
     requests: Vec<Request>,
     connections: usize,
 }
@@ -211,6 +213,7 @@ impl FakeApi {
                 by_path: HashMap::new(),
                 scripts: HashMap::new(),
                 computed: HashMap::new(),
+                computed_elsewhere: None,
                 requests: Vec::new(),
                 connections: 0,
             }),
@@ -248,6 +251,11 @@ impl FakeApi {
         self.state().computed.insert(path.to_owned(), Arc::new(compute));
     }
 
+    /// Sends the response that `compute` makes, on every path for which nothing is set.
+    pub fn compute(&self, compute: impl Fn(&Request) -> Reply + Send + Sync + 'static) {
+        self.state().computed_elsewhere = Some(Arc::new(compute));
+    }
+
     /// Sends these responses on one path, each once and in this order; then the usual response again.
     pub fn script(&self, path: &str, replies: impl IntoIterator<Item = Reply>) {
         self.state()
@@ -264,6 +272,7 @@ impl FakeApi {
         state.by_path.clear();
         state.scripts.clear();
         state.computed.clear();
+        state.computed_elsewhere = None;
         state.requests.clear();
         self.shared.received.send_replace(0);
     }
@@ -312,7 +321,8 @@ impl Shared {
         let computed = state.computed.get(&path).cloned();
         let reply = scripted
             .or_else(|| computed.map(|compute| compute(&request)))
-            .or_else(|| state.by_path.get(&path).cloned());
+            .or_else(|| state.by_path.get(&path).cloned())
+            .or_else(|| state.computed_elsewhere.as_ref().map(|compute| compute(&request)));
         state.requests.push(request);
         let reply = reply.unwrap_or_else(|| state.default.clone());
         let count = state.requests.len();

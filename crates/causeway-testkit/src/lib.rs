@@ -8,4 +8,5 @@ pub mod fake_api;
 pub mod fake_proca;
 pub mod rig;
 pub mod store_contract;
+pub mod vendors;
 pub mod wait;
