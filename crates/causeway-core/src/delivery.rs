@@ -35,6 +35,8 @@ pub enum Next {
     Waiting {
         due_at: Timestamp,
     },
+    /// It waits as if it had not been tried, because the destination is busy.
+    Postponed,
     /// It waits as if it had not been tried. The destination is halted until a person acts.
     Halted,
 }
@@ -42,7 +44,7 @@ pub enum Next {
 impl Next {
     /// Whether the attempt counts towards the retry schedule.
     pub fn costs_attempt(&self) -> bool {
-        !matches!(self, Self::Halted)
+        !matches!(self, Self::Halted | Self::Postponed)
     }
 }
 
@@ -59,6 +61,7 @@ pub fn next_state(
         Outcome::Delivered { .. } => Next::Delivered,
         Outcome::Skip { .. } => Next::Skipped,
         Outcome::Reject { .. } => Next::Dead,
+        Outcome::Busy { .. } => Next::Postponed,
         Outcome::Halt { .. } => Next::Halted,
         Outcome::Retry { after, .. } => match policy.wait_after(attempt, random) {
             None => Next::Dead,

@@ -19,6 +19,9 @@ pub enum Outcome {
     Retry { reason: String, after: Option<Duration> },
     /// This record will never be accepted.
     Reject { reason: String },
+    /// The destination takes no deliveries for now, whatever they hold: a limit of requests is reached. All deliveries
+    /// wait, and this does not count as an attempt. Without `after`, the hub chooses growing waits.
+    Busy { reason: String, after: Option<Duration> },
     /// No record will be accepted until a person acts: wrong credentials, unaccepted terms, a closed account.
     /// This does not count as an attempt.
     Halt { reason: String },
@@ -31,6 +34,7 @@ impl Outcome {
             Self::Skip { .. } => "skip",
             Self::Retry { .. } => "retry",
             Self::Reject { .. } => "reject",
+            Self::Busy { .. } => "busy",
             Self::Halt { .. } => "halt",
         }
     }
@@ -42,6 +46,7 @@ impl Outcome {
             Self::Skip { reason }
             | Self::Retry { reason, .. }
             | Self::Reject { reason }
+            | Self::Busy { reason, .. }
             | Self::Halt { reason } => Some(reason),
         }
     }

@@ -24,14 +24,14 @@ CREATE TABLE admitted (
     PRIMARY KEY (workspace_id, automation)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE attempt (
+CREATE TABLE "attempt" (
     delivery_id INTEGER NOT NULL,
     seq         INTEGER NOT NULL,
     number      INTEGER NOT NULL,
     started_at  INTEGER NOT NULL,
     took_ms     INTEGER NOT NULL,
-    outcome     TEXT NOT NULL CHECK (outcome = 'delivered' OR outcome = 'skip' OR outcome = 'retry' OR outcome = 'reject'
-                                     OR outcome = 'halt'),
+    outcome     TEXT NOT NULL CHECK (outcome = 'delivered' OR outcome = 'skip' OR outcome = 'retry' OR outcome = 'busy'
+                                     OR outcome = 'reject' OR outcome = 'halt'),
     reason      TEXT,
     status      INTEGER,
     excerpt     TEXT,

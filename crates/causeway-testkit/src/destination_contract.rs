@@ -72,7 +72,11 @@ pub async fn run(contract: &Contract<'_>) {
         all_are(&endings, &batch, expected, name);
         if name.contains("Retry-After") {
             let waits = endings.iter().all(|ending| {
-                matches!(ending.outcome, Outcome::Retry { after: Some(after), .. } if after == Duration::from_secs(77))
+                matches!(
+                    ending.outcome,
+                    Outcome::Retry { after: Some(after), .. } | Outcome::Busy { after: Some(after), .. }
+                        if after == Duration::from_secs(77)
+                )
             });
             assert!(waits, "{name}: the requested wait was lost: {endings:?}");
         }
@@ -129,9 +133,9 @@ fn faults() -> Vec<(&'static str, Reply, &'static str)> {
         (
             "429 with Retry-After",
             Reply::json(429, &body).header("retry-after", "77"),
-            "retry",
+            "busy",
         ),
-        ("429", Reply::json(429, &body), "retry"),
+        ("429", Reply::json(429, &body), "busy"),
         ("500 with HTML", page(500), "retry"),
         (
             "503 with HTML and Retry-After",

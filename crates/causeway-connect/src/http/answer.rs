@@ -81,7 +81,7 @@ impl Answer {
     pub fn attempt_result(&self, now: Timestamp) -> AttemptResult {
         let outcome = classify(self.status, &self.headers, now);
         let mut result = self.result_with(outcome);
-        if matches!(result.outcome, Outcome::Retry { .. }) {
+        if matches!(result.outcome, Outcome::Retry { .. } | Outcome::Busy { .. }) {
             result.notes.extend(retry_after(&self.headers, now).err());
         }
         result
@@ -112,8 +112,12 @@ pub fn classify(status: u16, headers: &HeaderMap, now: Timestamp) -> Outcome {
         402 | 407 | 426 => Outcome::Halt {
             reason: format!("{reason}: fix the account or the connection first"),
         },
-        // 421 and 423 are temporary, like 408, 425 and 429.
-        408 | 421 | 423 | 425 | 429 | 500..=599 => Outcome::Retry {
+        429 => Outcome::Busy {
+            reason,
+            after: retry_after(headers, now).ok().flatten(),
+        },
+        // 421 and 423 are temporary, like 408 and 425.
+        408 | 421 | 423 | 425 | 500..=599 => Outcome::Retry {
             reason,
             after: retry_after(headers, now).ok().flatten(),
         },

@@ -42,11 +42,10 @@ fn a_status_means_the_same_everywhere() {
             "reject",
         ),
         (
-            &[
-                408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 520, 599, 600, 999,
-            ],
+            &[408, 421, 423, 425, 500, 501, 502, 503, 504, 520, 599, 600, 999],
             "retry",
         ),
+        (&[429], "busy"),
     ];
     for (statuses, expected) in cases {
         for status in *statuses {
@@ -116,18 +115,20 @@ async fn an_ignored_or_shortened_retry_after_is_noted() {
         ("60", None),
         (
             "soon",
-            Some("answered 429 Too Many Requests; ignored Retry-After \"soon\""),
+            Some("answered 503 Service Unavailable; ignored Retry-After \"soon\""),
         ),
         (
             "86400",
-            Some("answered 429 Too Many Requests; asked for a wait of 86400 s, which is shortened to 3600 s"),
+            Some(
+                "answered 503 Service Unavailable; asked for a wait of 86400 s, which is shortened to 3600 s",
+            ),
         ),
     ] {
-        api.reply(Reply::status(429).header("retry-after", header));
+        api.reply(Reply::status(503).header("retry-after", header));
         let answer = client(true).send(&request(&api.url("/"))).await.unwrap();
         let reason = answer.attempt_result(now()).reason().unwrap();
         assert!(
-            reason.starts_with(note.unwrap_or("answered 429 Too Many Requests")),
+            reason.starts_with(note.unwrap_or("answered 503 Service Unavailable")),
             "{header}: {reason}"
         );
         assert_eq!(reason.contains("; "), note.is_some(), "{header}: {reason}");

@@ -221,6 +221,7 @@ pub fn attempt(delivery: &Delivery, next: Next, started_at: Timestamp) -> Attemp
         Next::Skipped => "skip",
         Next::Dead => "reject",
         Next::Waiting { .. } => "retry",
+        Next::Postponed => "busy",
         Next::Halted => "halt",
     };
     Attempt {

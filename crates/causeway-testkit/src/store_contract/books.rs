@@ -55,7 +55,8 @@ async fn everything(bench: &mut Bench) {
                     0 => Next::Delivered,
                     1 => Next::Skipped,
                     2 => Next::Dead,
-                    3 => Next::Halted,
+                    3 if round % 2 == 0 => Next::Halted,
+                    3 => Next::Postponed,
                     _ => Next::Waiting {
                         due_at: at(seconds + 2),
                     },

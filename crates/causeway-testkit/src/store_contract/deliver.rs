@@ -401,12 +401,14 @@ pub async fn withdrawals_can_be_left_out_when_deliveries_are_discarded(open: Ope
     bench.assert_balanced().await;
 }
 
-pub async fn a_halted_attempt_does_not_count(open: Open) {
+pub async fn an_attempt_at_a_halted_or_busy_destination_does_not_count(open: Open) {
     let mut bench = bench(open).await;
     let id = bench.take(signed("ada", "1", What::OptIn, at(0)), 0).await;
-    let claimed = bench.claim("crm", 1).await.deliveries;
-    bench.end(&claimed[0], Next::Halted, 1).await;
-    let again = bench.claim("crm", 2).await.deliveries;
+    for (second, next) in [(1, Next::Halted), (2, Next::Postponed), (3, Next::Postponed)] {
+        let claimed = bench.claim("crm", second).await.deliveries;
+        bench.end(&claimed[0], next, second).await;
+    }
+    let again = bench.claim("crm", 4).await.deliveries;
     assert_eq!(inbox_ids(&again), [id]);
     assert_eq!(again[0].attempt, 1);
     bench.assert_balanced().await;

@@ -97,7 +97,7 @@ macro_rules! store_contract {
                 a_dead_delivery_is_retried_with_a_fresh_schedule,
                 a_discarded_delivery_unblocks_the_next_one,
                 withdrawals_can_be_left_out_when_deliveries_are_discarded,
-                a_halted_attempt_does_not_count,
+                an_attempt_at_a_halted_or_busy_destination_does_not_count,
                 one_destination_does_not_delay_another,
             ],
             claims: [

@@ -2,7 +2,6 @@
 //!
 //! Each fake is proven by the vendor's published client (`tests/vendors`): what the connector wrote is read with it, and
 //! it writes what the connector must cope with.
-#![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
 use std::{
     collections::VecDeque,

@@ -210,7 +210,9 @@ impl Metrics {
             Next::Delivered => self.delivered.get_or_create(&destination(name)).inc(),
             Next::Skipped => self.skipped.get_or_create(&destination(name)).inc(),
             Next::Dead => self.dead.get_or_create(&label()).inc(),
-            Next::Waiting { .. } | Next::Halted => self.retried.get_or_create(&label()).inc(),
+            Next::Waiting { .. } | Next::Halted | Next::Postponed => {
+                self.retried.get_or_create(&label()).inc()
+            }
         };
     }
 

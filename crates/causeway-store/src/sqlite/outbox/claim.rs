@@ -229,8 +229,9 @@ pub(crate) struct Due {
     pub state: DeliveryState,
     pub attempts: u32,
     pub planned_at: i64,
-    /// The address that a withdrawal is about, in its normal form. Empty if that is the address in use, and
-    /// for records and contacts.
+    /// The address that a withdrawal is about, in its normal form: a former one or the present one. Empty for
+    /// a withdrawal that was planned without an address: it is about the address in use, if there is one.
+    /// Always empty for the kinds `record` and `contact`.
     pub address: String,
 }
 
@@ -319,9 +320,9 @@ fn claim_one(
         }
     };
     if let Gate::Skip { reason } = gate {
-        // `gated` is set for every skip except a void withdrawal. A withdrawal is void if consent allows the
-        // contact again: it needs no attention. A withdrawal that the destination cannot receive needs
-        // attention. All other deliveries that are skipped here lack consent.
+        // `gated` means: consent stopped the delivery, or a person must act, because the destination cannot
+        // receive the withdrawal. A void withdrawal is not gated: consent allows the contact again, so nobody
+        // must act. A delivery that is skipped during an erasure or superseded is not gated either.
         let is_void = erasure_row.is_none() && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
@@ -356,8 +357,8 @@ fn claim_one(
     Ok(())
 }
 
-/// The delivery to send: `id`, or with `coalesce` the newest of those that wait behind it, which replaces
-/// them all. `None` if nothing of the contact may be sent now.
+/// The delivery to send: `id`. With `coalesce`: the newest of those that wait behind it; `id` and the others
+/// are skipped. `None` if nothing of the contact may be sent now.
 fn candidate(
     tx: &mut Tx<'_>,
     walk: &Walk<'_>,

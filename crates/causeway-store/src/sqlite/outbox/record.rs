@@ -86,7 +86,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
         Next::Skipped => delivery::end(tx, row, &ends(DeliveryState::Skipped))?,
         Next::Dead => delivery::end(tx, row, &ends(DeliveryState::Dead))?,
         Next::Waiting { due_at } => try_again(tx, row, attempt, attempts, due_at)?,
-        Next::Halted => {
+        Next::Halted | Next::Postponed => {
             tx.connection
                 .prepare_cached("UPDATE delivery SET reason = ?2 WHERE id = ?1")?
                 .execute(params![row.id, attempt.reason])?;

@@ -42,8 +42,8 @@ pub(crate) fn after_change(
     Ok(all)
 }
 
-/// Withdrawals, and the current contact for a destination that has it and may use it, if the consent state is
-/// another one.
+/// Withdrawals. A destination that has the contact, may use it and needs no withdrawal gets the contact if
+/// the consent state changed.
 pub(crate) fn follows(
     tx: &Tx<'_>,
     workspace: WorkspaceRowId,
@@ -56,8 +56,9 @@ pub(crate) fn follows(
     let mut all = Vec::new();
     for rule in rules.destinations_of(&workspace_name) {
         let given = given::of(tx, &[change.contact], rule)?;
-        // The opt-outs at former addresses are added to the contact before *and* after. Otherwise, for a
-        // destination that cannot receive a withdrawal, the difference would plan the same one again.
+        // The opt-outs at former addresses are added to the contact before *and* after. Otherwise the two
+        // would differ, and the same withdrawal would be planned again for a destination that cannot receive
+        // one.
         let (mut before_at_former, mut after_at_former) = (before.clone(), after.clone());
         for address in given.iter().filter_map(|given| given.address.as_deref()) {
             for known in [&mut before_at_former, &mut after_at_former] {

@@ -1,6 +1,9 @@
 //! One call of a destination, with its time-out. The result for each delivery becomes an attempt.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use causeway_core::{
     clock::Timestamp,
@@ -13,7 +16,10 @@ use causeway_core::{
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
-use super::later;
+use super::{
+    later,
+    throttle::{Reason, Throttle},
+};
 use crate::engine::{
     Engine, Pace,
     freshness::{LONGEST_WAIT, Mark},
@@ -27,6 +33,7 @@ pub(super) struct Call {
     pub batch: Vec<Delivery>,
     /// The position in the sequence of consent changes, read before the batch was claimed.
     pub mark: Mark,
+    pub throttle: Arc<Mutex<Throttle>>,
     pub attempts: mpsc::Sender<Attempt>,
 }
 
@@ -51,6 +58,7 @@ impl Report {
         match outcome {
             Outcome::Retry { .. } => self.retryable += 1,
             Outcome::Halt { reason } => self.halt = Some(reason.clone()),
+            Outcome::Busy { .. } => {}
             Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => self.answered += 1,
         }
     }
@@ -72,9 +80,10 @@ impl Call {
         let mut report = Report::default();
         for delivery in &self.batch {
             // If a destination returns fewer results than deliveries, the remaining deliveries are retried.
-            let ending = endings
+            let mut ending = endings
                 .next()
                 .unwrap_or_else(|| retry("the destination reported nothing about this delivery"));
+            self.throttle(delivery.id, &mut ending, now);
             report.count(&ending.outcome);
             let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
             self.engine.metrics.attempted(&self.name, &ending, &next);
@@ -114,6 +123,27 @@ impl Call {
                 tracing::error!(destination = %self.name, %error, "could not give deliveries back; they are claimed again when their leases end");
             }
             engine.wake.lane(&self.name);
+        }
+    }
+
+    /// Lets the lane learn how much the destination can take. A delivery that alone is always refused as busy spends an
+    /// attempt, so that it does not stop the others for ever.
+    fn throttle(&self, id: DeliveryId, ending: &mut AttemptResult, now: Timestamp) {
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        match &ending.outcome {
+            Outcome::Busy { reason, after } => {
+                if throttle.busy(id, *after, now) == Reason::Delivery {
+                    ending.outcome = Outcome::Retry {
+                        reason: reason.clone(),
+                        after: *after,
+                    };
+                }
+            }
+            Outcome::Retry { .. } => throttle.failed(now),
+            Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => {
+                throttle.answered(id);
+            }
+            Outcome::Halt { .. } => {}
         }
     }
 
@@ -167,6 +197,14 @@ fn log(delivery: &Delivery, ending: &AttemptResult, next: &Next) {
             outcome,
             reason,
             "failed and is dead"
+        ),
+        Next::Postponed => tracing::info!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "the destination is busy; its deliveries wait"
         ),
         Next::Halted => tracing::warn!(
             delivery.id = id,

@@ -7,8 +7,12 @@ mod call;
 mod circuit;
 mod rate;
 mod recorder;
+mod throttle;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use causeway_core::{
     clock::Timestamp,
@@ -28,6 +32,7 @@ use self::{
     circuit::{Allows, Breaker},
     rate::Bucket,
     recorder::Recorder,
+    throttle::Throttle,
 };
 use super::{Engine, Lane, freshness::Mark};
 
@@ -46,6 +51,7 @@ pub(super) async fn run(engine: Arc<Engine>, lane: Lane, stop: Stop) {
         recorder: Recorder::start(Arc::clone(&engine), Name::clone(&lane.name), Arc::clone(&woken)),
         breaker: Breaker::new(lane.pace.circuit.clone()),
         bucket: lane.pace.rate_per_s.map(|rate| Bucket::new(rate, now)),
+        throttle: Arc::new(Mutex::new(Throttle::new(lane.pace.concurrency))),
         calls: JoinSet::new(),
         state: LaneState::default(),
         ask_state_at: now,
@@ -78,6 +84,8 @@ struct Running {
     recorder: Recorder,
     breaker: Breaker,
     bucket: Option<Bucket>,
+    /// Shared with the calls, which learn that the destination is busy.
+    throttle: Arc<Mutex<Throttle>>,
     calls: JoinSet<Report>,
     state: LaneState,
     /// When to read `state` again, because another process may have changed it.
@@ -96,7 +104,7 @@ enum May {
 }
 
 impl Running {
-    /// Limits waiting times to [`POLL`]. A time further ahead can only come from before the clock was set back.
+    /// Limits waiting times to [`POLL`]. A later time was set before the clock was set back.
     fn forget_what_is_ahead(&mut self, now: Timestamp) {
         let latest = later(now, POLL);
         self.claim_at = self.claim_at.min(latest);
@@ -110,14 +118,17 @@ impl Running {
             return something_happens;
         }
         let running = u32::try_from(self.calls.len()).unwrap_or(u32::MAX);
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(until) = throttle.waits_until(now) {
+            return May::Wait(until);
+        }
+        let calls = throttle.calls();
+        drop(throttle);
         let pace = &self.lane.pace;
         let free = match self.breaker.allows(now) {
             Allows::NoneUntil(at) => return May::Wait(at),
             Allows::One => u32::from(running == 0),
-            Allows::All => pace
-                .concurrency
-                .saturating_sub(running)
-                .saturating_mul(pace.batch),
+            Allows::All => calls.saturating_sub(running).saturating_mul(pace.batch),
         };
         if free == 0 {
             return something_happens;
@@ -134,7 +145,13 @@ impl Running {
     /// Reports to waiting senders whether the lane is paused, halted or resting, so that none waits for a delivery that will
     /// not be sent soon.
     fn report_whether_idle(&mut self, now: Timestamp) {
-        let rests = matches!(self.breaker.allows(now), Allows::NoneUntil(_));
+        let is_busy = self
+            .throttle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .waits_until(now)
+            .is_some();
+        let rests = is_busy || matches!(self.breaker.allows(now), Allows::NoneUntil(_));
         let is_idle = self.state.paused || self.state.halted.is_some() || rests;
         if is_idle != self.is_idle {
             self.is_idle = is_idle;
@@ -176,8 +193,8 @@ impl Running {
             bucket.take(claimed.deliveries.len());
         }
         let is_full = claimed.deliveries.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
-        // If the batch was full or something was skipped, claim again at once. Otherwise wait for a wake-up, the next due
-        // time, or `POLL`.
+        // If the claim's limit was reached or something was skipped, claim again at once. Otherwise wait for a wake-up,
+        // the next due time, or `POLL`.
         self.claim_at = if is_full || ended > 0 {
             now
         } else {
@@ -196,6 +213,7 @@ impl Running {
                 pace: self.lane.pace.clone(),
                 batch,
                 mark,
+                throttle: Arc::clone(&self.throttle),
                 attempts: self.recorder.attempts(),
             };
             self.calls.spawn(call.run().instrument(span));

@@ -10,7 +10,7 @@ use causeway_core::{
 use causeway_testkit::builders::{at, signed};
 use tokio::sync::Semaphore;
 
-use super::rig::{Act, Rig, delivered, eventually, halt, pace, retry, until_calls};
+use super::rig::{Act, Rig, busy, delivered, eventually, halt, pace, retry, until_calls};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -87,6 +87,62 @@ async fn retry_after_overrides_the_schedule() {
     assert_eq!(crm.calls(), 1);
     rig.clock.set(at(777));
     rig.until("delivered", 1).await;
+}
+
+#[tokio::test]
+async fn a_busy_destination_stops_all_calls_and_costs_no_attempt() {
+    let mut one_call = pace();
+    one_call.concurrency = 1;
+    let (mut rig, crm) = Rig::start(one_call, |_, call| match call {
+        // More refusals than a delivery has attempts.
+        1..=14 => busy(Some(Duration::from_mins(1))),
+        _ => delivered(),
+    })
+    .await;
+    rig.sign("ada").await;
+    for call in 1..=14_usize {
+        until_calls(&crm, call).await;
+        rig.wake_and_settle().await;
+        let seconds = i64::try_from(call).unwrap() * 60;
+        rig.clock.set(at(seconds - 1));
+        // Another person has to wait as well.
+        rig.sign(&format!("person{call}")).await;
+        rig.wake_and_settle().await;
+        assert_eq!(crm.calls(), call);
+        assert!(rig.asked_while_idle().await < 5, "it asks in circles");
+        rig.clock.set(at(seconds));
+        until_calls(&crm, call + 1).await;
+    }
+    rig.until("delivered", 15).await;
+    assert!(crm.seen().iter().all(|call| call.attempt == 1));
+}
+
+#[tokio::test]
+async fn one_delivery_that_is_always_called_busy_does_not_stop_the_others() {
+    let (mut rig, _) = Rig::start(pace(), |call, _| {
+        if call.who.contains(&"ada".to_owned()) {
+            busy(Some(Duration::from_secs(1)))
+        } else {
+            delivered()
+        }
+    })
+    .await;
+    rig.sign("ada").await;
+    for person in 0..40 {
+        rig.sign(&format!("person{person}")).await;
+        rig.clock.advance(Duration::from_secs(1));
+        rig.wake_and_settle().await;
+    }
+    rig.until("delivered", 40).await;
+    // On a loaded machine a second may pass without a try.
+    for _ in 0..200 {
+        if rig.count("dead").await == 1 {
+            return;
+        }
+        rig.clock.advance(Duration::from_secs(1));
+        rig.wake_and_settle().await;
+    }
+    panic!("it is tried for ever");
 }
 
 #[tokio::test]

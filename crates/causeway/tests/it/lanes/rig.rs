@@ -55,6 +55,13 @@ pub fn retry(after: Option<Duration>) -> Act {
     })
 }
 
+pub fn busy(after: Option<Duration>) -> Act {
+    Act::Answer(Outcome::Busy {
+        reason: "too many requests".to_owned(),
+        after,
+    })
+}
+
 pub fn halt() -> Act {
     Act::Answer(Outcome::Halt {
         reason: "wrong password".to_owned(),

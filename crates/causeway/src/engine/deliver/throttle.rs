@@ -1,0 +1,204 @@
+//! How much a lane asks of its destination: nothing while it is busy, then more with each answer.
+//!
+//! The number of calls at the same time falls to half when the destination is busy or fails, and grows by one for each
+//! round of answers, up to `concurrency`. So a destination that slows under load is not pushed over, and all its calls
+//! stop when one learns that a limit is reached.
+
+use std::{collections::HashMap, time::Duration};
+
+use causeway_core::{clock::Timestamp, id::DeliveryId};
+
+use super::later;
+
+/// The first wait if the destination names none. It doubles each time, up to [`LONGEST`].
+const SHORTEST: Duration = Duration::from_secs(1);
+/// A limit for each day is the longest that vendors have.
+const LONGEST: Duration = Duration::from_hours(24);
+/// The longest wait that the hub chooses itself.
+const LONGEST_OWN: Duration = Duration::from_mins(5);
+/// A delivery that was refused this number of times, with answers to others in between, is itself the reason.
+const EVIDENCE: u32 = 3;
+/// Deliveries that are remembered for [`EVIDENCE`].
+const REMEMBERED: usize = 1_000;
+
+pub(super) struct Throttle {
+    ceiling: f64,
+    /// Calls at the same time, at least 1.
+    window: f64,
+    slowed_at: Option<Timestamp>,
+    until: Option<Timestamp>,
+    next_wait: Duration,
+    /// The number of answers other than "busy".
+    answers: u64,
+    /// Delivery → its refusals as busy, and `answers` at the last one.
+    refused: HashMap<DeliveryId, (u32, u64)>,
+}
+
+/// Why a delivery was refused as busy.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reason {
+    Limit,
+    /// The destination answers others. If this delivery were not given up one day, it would stop the lane for ever.
+    Delivery,
+}
+
+impl Throttle {
+    pub(super) fn new(concurrency: u32) -> Self {
+        let ceiling = f64::from(concurrency.max(1));
+        Self {
+            ceiling,
+            window: ceiling,
+            slowed_at: None,
+            until: None,
+            next_wait: SHORTEST,
+            answers: 0,
+            refused: HashMap::new(),
+        }
+    }
+
+    /// How many calls may be in flight.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "floored, and within 1..=ceiling"
+    )]
+    pub(super) fn calls(&self) -> u32 {
+        self.window.floor() as u32
+    }
+
+    /// The end of the present wait.
+    pub(super) fn waits_until(&mut self, now: Timestamp) -> Option<Timestamp> {
+        // No wait is longer than LONGEST, so the clock was set back.
+        self.until = self
+            .until
+            .filter(|until| *until > now && until.duration_since(now).unsigned_abs() <= LONGEST);
+        self.until
+    }
+
+    /// A delivery was refused because the destination is busy.
+    pub(super) fn busy(&mut self, delivery: DeliveryId, after: Option<Duration>, now: Timestamp) -> Reason {
+        if self.refused.len() >= REMEMBERED {
+            self.refused.clear();
+        }
+        let (count, seen) = self.refused.entry(delivery).or_insert((0, self.answers));
+        if *seen != self.answers || *count == 0 {
+            *count += 1;
+            *seen = self.answers;
+        }
+        if *count >= EVIDENCE {
+            return Reason::Delivery;
+        }
+        let is_first = self.waits_until(now).is_none();
+        let wait = after.filter(|after| !after.is_zero()).unwrap_or(self.next_wait);
+        let until = later(now, wait.min(LONGEST));
+        self.until = self.until.max(Some(until));
+        // Calls that were in flight when the limit was reached are refused, too, and say nothing new.
+        if is_first {
+            self.next_wait = (self.next_wait * 2).min(LONGEST_OWN);
+            self.halve(now);
+        }
+        Reason::Limit
+    }
+
+    /// The destination answered a delivery in another way than "busy".
+    pub(super) fn answered(&mut self, delivery: DeliveryId) {
+        self.answers = self.answers.wrapping_add(1);
+        self.refused.remove(&delivery);
+        self.next_wait = SHORTEST;
+        self.window = (self.window + 1.0 / self.window).min(self.ceiling);
+    }
+
+    /// A call failed in a way that may come from too much load. Failures within [`SHORTEST`] count once.
+    pub(super) fn failed(&mut self, now: Timestamp) {
+        let is_new = self
+            .slowed_at
+            .is_none_or(|at| now.duration_since(at).unsigned_abs() >= SHORTEST);
+        if is_new {
+            self.halve(now);
+        }
+    }
+
+    fn halve(&mut self, now: Timestamp) {
+        self.slowed_at = Some(now);
+        self.window = (self.window / 2.0).max(1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: DeliveryId = DeliveryId(1);
+    const OTHER: DeliveryId = DeliveryId(2);
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+    #[test]
+    fn a_busy_destination_is_left_alone_for_the_time_that_it_names() {
+        let mut throttle = Throttle::new(8);
+        assert_eq!(
+            throttle.busy(ONE, Some(Duration::from_secs(30)), at(0)),
+            Reason::Limit
+        );
+        assert_eq!(throttle.waits_until(at(29)), Some(at(30)));
+        // A call that was in flight does not shorten the wait, nor halve again.
+        assert_eq!(throttle.busy(OTHER, None, at(1)), Reason::Limit);
+        assert_eq!(throttle.waits_until(at(29)), Some(at(30)));
+        assert_eq!(throttle.waits_until(at(30)), None);
+        assert_eq!(throttle.calls(), 4);
+        throttle.busy(ONE, Some(Duration::from_secs(1_000_000)), at(40));
+        assert_eq!(throttle.waits_until(at(41)), Some(at(40 + 86_400)));
+        assert_eq!(throttle.waits_until(at(0)), None, "the clock was set back");
+    }
+
+    #[test]
+    fn without_a_time_the_waits_double_until_an_answer() {
+        let mut throttle = Throttle::new(1);
+        let mut now = 0;
+        for wait in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
+            throttle.busy(ONE, None, at(now));
+            now += wait;
+            assert_eq!(throttle.waits_until(at(now - 1)), Some(at(now)));
+        }
+        throttle.answered(ONE);
+        throttle.busy(ONE, None, at(now));
+        assert_eq!(throttle.waits_until(at(now)), Some(at(now + 1)));
+    }
+
+    #[test]
+    fn one_delivery_that_is_always_refused_while_others_are_answered_is_the_reason() {
+        let mut throttle = Throttle::new(8);
+        for round in 0..2 {
+            assert_eq!(throttle.busy(ONE, SECOND, at(round * 2)), Reason::Limit);
+            throttle.answered(OTHER);
+        }
+        assert_eq!(throttle.busy(ONE, SECOND, at(9)), Reason::Delivery);
+        assert_eq!(throttle.waits_until(at(9)), None);
+        // Without any answer it is the limit, however often.
+        let mut throttle = Throttle::new(8);
+        for round in 0..20 {
+            assert_eq!(throttle.busy(ONE, SECOND, at(round * 2)), Reason::Limit);
+        }
+    }
+
+    #[test]
+    fn calls_fall_to_half_and_grow_by_one_for_each_round_of_answers() {
+        let mut throttle = Throttle::new(64);
+        for (second, calls) in (0..).zip([32, 16, 8, 4, 2, 1, 1]) {
+            throttle.failed(at(second));
+            throttle.failed(at(second));
+            assert_eq!(throttle.calls(), calls);
+        }
+        for calls in 2..=64 {
+            while throttle.calls() < calls {
+                throttle.answered(ONE);
+            }
+        }
+        throttle.answered(ONE);
+        assert_eq!(throttle.calls(), 64, "the ceiling");
+    }
+}
