@@ -63,7 +63,7 @@ pub trait Health: Send + Sync {
     fn set(&self, state: SourceState);
     /// Sets a figure about the remote system: `queue_depth`, `fail_queue_depth`.
     fn gauge(&self, name: &'static str, value: i64);
-    /// Counts an incident at the remote system: `reconnected`, `consumer_cancelled`.
+    /// Counts an incident at the remote system: `disconnected`, `consumer_cancelled`.
     fn count(&self, name: &'static str);
     /// Sets or clears (`None`) a warning that a person should see although the source works. Each `about` has
     /// one warning.

@@ -57,7 +57,8 @@ pub enum Trigger {
     Action(Option<BTreeSet<String>>),
     /// The contact is known for the first time, by more than a browser.
     ContactCreated,
-    /// A field, tag, list or consent of a known contact changed.
+    /// A field, a tag or the consent state of a known contact changed, or the contact joined a list. Leaving
+    /// a list does not count.
     ContactUpdated,
     FieldChanged(String),
     /// A new email status, by [`crate::consent::What::as_str`]; `None` = any except the statuses from a form

@@ -17,7 +17,9 @@ use crate::{id::Name, identity::Identity, millis};
 /// - A suppression: with the mailbox. So a complaint does not follow the person to another address, and is
 ///   not forgotten when the old one comes back. If the message names neither an address nor an id: with the
 ///   person.
-/// - A click, and an opt-out that names an address: with the person and with the mailbox.
+/// - A click: with the person and with the mailbox. If the message names no address, the mailbox has the key
+///   `""`.
+/// - An opt-out that names an address: with the person and with the mailbox, too.
 /// - Any other fact: with the person. An opt-in is also kept as [`Consent::own_opt_in`] of the mailbox, if
 ///   another user of the mailbox opted out.
 /// - A fact of *another* contact that uses the mailbox: with the mailbox, because a mailbox has one consent.
@@ -90,9 +92,13 @@ pub fn id_in_place(address: &str) -> Option<&str> {
 const OF_ID: &str = "id:";
 
 impl At<'_> {
-    /// Whether a fact that names only this id, dated `at`, counts for our address. True if the id came with
-    /// this address by then, or if this was the first address that came with it. If the id never came with an
-    /// address: true if the person had this address by then. Always true if we have no address.
+    /// Whether a fact that names only this id, dated `at`, counts for our address. It counts in four cases:
+    ///
+    /// - The id came with this address by then.
+    /// - This address is the first that came with the id.
+    /// - The id never came with an address, and the person had this address by then. If it is not known since
+    ///   when the person has the address, the fact counts, too.
+    /// - We have no address.
     pub fn is_of(&self, id: &str, at: Timestamp) -> bool {
         match self.ids.and_then(|ids| ids.get(id)) {
             None => self.since.is_none_or(|known| known <= at),
@@ -263,8 +269,8 @@ impl Consent {
     /// - An opt-out ends by a later opt-in, and by a click that is later by more than [`Terms::click_grace`].
     ///   The opt-out of another user of the mailbox is ended only by an opt-in or a click for this mailbox:
     ///   what this contact agreed to elsewhere is not about the other person's mail.
-    /// - A click within the grace period after a complaint about the same address counts for no address: a
-    ///   scanner of the mail server may have followed the link.
+    /// - A click within the grace period after a complaint about the same address confirms nothing: a scanner
+    ///   of the mail server may have followed the link.
     /// - An opt-in at the very time of a decline does not count. Both come from one form, on which the person
     ///   declined for our organisation and opted in for another one.
     /// - At equal times the opt-out wins. The newest of several opt-outs and suppressions counts, and at
@@ -394,8 +400,8 @@ impl Consent {
             .iter()
             .filter(|(_, place)| place.confirmed(terms) == Some(click))
             .peekable();
-        // An entry of `addresses` has no entries itself, so only its own complaint counts.
         let has_places = places.peek().is_some();
+        // A place has no `addresses` of its own, so `place.complained` is all there is.
         let is_void = |(address, place): (&String, &Self)| {
             let is_named = !address.is_empty() && id_in_place(address).is_none();
             is_soon_after(place.complained) || (!is_named && is_anywhere())

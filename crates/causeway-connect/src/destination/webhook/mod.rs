@@ -95,7 +95,8 @@ impl Destination for Webhook {
         self.client.check(&self.plan.address.sample).await
     }
 
-    /// One after the other, because two deliveries in one batch may be about one contact.
+    /// Makes one request for each delivery, one after the other: the number of calls at a time is the number of
+    /// requests at a time.
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         let mut results = Vec::with_capacity(batch.len());
         for delivery in batch {

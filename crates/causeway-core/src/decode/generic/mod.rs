@@ -57,7 +57,8 @@ pub(super) const WRAPPERS: &[&str] = &[
 const PERSON_WRAPPERS: &[&str] = &["contact", "person", "subscriber", "profile"];
 
 /// Where the parts of a record are, as dotted paths with `[n]` for items: `data.people[0].email`. A name that
-/// contains dots stands in quotes. If a path is not configured, common names are tried.
+/// contains dots stands in quotes. If the path of `email`, `id` or `time` is not configured, common names are
+/// tried.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Paths {
@@ -281,7 +282,8 @@ impl GenericDecoder {
         .collect()
     }
 
-    /// Cuts a time after `received_at`, because it would make this record win over all later ones.
+    /// A time later than `received_at` becomes `received_at`. Otherwise this record would win over all later
+    /// ones.
     fn when(&self, text: &str, received_at: Timestamp, notes: &mut Vec<String>) -> When {
         let mut arrival = |why: &str| {
             notes.push(format!("time: {why}; the time of arrival is used"));
@@ -450,7 +452,7 @@ pub fn at_path<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
         })
 }
 
-/// The value at a configured path, including names that a form rewrote.
+/// The value at a configured path. Also finds a name as PHP's form encoding changes it.
 fn found<'a>(record: &'a Value, path: &str) -> Option<&'a Value> {
     found_all(record, path).into_iter().next()
 }
@@ -467,8 +469,8 @@ pub fn path_error(path: &str) -> Option<&'static str> {
     path::error(path)
 }
 
-/// The objects that hold the contact's address or id. Their consent counts, whichever of them identified the
-/// contact.
+/// The objects that hold the contact's address or id. The consent fields of all of them count, whichever of
+/// them identified the contact.
 fn own_objects<'a>(
     record: &'a Value,
     address: Option<&str>,

@@ -60,8 +60,8 @@ impl Intake {
     }
 }
 
-/// The response to a refused request. Reads some of the rest first, so that the caller sees the response instead of a
-/// connection that breaks while it writes.
+/// The response to a refused request. Reads part of the remaining body first, so that a caller that still writes sees
+/// the response instead of a broken connection.
 pub(super) async fn refuse(refusal: Refusal, headers: &HeaderMap, body: &mut Body) -> Response {
     if !matches!(refusal, Refusal::Slow | Refusal::Broken) {
         body::drain(body, headers).await;
