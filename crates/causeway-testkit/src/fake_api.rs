@@ -124,6 +124,11 @@ impl Reply {
         }
     }
 
+    /// The status.
+    pub fn code(&self) -> u16 {
+        self.status
+    }
+
     fn bytes(&self) -> Vec<u8> {
         if self.manner == Manner::Raw {
             return self.body.to_vec();

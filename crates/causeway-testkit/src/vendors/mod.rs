@@ -3,6 +3,8 @@
 //! Each fake is proven by the vendor's published client (`tests/vendors`): what the connector wrote is read with it, and
 //! it writes what the connector must cope with.
 
+pub mod hubspot;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
