@@ -101,6 +101,10 @@ impl Reply {
         self
     }
 
+    pub fn content(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Waits before it responds.
     #[must_use]
     pub fn after(self, after: Duration) -> Self {

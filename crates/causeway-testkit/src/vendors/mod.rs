@@ -5,6 +5,8 @@
 
 pub mod hubspot;
 
+pub mod meta;
+
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
