@@ -85,6 +85,7 @@ fn record() -> Record {
         }),
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         change: Change::None,
         lead: Lead {
             score: Some(json!(12)),

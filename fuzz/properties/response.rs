@@ -119,6 +119,7 @@ fn record(known: Option<Value>) -> Record {
         campaign: None,
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         change: Change::None,
         lead: Lead::default(),
         engagements: Vec::new(),

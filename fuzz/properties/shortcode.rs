@@ -65,6 +65,7 @@ fn record(value: &str) -> Record {
         campaign: None,
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         change: causeway_core::consent::Change::None,
         lead: causeway_core::automation::Lead::default(),
         engagements: Vec::new(),

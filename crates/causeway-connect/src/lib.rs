@@ -1,6 +1,7 @@
 //! Everything that talks to external systems: sources, destinations, and the only HTTP client.
 
 pub mod config;
+pub mod connector;
 pub mod destination;
 pub mod http;
 pub mod signature;

@@ -67,6 +67,8 @@ pub struct AttemptResult {
     /// The values that the response gives for the contact, to be written back: field → value, already of the
     /// field's type.
     pub writes: BTreeMap<String, Value>,
+    /// The destination takes no more calls for this time, as its response says. The delivery itself ended.
+    pub rest: Option<Duration>,
 }
 
 impl AttemptResult {
@@ -112,6 +114,7 @@ impl From<Outcome> for AttemptResult {
             excerpt: None,
             notes: Vec::new(),
             writes: BTreeMap::new(),
+            rest: None,
         }
     }
 }

@@ -32,6 +32,8 @@ pub struct Record {
     pub page: Option<Page>,
     /// Purpose → consent state.
     pub consent_state: BTreeMap<String, ConsentState>,
+    /// The purpose for which the destination gets consent.
+    pub purpose: Name,
     /// What the destination has to do about consent, as one of the words that it accepts.
     pub change: Change,
     /// What the contact did with mails and pages, oldest first. Filled only if the destination asks for it

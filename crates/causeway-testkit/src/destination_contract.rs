@@ -294,6 +294,7 @@ fn record(number: i64, at: Timestamp) -> Record {
         page: Some(from(
             json!({ "external_id": "9", "name": "rivers/hu", "locale": "hu" }),
         )),
+        purpose: "email".into(),
         consent_state: BTreeMap::from([("email".to_owned(), ConsentState::Unknown)]),
         engagements: Vec::new(),
         lead: causeway_core::automation::Lead::default(),

@@ -14,6 +14,7 @@ use crate::config::{ConfigError, Context};
 
 pub mod fields;
 pub mod file;
+pub mod hubspot;
 pub mod null;
 pub mod sql;
 pub mod webhook;
@@ -128,6 +129,7 @@ pub fn without_notes(mut text: &str) -> &str {
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
     file::KIND,
+    hubspot::KIND,
     null::KIND,
     sql::KIND,
     webhook::KIND,

@@ -128,6 +128,7 @@ fn record(case: &Case<'_>, about: About, contact: Contact) -> Record {
         campaign: about.campaign,
         page: about.page,
         consent_state,
+        purpose: crate::consent::EMAIL.into(),
         engagements,
         settings: serde_json::Map::new(),
         change: Change::None,

@@ -34,6 +34,7 @@ fn record(fields: &Value) -> Record {
         campaign: None,
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         change: crate::consent::Change::None,
         lead: crate::automation::Lead::default(),
         engagements: Vec::new(),

@@ -9,7 +9,6 @@
     reason = "these end a test that has failed, also in functions that several tests share"
 )]
 
-mod clients;
 mod hubspot;
 mod meta;
 mod python;

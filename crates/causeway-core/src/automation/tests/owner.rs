@@ -144,6 +144,7 @@ fn record(world: &World, lead: Lead) -> Record {
         campaign: None,
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         change: Change::None,
         lead,
         engagements: world.seen.borrow().clone(),

@@ -96,6 +96,7 @@ fn record() -> Record {
         campaign: None,
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         change: crate::consent::Change::None,
         lead,
         engagements: vec![

@@ -100,6 +100,7 @@ fn record() -> Record {
                 title: None,
             }),
         }),
+        purpose: "email".into(),
         consent_state: BTreeMap::from([
             (
                 "email".to_owned(),
@@ -147,6 +148,7 @@ fn bare() -> Record {
         campaign: None,
         page: None,
         consent_state: BTreeMap::new(),
+        purpose: "email".into(),
         engagements: Vec::new(),
         lead: crate::automation::Lead::default(),
         ..record()

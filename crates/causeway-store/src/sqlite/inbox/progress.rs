@@ -2,7 +2,7 @@
 //! writer.
 
 use causeway_core::{
-    consent::Change,
+    consent::{Change, EMAIL},
     decode::follow_up::{ANSWERS, FollowUpDecoder},
     delivery::Kind,
     event::{Decode, Decoded},
@@ -121,6 +121,7 @@ fn record(
             None => None,
         },
         consent_state,
+        purpose: EMAIL.into(),
         change: Change::None,
         engagements: if history {
             person::engagements(connection, contact)?

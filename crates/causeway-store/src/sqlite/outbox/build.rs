@@ -8,7 +8,7 @@ use causeway_core::{
     consent::Change,
     contact::{Contact, Field, Identity},
     event::EventKind,
-    id::IdempotencyKey,
+    id::{IdempotencyKey, Name},
     record::Record,
     rules::DestinationRule,
 };
@@ -100,6 +100,7 @@ pub(crate) fn record(
         consent_state: parts
             .contact
             .consent_states(parts.contact.address().as_deref(), &terms),
+        purpose: Name::clone(&rule.purpose),
         contact: parts.contact,
         identities: parts.identities,
         action: parts.action,

@@ -10,19 +10,12 @@ mod properties;
 mod subscriptions;
 mod tokens;
 
-use std::process::Stdio;
-
 use causeway_testkit::vendors::{
     FakeVendor,
+    clients::Script,
     hubspot::{HubSpot, Property, TOKEN, Type},
 };
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
-    process::{Child, ChildStdin, ChildStdout, Command},
-};
-
-use crate::clients::{installed, script};
 
 /// A property of the account's own, by which contacts are found.
 const KEY: &str = "ext_supporter_id";
@@ -30,9 +23,7 @@ const KEY: &str = "ext_supporter_id";
 /// The fake, and the client that is connected with it.
 struct Account {
     hubspot: FakeVendor<HubSpot>,
-    _process: Child,
-    calls: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+    client: Script,
 }
 
 /// What the client returned.
@@ -57,32 +48,12 @@ impl Account {
             .properties
             .add(Property::new(KEY, Type::String).unique());
         let hubspot = FakeVendor::start(hubspot).await;
-        let mut process = Command::new("node")
-            .arg(script("hubspot.js"))
-            .args([&hubspot.url(), TOKEN])
-            .env("NODE_PATH", installed().join("node_modules"))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let calls = process.stdin.take().unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self {
-            hubspot,
-            _process: process,
-            calls,
-            answers,
-        }
+        let client = Script::node("hubspot.js", &[&hubspot.url(), TOKEN]);
+        Self { hubspot, client }
     }
 
     async fn step(&mut self, step: &Value) -> Answer {
-        self.calls
-            .write_all(format!("{step}\n").as_bytes())
-            .await
-            .unwrap();
-        let line = self.answers.next_line().await.unwrap();
-        let all: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        let all = self.client.ask(step).await;
         assert!(all["thrown"].is_null(), "{}", all["thrown"]);
         let complaints = all["complaints"].as_array().into_iter().flatten();
         Answer {

@@ -1,7 +1,8 @@
 //! A contact in the form of `expect_contact`.
 
 use causeway_core::{
-    clock::Timestamp, contact::Contact, delivery::Kind, id::InboxId, record::Record, store::ContactView,
+    clock::Timestamp, consent::EMAIL, contact::Contact, delivery::Kind, id::InboxId, record::Record,
+    store::ContactView,
 };
 use serde_json::{Map, Value, json};
 
@@ -21,6 +22,7 @@ pub fn as_json(view: ContactView, asked_for: &Value) -> Value {
         campaign: None,
         page: None,
         consent_state: view.consent_state,
+        purpose: EMAIL.into(),
         change: causeway_core::consent::Change::None,
         lead: causeway_core::automation::Lead::default(),
         engagements: Vec::new(),

@@ -145,6 +145,9 @@ impl Call {
             }
             Outcome::Halt { .. } => {}
         }
+        if let Some(rest) = ending.rest {
+            throttle.rest(rest, now);
+        }
     }
 
     async fn deliver(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<AttemptResult> {

@@ -90,14 +90,19 @@ impl Throttle {
         }
         let is_first = self.waits_until(now).is_none();
         let wait = after.filter(|after| !after.is_zero()).unwrap_or(self.next_wait);
-        let until = later(now, wait.min(LONGEST));
-        self.until = self.until.max(Some(until));
+        self.rest(wait, now);
         // Calls that were in flight when the limit was reached are refused, too, and say nothing new.
         if is_first {
             self.next_wait = (self.next_wait * 2).min(LONGEST_OWN);
             self.halve(now);
         }
         Reason::Limit
+    }
+
+    /// The destination takes no calls for this time.
+    pub(super) fn rest(&mut self, wait: Duration, now: Timestamp) {
+        let until = later(now, wait.min(LONGEST));
+        self.until = self.until.max(Some(until));
     }
 
     /// The destination answered a delivery in another way than "busy".

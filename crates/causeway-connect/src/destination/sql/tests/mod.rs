@@ -102,6 +102,7 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
                 config: None,
             }),
             page: None,
+            purpose: "email".into(),
             consent_state: [("email".to_owned(), ConsentState::OptedIn { since: signed_at })].into(),
             engagements: Vec::new(),
             lead: causeway_core::automation::Lead::default(),

@@ -1,0 +1,84 @@
+//! Connectors to vendors' HTTP APIs, as pure functions: which steps a delivery needs, the request of a step, and what its
+//! response means. [`Http`] does the rest for all of them, in the same way.
+//!
+//! Invariant: a connector does no I/O and has no client. A preview runs the same functions as a delivery, with the
+//! responses that the vendor documents for success.
+
+mod limit;
+mod preview;
+mod run;
+mod task;
+
+use std::fmt::Debug;
+
+use causeway_core::{
+    clock::Timestamp,
+    delivery::Delivery,
+    destination::{AttemptResult, Outcome},
+};
+
+pub use self::{
+    limit::Limit,
+    preview::preview,
+    run::Http,
+    task::{Plan, Task},
+};
+use crate::http::{Answer, HttpRequest};
+
+pub trait Connector: Send + Sync + 'static {
+    /// One sort of call, with what two calls must have in common to be one: the list to which people are added, say.
+    type Step: Clone + PartialEq + Debug + Send + Sync;
+    /// What a delivery needs for its later steps: the id that the vendor gave the person, say.
+    type Memo: Default + Send + Sync;
+
+    /// The steps of a delivery, in order. `Err` ends it without a call.
+    fn plan(&self, delivery: &Delivery) -> Result<Plan<Self>, Outcome>;
+
+    /// How many deliveries one call of this step may be about.
+    fn most(&self, step: &Self::Step) -> usize;
+
+    /// Deliveries with the same subject are never in one call: vendors refuse a batch that names a person twice.
+    fn subject(&self, task: &Task<'_, Self>) -> String;
+
+    fn request(&self, step: &Self::Step, tasks: &[&Task<'_, Self>]) -> HttpRequest;
+
+    /// What the response means for each task of the call. A task that is not ended goes on with its next step.
+    fn read(
+        &self,
+        step: &Self::Step,
+        answer: &Answer,
+        tasks: &mut [&mut Task<'_, Self>],
+        now: Timestamp,
+    ) -> Reading;
+
+    /// The response that the vendor documents for success.
+    fn expected(&self, step: &Self::Step, tasks: &[&Task<'_, Self>]) -> Answer;
+
+    /// How often the vendor lets itself be called.
+    fn limit(&self) -> Option<Limit> {
+        None
+    }
+
+    /// Calls that prove credentials, rights, fields and lists, and change nothing.
+    fn probes(&self, now: Timestamp) -> Vec<Probe>;
+}
+
+/// What a response means for a call as a whole.
+#[derive(Debug)]
+pub enum Reading {
+    /// Each task went on or ended.
+    Read,
+    /// The vendor refused the batch, probably because of one delivery: each half is tried again.
+    Split,
+    /// All tasks of the call end in this way.
+    All(AttemptResult),
+}
+
+/// A call of `check`, and what its response proves.
+pub struct Probe {
+    pub request: HttpRequest,
+    /// `Ok` has remarks about what works but may surprise, `Err` says what is wrong and how to fix it.
+    pub judge: Box<Judge>,
+}
+
+pub type Judge = dyn Fn(&Answer) -> Result<Vec<String>, String> + Send + Sync;

@@ -1,0 +1,179 @@
+//! Makes the calls of a connector: groups deliveries whose next step is the same, sends, reads, and halves a batch that one
+//! delivery spoils.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use causeway_core::{
+    clock::Clock,
+    delivery::Delivery,
+    destination::{AttemptResult, CheckError, Destination, Outcome},
+};
+
+use super::{Connector, Reading, Task, limit::Spread};
+use crate::http::{Answer, Client, HttpRequest, SendError};
+
+/// A destination that a connector describes.
+pub struct Http<C> {
+    connector: C,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    spread: Option<Spread>,
+    remarks: Mutex<Vec<String>>,
+}
+
+impl<C: Connector> Http<C> {
+    pub fn new(connector: C, client: Client, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            spread: connector.limit().map(Spread::new),
+            connector,
+            client,
+            clock,
+            remarks: Mutex::default(),
+        }
+    }
+
+    async fn send(&self, request: &HttpRequest) -> Result<Answer, SendError> {
+        if let Some(spread) = &self.spread {
+            spread.wait(&*self.clock).await;
+        }
+        self.client.send(request).await
+    }
+
+    /// Does one call for these tasks.
+    async fn call(&self, tasks: &mut [Task<'_, C>], group: &[usize]) {
+        let Some(step) = group.first().and_then(|at| tasks.get(*at)?.step()).cloned() else {
+            return;
+        };
+        let request = {
+            let members: Vec<&Task<'_, C>> = group.iter().filter_map(|at| tasks.get(*at)).collect();
+            self.connector.request(&step, &members)
+        };
+        let answered = self.send(&request).await;
+        let mut members = members(tasks, group);
+        match answered {
+            Ok(answer) => settle(&self.connector, &step, &answer, &mut members, &*self.clock),
+            Err(error) => {
+                for task in members {
+                    task.end(error.clone().into());
+                }
+            }
+        }
+    }
+}
+
+/// The tasks of a group.
+fn members<'t, 'd, C: Connector>(tasks: &'t mut [Task<'d, C>], group: &[usize]) -> Vec<&'t mut Task<'d, C>> {
+    let all = tasks.iter_mut().enumerate();
+    all.filter(|(at, _)| group.contains(at))
+        .map(|(_, task)| task)
+        .collect()
+}
+
+/// Reads the response, and moves the tasks to their next step or their end.
+pub(super) fn settle<C: Connector>(
+    connector: &C,
+    step: &C::Step,
+    answer: &Answer,
+    tasks: &mut [&mut Task<'_, C>],
+    clock: &dyn Clock,
+) {
+    let half = tasks.len().div_ceil(2);
+    match connector.read(step, answer, tasks, clock.now()) {
+        Reading::Read => {
+            for task in tasks {
+                task.go_on();
+            }
+        }
+        Reading::Split if tasks.len() > 1 => {
+            for task in tasks {
+                task.most = half;
+            }
+        }
+        // A connector splits no call about one delivery; if it did, the call would be repeated for ever.
+        Reading::Split => {
+            let refused = Outcome::Reject {
+                reason: format!("answered {}", answer.status),
+            };
+            for task in tasks {
+                task.end(answer.result_with(refused.clone()));
+            }
+        }
+        Reading::All(result) => {
+            for task in tasks {
+                task.end(result.clone());
+            }
+        }
+    }
+}
+
+/// The tasks of the next call: the first that is not ended, and others with the same step and another subject.
+pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> Vec<usize> {
+    let mut group: Vec<usize> = Vec::new();
+    let mut subjects: Vec<String> = Vec::new();
+    let mut step: Option<&C::Step> = None;
+    let mut most = usize::MAX;
+    for (at, task) in tasks.iter().enumerate() {
+        let Some(own) = task.step() else { continue };
+        match step {
+            None => {
+                step = Some(own);
+                most = connector.most(own).min(task.most);
+            }
+            Some(step) if step != own => continue,
+            Some(_) => {}
+        }
+        let subject = connector.subject(task);
+        if group.len() >= most.min(task.most) || subjects.contains(&subject) {
+            continue;
+        }
+        most = most.min(task.most);
+        group.push(at);
+        subjects.push(subject);
+    }
+    group
+}
+
+#[async_trait]
+impl<C: Connector> Destination for Http<C> {
+    async fn check(&self) -> Result<(), CheckError> {
+        let mut remarks = Vec::new();
+        for probe in self.connector.probes(self.clock.now()) {
+            let answer = match self.send(&probe.request).await {
+                Ok(answer) => answer,
+                Err(error) => return Err(error.into()),
+            };
+            if answer.status == 429 || answer.status >= 500 {
+                return Err(CheckError::Unavailable(format!("answered {}", answer.status)));
+            }
+            match (probe.judge)(&answer) {
+                Ok(found) => remarks.extend(found),
+                Err(why) => return Err(CheckError::Refused(why)),
+            }
+        }
+        *self.remarks.lock().unwrap_or_else(PoisonError::into_inner) = remarks;
+        Ok(())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        self.remarks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
+        let tasks = batch.iter();
+        let mut tasks: Vec<Task<'_, C>> = tasks
+            .map(|delivery| Task::new(delivery, self.connector.plan(delivery)))
+            .collect();
+        loop {
+            let group = next_group(&self.connector, &tasks);
+            if group.is_empty() {
+                break;
+            }
+            self.call(&mut tasks, &group).await;
+        }
+        tasks.into_iter().map(Task::into_result).collect()
+    }
+}

@@ -1,0 +1,87 @@
+//! A delivery on its way through the steps of a connector.
+
+use std::{collections::VecDeque, time::Duration};
+
+use causeway_core::{
+    delivery::Delivery,
+    destination::{AttemptResult, Outcome},
+};
+
+use super::Connector;
+
+/// What [`Connector::plan`] makes of a delivery.
+pub struct Plan<C: Connector + ?Sized> {
+    pub steps: Vec<C::Step>,
+    pub memo: C::Memo,
+    /// Remarks for the trace, without personal data.
+    pub notes: Vec<String>,
+}
+
+pub struct Task<'d, C: Connector + ?Sized> {
+    pub delivery: &'d Delivery,
+    pub memo: C::Memo,
+    pub notes: Vec<String>,
+    /// The id of the person at the vendor, for [`Outcome::Delivered`].
+    pub remote_id: Option<String>,
+    /// The vendor takes no more calls for this time.
+    pub rest: Option<Duration>,
+    steps: VecDeque<C::Step>,
+    result: Option<AttemptResult>,
+    /// The greatest batch that this delivery may be in, after a batch with it was refused.
+    pub(super) most: usize,
+}
+
+impl<'d, C: Connector + ?Sized> Task<'d, C> {
+    pub(super) fn new(delivery: &'d Delivery, planned: Result<Plan<C>, Outcome>) -> Self {
+        let (plan, result) = match planned {
+            Ok(plan) => (Some(plan), None),
+            Err(outcome) => (None, Some(outcome.into())),
+        };
+        let plan = plan.unwrap_or_else(|| Plan {
+            steps: Vec::new(),
+            memo: C::Memo::default(),
+            notes: Vec::new(),
+        });
+        Self {
+            delivery,
+            memo: plan.memo,
+            notes: plan.notes,
+            remote_id: None,
+            rest: None,
+            steps: plan.steps.into(),
+            result,
+            most: usize::MAX,
+        }
+    }
+
+    /// Ends the delivery; its other steps are left out.
+    pub fn end(&mut self, result: AttemptResult) {
+        self.result.get_or_insert(result);
+    }
+
+    /// Puts a step before those that are left.
+    pub fn then(&mut self, step: C::Step) {
+        self.steps.insert(1.min(self.steps.len()), step);
+    }
+
+    /// The step to do now; `None` if the delivery ended.
+    pub fn step(&self) -> Option<&C::Step> {
+        self.steps.front().filter(|_| self.result.is_none())
+    }
+
+    /// The present step is done.
+    pub(super) fn go_on(&mut self) {
+        self.steps.pop_front();
+        self.most = usize::MAX;
+    }
+
+    pub(super) fn into_result(self) -> AttemptResult {
+        let remote_id = self.remote_id;
+        let mut result = self
+            .result
+            .unwrap_or_else(|| Outcome::Delivered { remote_id }.into());
+        result.notes.extend(self.notes);
+        result.rest = result.rest.max(self.rest);
+        result
+    }
+}

@@ -1,0 +1,199 @@
+//! The keys of a HubSpot destination, read and checked.
+
+use std::time::Duration;
+
+use causeway_core::mapping::Tables;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use url::Url;
+
+use crate::{
+    config::{ConfigError, Context, SecretRef, read},
+    connector::Limit,
+    destination::fields::Fields,
+    http::{Options, read_header, read_url},
+};
+
+/// The version of the API that this connector was written for.
+const VERSION: &str = "2026-09";
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Config {
+    /// A service key, or the token of a private app. Scopes: `crm.objects.contacts.read` and `.write`,
+    /// `crm.schemas.contacts.read`, `communication_preferences.read_write`; for lists `crm.lists.read` and `.write`; for
+    /// events `analytics.behavioral_events.send`.
+    token: SecretRef,
+    /// The subscription type for the destination's purpose: its number in HubSpot. Without it opt-outs leave all
+    /// subscription types, and opt-ins are not written.
+    subscription: Option<u64>,
+    /// The legal basis of an opt-in. Default `CONSENT_WITH_NOTICE`.
+    #[serde(default = "consent_with_notice")]
+    legal_basis: String,
+    /// Numbers of lists to which each person is added.
+    #[serde(default)]
+    lists: Vec<String>,
+    /// A unique property of yours and its value, to find people by instead of their addresses.
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    key: Option<toml::Table>,
+    /// Property of the contact = where its value comes from. Default: names, telephone and address.
+    #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
+    fields: Option<toml::Table>,
+    /// The custom event that an action becomes. Default: none.
+    event: Option<Event>,
+    /// Calls in 10 seconds. Default 100; Professional and Enterprise accounts have 190.
+    #[serde(default = "hundred")]
+    calls_per_10_s: u32,
+    /// The version of HubSpot's API. Default 2026-09.
+    #[serde(default = "version")]
+    api_version: String,
+    #[serde(default = "base_url")]
+    base_url: String,
+    /// Allows addresses in private networks, and http://.
+    #[serde(default)]
+    allow_private: bool,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Event {
+    /// Its full name: `pe12345678_action`.
+    name: String,
+    /// Property of the event = where its value comes from.
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
+    #[serde(default)]
+    properties: toml::Table,
+}
+
+fn consent_with_notice() -> String {
+    "CONSENT_WITH_NOTICE".to_owned()
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+fn version() -> String {
+    VERSION.to_owned()
+}
+
+fn base_url() -> String {
+    "https://api.hubapi.com".to_owned()
+}
+
+const LEGAL_BASES: [&str; 7] = [
+    "CONSENT_WITH_NOTICE",
+    "LEGITIMATE_INTEREST_CLIENT",
+    "LEGITIMATE_INTEREST_PQL",
+    "LEGITIMATE_INTEREST_OTHER",
+    "PERFORMANCE_OF_CONTRACT",
+    "PROCESS_AND_STORE",
+    "NON_GDPR",
+];
+
+/// The mapping without `fields`.
+const FIELDS: &str = r#"
+firstname = "contact.firstName"
+lastname = "contact.lastName"
+phone = "contact.phone"
+country = "contact.country"
+zip = "contact.postcode"
+city = "contact.locality"
+"#;
+
+/// The keys, without the secret.
+pub(super) struct Settings {
+    pub base: Url,
+    pub version: String,
+    pub subscription: Option<u64>,
+    pub legal_basis: String,
+    pub lists: Vec<String>,
+    /// Property and value; the property is the only name of the mapping.
+    pub key: Option<(String, Fields)>,
+    pub fields: Fields,
+    pub event: Option<(String, Fields)>,
+    pub limit: Limit,
+    pub options: Options,
+    token: SecretRef,
+}
+
+impl Settings {
+    pub fn parse(table: &toml::Table, tables: &Tables) -> Result<Self, ConfigError> {
+        let config: Config = read(table)?;
+        if !LEGAL_BASES.contains(&&*config.legal_basis) {
+            let error = ConfigError::new("legal_basis", "not a legal basis of HubSpot");
+            return Err(error.hint(LEGAL_BASES.join(", ")));
+        }
+        if let Some(list) = config.lists.iter().find(|list| list.parse::<u64>().is_err()) {
+            return Err(
+                ConfigError::new("lists", format!("{list:?} is not the number of a list"))
+                    .hint("it is in the address of the list's page: lists = [\"412\"]"),
+            );
+        }
+        if config.calls_per_10_s == 0 {
+            return Err(ConfigError::new("calls_per_10_s", "0 would send nothing"));
+        }
+        let fields = match config.fields {
+            Some(table) => table,
+            None => toml::from_str(FIELDS).map_err(|error| ConfigError::from_toml(&error))?,
+        };
+        let mut base = read_url("base_url", &config.base_url, config.allow_private, false)?;
+        base.set_path("");
+        Ok(Self {
+            base,
+            version: config.api_version,
+            subscription: config.subscription,
+            legal_basis: config.legal_basis,
+            lists: config.lists,
+            key: config.key.map(|table| key(&table, tables)).transpose()?,
+            fields: Fields::read("fields", &fields, tables)?,
+            event: config.event.map(|event| event.read(tables)).transpose()?,
+            limit: Limit {
+                calls: config.calls_per_10_s,
+                per: Duration::from_secs(10),
+            },
+            options: Options {
+                allow_private: config.allow_private,
+                answer_bytes: 1 << 20,
+                ..Options::default()
+            },
+            token: config.token,
+        })
+    }
+
+    /// The headers of each request. Reads the secret.
+    pub fn headers(&self, context: &Context) -> Result<HeaderMap, ConfigError> {
+        let token = self.token.resolve("token", &context.dir)?;
+        let bearer = format!("Bearer {}", token.reveal());
+        let (_, bearer) = read_header("token", AUTHORIZATION.as_str(), &bearer, true)?;
+        let json = HeaderValue::from_static("application/json");
+        Ok(HeaderMap::from_iter([
+            (AUTHORIZATION, bearer),
+            (CONTENT_TYPE, json),
+        ]))
+    }
+}
+
+fn key(table: &toml::Table, tables: &Tables) -> Result<(String, Fields), ConfigError> {
+    let mut names = table.keys();
+    match (names.next(), names.next()) {
+        (Some(name), None) => Ok((name.clone(), Fields::read("key", table, tables)?)),
+        _ => Err(ConfigError::new("key", "has one property and its value")
+            .hint("key = { causeway_id = \"contact.contactRef\" }")),
+    }
+}
+
+impl Event {
+    fn read(self, tables: &Tables) -> Result<(String, Fields), ConfigError> {
+        let properties = if self.properties.is_empty() {
+            toml::Table::from_iter([
+                ("campaign".to_owned(), "campaign.name".into()),
+                ("action_type".to_owned(), "action.type".into()),
+            ])
+        } else {
+            self.properties
+        };
+        Ok((self.name, Fields::read("event.properties", &properties, tables)?))
+    }
+}
