@@ -226,7 +226,10 @@ pub async fn run_local(faults: Faults) {
 fn all_are(endings: &[AttemptResult], batch: &[Delivery], expected: &str, when: &str) {
     assert_eq!(endings.len(), batch.len(), "{when}: one ending for each delivery");
     for ending in endings {
-        assert_eq!(ending.outcome.as_str(), expected, "{when}: {ending:?}");
+        let outcome = ending.outcome.as_str();
+        // A 404 may be about the address of the API, which is everybody's.
+        let is_halted_404 = (when, outcome) == ("404", "halt");
+        assert!(outcome == expected || is_halted_404, "{when}: {ending:?}");
         if let Some(reason) = ending.outcome.reason() {
             assert!(!reason.trim().is_empty(), "{when}: no reason given");
             assert!(

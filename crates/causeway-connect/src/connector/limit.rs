@@ -30,15 +30,25 @@ impl Limit {
 #[derive(Debug)]
 pub(super) struct Spread {
     limit: Limit,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
     /// The time of the next call, if no burst is allowed.
-    next: Mutex<Timestamp>,
+    next: Timestamp,
+    /// The latest time that was seen: an earlier one means that the clock was set back.
+    seen: Timestamp,
 }
 
 impl Spread {
     pub(super) fn new(limit: Limit) -> Self {
         Self {
             limit,
-            next: Mutex::new(Timestamp::MIN),
+            state: Mutex::new(State {
+                next: Timestamp::MIN,
+                seen: Timestamp::MIN,
+            }),
         }
     }
 
@@ -52,16 +62,15 @@ impl Spread {
     fn take(&self, now: Timestamp) -> Timestamp {
         let distance = self.limit.distance();
         let ahead = distance * (self.limit.burst() - 1);
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        // A time further ahead than one period was set before the clock was set back.
-        let is_plausible = next.duration_since(now).unsigned_abs() <= self.limit.per || *next < now;
         let earliest = now.saturating_sub(ahead).unwrap_or(now);
-        let slot = if is_plausible {
-            (*next).max(earliest)
-        } else {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = if now < state.seen {
             earliest
+        } else {
+            state.next.max(earliest)
         };
-        *next = slot.saturating_add(distance).unwrap_or(slot);
+        state.seen = now;
+        state.next = slot.saturating_add(distance).unwrap_or(slot);
         slot.max(now)
     }
 }

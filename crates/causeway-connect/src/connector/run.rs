@@ -107,8 +107,31 @@ pub(super) fn settle<C: Connector>(
     }
 }
 
-/// The tasks of the next call: the first that is not ended, and others with the same step and another subject.
+/// Ends all deliveries that are left, without an attempt, if the vendor takes none for now or needs a person.
+fn stop_if_nothing_is_taken<C: Connector>(tasks: &mut [Task<'_, C>], group: &[usize]) {
+    let members = || group.iter().filter_map(|at| tasks.get(*at));
+    let rest = members().filter_map(|task| task.rest).max();
+    let stop = members().find_map(|task| match task.outcome() {
+        Some(stop @ (Outcome::Busy { .. } | Outcome::Halt { .. })) => Some(stop.clone()),
+        _ => None,
+    });
+    let stop = stop.or_else(|| {
+        Some(Outcome::Busy {
+            reason: "the vendor's limit of calls is reached".to_owned(),
+            after: Some(rest?),
+        })
+    });
+    if let Some(stop) = stop {
+        for task in tasks.iter_mut().filter(|task| task.step().is_some()) {
+            task.end(stop.clone().into());
+        }
+    }
+}
+
+/// The tasks of the next call: one that has the most steps left, and others with the same step and another subject. So
+/// those that need calls of their own catch up, and later calls are shared again.
 pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> Vec<usize> {
+    let furthest = tasks.iter().map(Task::steps_left).max().unwrap_or_default();
     let mut group: Vec<usize> = Vec::new();
     let mut subjects: Vec<String> = Vec::new();
     let mut step: Option<&C::Step> = None;
@@ -116,6 +139,7 @@ pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> 
     for (at, task) in tasks.iter().enumerate() {
         let Some(own) = task.step() else { continue };
         match step {
+            None if task.steps_left() < furthest => continue,
             None => {
                 step = Some(own);
                 most = connector.most(own).min(task.most);
@@ -173,6 +197,7 @@ impl<C: Connector> Destination for Http<C> {
                 break;
             }
             self.call(&mut tasks, &group).await;
+            stop_if_nothing_is_taken(&mut tasks, &group);
         }
         tasks.into_iter().map(Task::into_result).collect()
     }

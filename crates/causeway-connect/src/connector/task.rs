@@ -64,6 +64,22 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.steps.insert(1.min(self.steps.len()), step);
     }
 
+    /// Leaves out later steps.
+    pub fn leave_out(&mut self, is_left_out: impl Fn(&C::Step) -> bool) {
+        let mut is_present = true;
+        self.steps
+            .retain(|step| std::mem::take(&mut is_present) || !is_left_out(step));
+    }
+
+    pub(super) fn steps_left(&self) -> usize {
+        self.step().map_or(0, |_| self.steps.len())
+    }
+
+    /// The outcome, if the delivery ended before its last step.
+    pub(super) fn outcome(&self) -> Option<&Outcome> {
+        self.result.as_ref().map(|result| &result.outcome)
+    }
+
     /// The step to do now; `None` if the delivery ended.
     pub fn step(&self) -> Option<&C::Step> {
         self.steps.front().filter(|_| self.result.is_none())

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use causeway_core::{
     clock::Timestamp,
+    consent::CLICK_GRACE,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
@@ -31,15 +32,35 @@ pub(super) fn read(
             Step::Upsert { by_key } => upserted(hubspot, *by_key, answer, &body, tasks),
             _ => one(hubspot, step, answer, &body, tasks),
         },
-        // The person is not there: nothing is to be taken back, and nobody has unsubscribed.
-        404 if matches!(step, Step::Unsubscribe | Step::Delete) => Reading::Read,
-        404 if *step == Step::ReadStatus => {
+        // The person is not there: nothing is to be taken back, and nobody has unsubscribed. Any other 404 may mean that
+        // the address of the API is wrong.
+        404 if is_about_person(&body) && matches!(step, Step::Unsubscribe | Step::Delete) => Reading::Read,
+        404 if is_about_person(&body) && *step == Step::ReadStatus => {
             for task in tasks {
                 task.then(Step::Subscribe);
             }
             Reading::Read
         }
         429 => Reading::All(answer.result_with(busy(answer, &body, now))),
+        // The contact was merged or deleted meanwhile. The next attempt finds it again by its key.
+        404 if matches!(step, Step::ReadOwner | Step::Adopt) => {
+            Reading::All(answer.result_with(Outcome::Retry {
+                reason: "the contact is not there any more".to_owned(),
+                after: None,
+            }))
+        }
+        404 | 405 | 410 => Reading::All(answer.result_with(Outcome::Halt {
+            reason: nothing_there(answer.status, step),
+        })),
+        // The contact is written. An account without lists or events must not hold up opt-outs.
+        403 if matches!(step, Step::AddToList(_) | Step::SendEvent) => {
+            Reading::All(answer.result_with(Outcome::Reject {
+                reason: missing_scopes(&body),
+            }))
+        }
+        400 if matches!(step, Step::AddToList(_)) => Reading::All(answer.result_with(Outcome::Halt {
+            reason: nothing_there(answer.status, step),
+        })),
         403 => Reading::All(answer.result_with(Outcome::Halt {
             reason: missing_scopes(&body),
         })),
@@ -48,8 +69,9 @@ pub(super) fn read(
             reason: "answered 477: the account is being moved".to_owned(),
             after: crate::http::retry_after(&answer.headers, now).ok().flatten(),
         })),
-        // One contact of a batch is the reason, or the batch took too long.
-        400 | 409 | 502 | 504 if tasks.len() > 1 => Reading::Split,
+        400 if is_configuration(&body) => Reading::All(refused(answer, &body)),
+        // One contact of a batch is the reason, or the batch was too much.
+        400 | 409 | 413 | 502 | 504 if tasks.len() > 1 => Reading::Split,
         400 | 409 if *step == (Step::Upsert { by_key: true }) && owner(&body).is_some() => {
             taken(answer, &body, tasks);
             Reading::Read
@@ -73,22 +95,12 @@ fn one(
     match step {
         Step::ReadStatus => {
             for task in tasks {
-                subscribe_if_new(hubspot, body, task);
+                subscribe_if_new(hubspot, answer, body, task);
             }
         }
         Step::ReadOwner => {
             for task in tasks {
-                let key = hubspot.settings.key.as_ref().map_or("", |(name, _)| name);
-                let owner = body.pointer("/properties").and_then(|all| all.get(key)?.as_str());
-                if owner.is_none_or(|owner| owner.is_empty() || Some(owner) == task.memo.key.as_deref()) {
-                    task.then(Step::Adopt);
-                } else {
-                    task.end(answer.result_with(Outcome::Reject {
-                        reason: format!(
-                            "another contact with another `{key}` has this address; merge them in HubSpot"
-                        ),
-                    }));
-                }
+                adopt_if_same(hubspot, answer, body, task);
             }
         }
         Step::AddToList(list) => {
@@ -110,32 +122,87 @@ fn one(
     Reading::Read
 }
 
-/// Subscribes, unless the person unsubscribed at HubSpot after they agreed here.
-fn subscribe_if_new(hubspot: &HubSpot, body: &Value, task: &mut Task<'_, HubSpot>) {
-    let results = body.get("results").and_then(Value::as_array);
-    let ours = results.into_iter().flatten().find(|status| {
+/// Gives the contact our key, if it is this person's and has no other key.
+fn adopt_if_same(hubspot: &HubSpot, answer: &Answer, body: &Value, task: &mut Task<'_, HubSpot>) {
+    let Some(properties) = body.get("properties").and_then(Value::as_object) else {
+        task.end(unreadable(answer));
+        return;
+    };
+    let text = |name: &str| properties.get(name).and_then(Value::as_str).unwrap_or_default();
+    let key = hubspot.settings.key.as_ref().map_or("", |(name, _)| name);
+    let owner = text(key);
+    let addresses = text("hs_additional_emails").split(';').chain([text("email")]);
+    let is_same = addresses
+        .map(str::trim)
+        .any(|address| address.eq_ignore_ascii_case(&task.memo.email));
+    if is_same && (owner.is_empty() || Some(owner) == task.memo.key.as_deref()) {
+        task.then(Step::Adopt);
+    } else {
+        task.end(answer.result_with(Outcome::Reject {
+            reason: format!("another contact with another `{key}` has this address; merge them in HubSpot"),
+        }));
+    }
+}
+
+/// Subscribes, unless the person unsubscribed at HubSpot after they agreed here. Invariant: only a readable response proves
+/// that nobody unsubscribed.
+fn subscribe_if_new(hubspot: &HubSpot, answer: &Answer, body: &Value, task: &mut Task<'_, HubSpot>) {
+    let Some(results) = results_of(body).filter(|_| answer.complete) else {
+        task.end(unreadable(answer));
+        return;
+    };
+    let ours = results.iter().find(|status| {
         let id = status.get("subscriptionId");
         let number = id.and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
         number == hubspot.settings.subscription
     });
     let text = |name: &str| ours.and_then(|status| status.get(name)?.as_str());
-    match text("status") {
-        Some("SUBSCRIBED") => {}
-        Some("UNSUBSCRIBED") => {
-            let unsubscribed: Option<Timestamp> = text("timestamp").and_then(|at| at.parse().ok());
-            let is_newer = unsubscribed
-                .zip(task.memo.since)
-                .is_some_and(|(there, here)| here > there);
-            if is_newer {
-                task.then(Step::Subscribe);
-            } else {
-                let since = unsubscribed.map_or("an unknown time".to_owned(), |at| at.to_string());
-                task.notes.push(format!(
-                    "the person unsubscribed at HubSpot, since {since}: left unsubscribed there"
-                ));
-            }
+    let unsubscribed: Option<Timestamp> = text("timestamp").and_then(|at| at.parse().ok());
+    // A click this shortly after an opt-out may be a scanner's.
+    let is_newer = || {
+        let (there, here) = unsubscribed.zip(task.memo.since)?;
+        Some(here.duration_since(there).as_secs_f64() > CLICK_GRACE.as_secs_f64())
+    };
+    match (ours, text("status")) {
+        (Some(_), Some("SUBSCRIBED")) => {}
+        (None, _) | (Some(_), Some("NOT_SPECIFIED")) => task.then(Step::Subscribe),
+        (Some(_), Some("UNSUBSCRIBED")) if is_newer() == Some(true) => task.then(Step::Subscribe),
+        _ => {
+            let since = unsubscribed.map_or("an unknown time".to_owned(), |at| at.to_string());
+            task.notes.push(format!(
+                "the person unsubscribed at HubSpot, since {since}: left unsubscribed there"
+            ));
+            task.leave_out(|step| matches!(step, Step::AddToList(_)));
         }
-        _ => task.then(Step::Subscribe),
+    }
+}
+
+/// The list of results, if the response is complete.
+fn results_of(body: &Value) -> Option<&Vec<Value>> {
+    let status = body.get("status").and_then(Value::as_str);
+    body.get("results")?
+        .as_array()
+        .filter(|_| status.is_none_or(|status| status == "COMPLETE"))
+}
+
+fn unreadable(answer: &Answer) -> AttemptResult {
+    answer.result_with(Outcome::Retry {
+        reason: format!("answered {} without what was asked for", answer.status),
+        after: None,
+    })
+}
+
+/// Whether a 404 is about the person, and not about the address of the API.
+fn is_about_person(body: &Value) -> bool {
+    body.get("category").and_then(Value::as_str) == Some("OBJECT_NOT_FOUND")
+}
+
+fn nothing_there(status: u16, step: &Step) -> String {
+    match step {
+        Step::AddToList(list) => {
+            format!("answered {status}: HubSpot takes nobody into list {list}; it must be a static list")
+        }
+        _ => format!("answered {status}: check `api_version` and `base_url`"),
     }
 }
 
@@ -147,10 +214,6 @@ fn upserted(
     body: &Value,
     tasks: &mut [&mut Task<'_, HubSpot>],
 ) -> Reading {
-    let is_complete = body
-        .get("status")
-        .and_then(Value::as_str)
-        .is_none_or(|status| status == "COMPLETE");
     let list = |name: &str| {
         body.get(name)
             .and_then(Value::as_array)
@@ -162,7 +225,7 @@ fn upserted(
         _ => "email",
     };
     let mut is_known = vec![false; tasks.len()];
-    for result in list("results").iter().filter(|_| is_complete) {
+    for result in results_of(body).into_iter().flatten() {
         let trace = result.get("objectWriteTraceId").and_then(Value::as_str);
         let value = result
             .get("properties")
@@ -178,21 +241,14 @@ fn upserted(
         }
     }
     for error in list("errors") {
-        let context = |name: &str| {
-            error
-                .get("context")
-                .and_then(|all| all.get(name)?.get(0)?.as_str())
-        };
-        let value = context("ids").or_else(|| context("id"));
-        let Some(place) = place(tasks, by_key, context("objectWriteTraceId"), value) else {
-            continue;
-        };
-        if let (Some(task), Some(known)) = (tasks.get_mut(place), is_known.get_mut(place)) {
-            *known = true;
-            if by_key && owner(&error).is_some() {
-                taken(answer, &error, &mut [task]);
-            } else {
-                task.end(refused(answer, &error));
+        for place in places(tasks, by_key, &error) {
+            if let (Some(task), Some(known)) = (tasks.get_mut(place), is_known.get_mut(place)) {
+                *known = true;
+                if by_key && owner(&error).is_some() {
+                    taken(answer, &error, &mut [task]);
+                } else {
+                    task.end(refused(answer, &error));
+                }
             }
         }
     }
@@ -230,13 +286,35 @@ fn place(
     })
 }
 
+/// The tasks that an error of a batch is about.
+fn places(tasks: &[&mut Task<'_, HubSpot>], by_key: bool, error: &Value) -> Vec<usize> {
+    let texts = |name: &str| {
+        let context = error.get("context").and_then(|all| all.get(name)?.as_array());
+        let texts = context.into_iter().flatten().filter_map(Value::as_str);
+        texts.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let traces = texts("objectWriteTraceId");
+    let traces = traces
+        .iter()
+        .filter_map(|trace| place(tasks, by_key, Some(trace), None));
+    let mut found: Vec<usize> = traces.collect();
+    if found.is_empty() {
+        let ids = [texts("ids"), texts("id")].concat();
+        found.extend(ids.iter().filter_map(|id| place(tasks, by_key, None, Some(id))));
+    }
+    found
+}
+
 /// The id of the contact that has the address already. HubSpot says it in two ways: a conflict with "Existing ID: 70211",
 /// or an invalid value with "70211 already has that value".
 fn owner(error: &Value) -> Option<String> {
     let message = error.get("message").and_then(Value::as_str)?;
     let after = message.split_once("Existing ID: ").map(|(_, rest)| rest);
     let before = || {
-        let (start, _) = message.split_once(" already has that value")?;
+        // Another unique property may belong to somebody else.
+        let (start, _) = message
+            .split_once(" already has that value")
+            .filter(|_| message.contains("propertyName=email,"))?;
         start.rsplit(' ').next()
     };
     let digits: String = after
@@ -260,10 +338,20 @@ fn taken(answer: &Answer, error: &Value, tasks: &mut [&mut Task<'_, HubSpot>]) {
     }
 }
 
+/// Whether the mapping is wrong, so that every contact would be refused.
+fn is_configuration(error: &Value) -> bool {
+    let details = error
+        .get("errors")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let mut codes = details.filter_map(|detail| detail.get("code")?.as_str());
+    codes.any(|code| matches!(code, "PROPERTY_DOESNT_EXIST" | "READ_ONLY_VALUE"))
+}
+
 /// One contact is refused for good, or the configuration is wrong. The reason names codes and properties, never values.
 fn refused(answer: &Answer, error: &Value) -> AttemptResult {
     let mut parts = Vec::new();
-    let mut is_configuration = false;
     if let Some(category) = error.get("category").and_then(Value::as_str) {
         parts.push(category.to_owned());
     }
@@ -274,7 +362,6 @@ fn refused(answer: &Answer, error: &Value) -> AttemptResult {
         .flatten()
     {
         let code = detail.get("code").and_then(Value::as_str).unwrap_or_default();
-        is_configuration |= matches!(code, "PROPERTY_DOESNT_EXIST" | "READ_ONLY_VALUE");
         let property = detail.pointer("/context/propertyName/0").and_then(Value::as_str);
         parts.push(
             format!("{code} {}", property.unwrap_or_default())
@@ -282,13 +369,8 @@ fn refused(answer: &Answer, error: &Value) -> AttemptResult {
                 .to_owned(),
         );
     }
-    parts.retain(|part| {
-        part.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_ -".contains(&byte))
-    });
-    parts.truncate(5);
-    let reason = format!("answered {}: {}", answer.status, parts.join(", "));
-    answer.result_with(if is_configuration {
+    let reason = format!("answered {}: {}", answer.status, names(parts));
+    answer.result_with(if is_configuration(error) {
         Outcome::Halt {
             reason: format!("{reason}; correct `fields`, or create the property in HubSpot"),
         }
@@ -297,15 +379,23 @@ fn refused(answer: &Answer, error: &Value) -> AttemptResult {
     })
 }
 
+/// A few names of HubSpot's, without anything that may be a value.
+fn names(mut all: Vec<String>) -> String {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_ -.".contains(&byte);
+    all.retain(|name| name.len() <= 100 && name.bytes().all(is_name));
+    all.truncate(5);
+    all.join(", ")
+}
+
 fn missing_scopes(body: &Value) -> String {
     let scopes = body
         .pointer("/context/requiredGranularScopes")
         .and_then(Value::as_array);
-    let scopes: Vec<&str> = scopes.into_iter().flatten().filter_map(Value::as_str).collect();
-    if scopes.is_empty() {
-        "answered 403: the token lacks a scope".to_owned()
-    } else {
-        format!("answered 403: the token lacks a scope: {}", scopes.join(", "))
+    let scopes = scopes.into_iter().flatten().filter_map(Value::as_str);
+    let scopes = names(scopes.map(str::to_owned).collect());
+    match &*scopes {
+        "" => "answered 403: the token lacks a scope".to_owned(),
+        scopes => format!("answered 403: the token lacks a scope: {scopes}"),
     }
 }
 
@@ -352,6 +442,10 @@ pub(super) fn expected(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpo
             let status =
                 json!({ "subscriptionId": hubspot.settings.subscription, "status": "NOT_SPECIFIED" });
             (200, json!({ "results": [status] }))
+        }
+        Step::ReadOwner => {
+            let email = tasks.first().map_or("", |task| &task.memo.email);
+            (200, json!({ "properties": { "email": email } }))
         }
         Step::SendEvent | Step::Delete => (204, Value::Null),
         _ => (200, json!({})),

@@ -131,6 +131,16 @@ impl Settings {
                     .hint("it is in the address of the list's page: lists = [\"412\"]"),
             );
         }
+        let version = config.api_version.split_once('-');
+        let is_number =
+            |text: &str, length| text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !version.is_some_and(|(year, month)| is_number(year, 4) && is_number(month, 2)) {
+            let error = ConfigError::new(
+                "api_version",
+                format!("{:?} is not a version", config.api_version),
+            );
+            return Err(error.hint(format!("write it like {VERSION:?}")));
+        }
         if config.calls_per_10_s == 0 {
             return Err(ConfigError::new("calls_per_10_s", "0 would send nothing"));
         }

@@ -14,7 +14,10 @@ use causeway_core::{
     consent::{CHANGES, Change},
     delivery::{Delivery, Kind as DeliveryKind},
     destination::Outcome,
-    mapping::{ConsentShown, Scope, omission::Omissions},
+    mapping::{
+        ConsentShown, Scope,
+        omission::{Omissions, Reads},
+    },
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
@@ -34,7 +37,8 @@ pub const KIND: Kind = Kind {
     schema: || schema_for!(config::Config),
     supported_changes: &CHANGES,
     concurrency: 2,
-    batch: 100,
+    // A delivery may need two calls of its own, and the call of a batch must end within `timeout_s`.
+    batch: 25,
     parse: |tables, table| {
         let settings = Settings::parse(table, tables)?;
         Ok(Needs {
@@ -126,6 +130,8 @@ impl Connector for HubSpot {
         if record.kind != DeliveryKind::Withdrawal && record.change != Change::Remove {
             let scope = Scope::new(record);
             let mut omissions = Omissions::of(record);
+            // The request always names the person and what becomes of their consent.
+            omissions.keep(Reads::EVERYTHING);
             let mut make = |fields: &Fields| properties(fields, &scope, &mut omissions).map_err(reject);
             memo.properties = make(&self.settings.fields)?;
             if let Some((property, value)) = &self.settings.key {
@@ -135,7 +141,9 @@ impl Connector for HubSpot {
                     _ => None,
                 });
             }
-            let with_event = self.settings.event.as_ref().filter(|_| record.action.is_some());
+            // A known action that arrives again is a `contact`.
+            let is_action = record.kind == DeliveryKind::Record && record.action.is_some();
+            let with_event = self.settings.event.as_ref().filter(|_| is_action);
             if let Some((_, fields)) = with_event {
                 memo.event = make(fields)?;
             }
@@ -145,7 +153,9 @@ impl Connector for HubSpot {
             if record.change == Change::Subscribe && self.settings.subscription.is_some() {
                 steps.push(Step::ReadStatus);
             }
-            let lists = self.settings.lists.iter();
+            // A list may be mailed, so only people who agreed are on it.
+            let agreed = record.change == Change::Subscribe;
+            let lists = self.settings.lists.iter().filter(|_| agreed);
             steps.extend(lists.map(|list| Step::AddToList(list.clone())));
             steps.extend(with_event.map(|_| Step::SendEvent));
         }
@@ -216,6 +226,7 @@ fn properties(
         Value::Array(items) => {
             let items: Vec<String> = items
                 .iter()
+                .filter(|item| !item.is_null())
                 .map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned))
                 .collect();
             Some(items.join(";"))
@@ -224,6 +235,6 @@ fn properties(
     };
     let named = values.into_iter();
     Ok(named
-        .filter_map(|(name, value)| Some((name, text(&value)?.into())))
+        .filter_map(|(name, value)| Some((name, text(&value).filter(|text| !text.is_empty())?.into())))
         .collect())
 }

@@ -23,6 +23,11 @@ pub(super) fn probes(hubspot: &HubSpot, now: Timestamp) -> Vec<Probe> {
             let names: Vec<String> = settings.fields.names().map(str::to_owned).collect();
             let key = settings.key.as_ref().map(|(name, _)| name.clone());
             move |answer| {
+                if answer.status == 404 {
+                    return Err(format!(
+                        "HubSpot has no API of version {version} there: check `api_version` and `base_url`"
+                    ));
+                }
                 properties(&answer.json().unwrap_or_default(), &names, key.as_deref())?;
                 Ok(age(&version, now).into_iter().collect())
             }

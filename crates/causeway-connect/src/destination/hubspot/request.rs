@@ -1,7 +1,8 @@
 //! The request of each step.
 
 use bytes::Bytes;
-use causeway_core::envelope::digest;
+use causeway_core::{consent::Change, envelope::digest};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
@@ -22,8 +23,12 @@ pub(super) fn request(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpot
         ),
         Step::ReadOwner => {
             let mut request = get(hubspot, &["crm", "objects", version, "contacts", id]);
-            let property = hubspot.settings.key.as_ref().map_or("", |(name, _)| name);
-            request.url.query_pairs_mut().append_pair("properties", property);
+            let key = hubspot.settings.key.as_ref().map_or("", |(name, _)| name);
+            let properties = format!("email,hs_additional_emails,{key}");
+            request
+                .url
+                .query_pairs_mut()
+                .append_pair("properties", &properties);
             request
         }
         Step::Adopt => HttpRequest {
@@ -35,7 +40,15 @@ pub(super) fn request(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpot
             )
         },
         Step::Unsubscribe if hubspot.settings.subscription.is_some() => {
-            status(hubspot, email, "UNSUBSCRIBED", "The person opted out.")
+            let suppressed = tasks
+                .iter()
+                .any(|task| task.delivery.record.change == Change::Suppress);
+            let why = if suppressed {
+                "The address must not be used: it bounced, is blocked, or its owner complained."
+            } else {
+                "The person opted out."
+            };
+            status(hubspot, email, "UNSUBSCRIBED", why)
         }
         Step::Unsubscribe => {
             let path = [&statuses(version, email)[..], &["unsubscribe-all"]].concat();
@@ -92,13 +105,21 @@ fn post(hubspot: &HubSpot, path: &[&str], body: &Value) -> HttpRequest {
     }
 }
 
+/// All but the signs that RFC 3986 never reserves. A plus in an address must not be read as a blank.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// The base with these steps, each encoded: an address may have any sign.
 fn url(base: &Url, path: &[&str]) -> Url {
     let mut url = base.clone();
-    // A base that is http or https always has a path.
-    if let Ok(mut steps) = url.path_segments_mut() {
-        steps.clear().extend(path);
-    }
+    let steps: Vec<String> = path
+        .iter()
+        .map(|step| utf8_percent_encode(step, ENCODED).to_string())
+        .collect();
+    url.set_path(&steps.join("/"));
     url
 }
 
@@ -181,7 +202,7 @@ fn events(hubspot: &HubSpot, tasks: &[&Task<'_, HubSpot>]) -> Value {
         let mut event = json!({
             "eventName": name,
             "occurredAt": task.delivery.record.event_at.to_string(),
-            "uuid": uuid(&task.delivery.key.0),
+            "uuid": uuid(task),
             "properties": task.memo.event,
         });
         // With an address HubSpot would make a contact, or choose one.
@@ -197,9 +218,12 @@ fn events(hubspot: &HubSpot, tasks: &[&Task<'_, HubSpot>]) -> Value {
     tasks.iter().map(one).collect()
 }
 
-/// The delivery's key in the form of a UUID. HubSpot takes each one once, so that a repeated delivery is no second event.
-fn uuid(key: &str) -> String {
-    let hex = data_encoding::HEXLOWER.encode(&digest(&[key.as_bytes()]));
+/// The action in the form of a UUID. HubSpot takes each one once, so that a repeated delivery is no second event.
+fn uuid(task: &Task<'_, HubSpot>) -> String {
+    let record = &task.delivery.record;
+    let action = record.action.as_ref().map_or("", |action| &*action.external_id);
+    let parts = [&*record.workspace, &*record.source, action, &*task.memo.email];
+    let hex = data_encoding::HEXLOWER.encode(&digest(&parts.map(str::as_bytes)));
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     // Version 8 of RFC 9562: made by the application.
     format!(

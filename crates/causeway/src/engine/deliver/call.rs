@@ -71,19 +71,19 @@ impl Call {
             return Report::default();
         }
         let started_at = self.engine.clock.now();
-        let mut endings = self.deliver(&self.batch, started_at).await.into_iter();
+        let mut endings = self.deliver(&self.batch, started_at).await;
         let now = self.engine.clock.now();
         // The system clock may have been set back during the call.
         let took_ms = now.duration_since(started_at).as_millis().max(0);
         let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
         self.engine.metrics.called(&self.name, took_ms);
         let mut report = Report::default();
-        for delivery in &self.batch {
-            // If a destination returns fewer results than deliveries, the remaining deliveries are retried.
-            let mut ending = endings
-                .next()
-                .unwrap_or_else(|| retry("the destination reported nothing about this delivery"));
-            self.throttle(delivery.id, &mut ending, now);
+        // If a destination returns fewer results than deliveries, the remaining deliveries are retried.
+        endings.resize_with(self.batch.len(), || {
+            retry("the destination reported nothing about this delivery")
+        });
+        self.throttle(&mut endings, now);
+        for (delivery, ending) in self.batch.iter().zip(endings) {
             report.count(&ending.outcome);
             let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
             self.engine.metrics.attempted(&self.name, &ending, &next);
@@ -128,25 +128,30 @@ impl Call {
 
     /// Lets the lane learn how much the destination can take. A delivery that alone is always refused as busy spends an
     /// attempt, so that it does not stop the others for ever.
-    fn throttle(&self, id: DeliveryId, ending: &mut AttemptResult, now: Timestamp) {
+    fn throttle(&self, endings: &mut [AttemptResult], now: Timestamp) {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        match &ending.outcome {
-            Outcome::Busy { reason, after } => {
-                if throttle.busy(id, *after, now) == Reason::Delivery {
-                    ending.outcome = Outcome::Retry {
-                        reason: reason.clone(),
-                        after: *after,
-                    };
-                }
+        for (delivery, ending) in self.batch.iter().zip(&mut *endings) {
+            if let Outcome::Busy { reason, after } = &ending.outcome
+                && throttle.busy(delivery.id, *after, now) == Reason::Delivery
+            {
+                ending.outcome = Outcome::Retry {
+                    reason: reason.clone(),
+                    after: None,
+                };
             }
-            Outcome::Retry { .. } => throttle.failed(now),
-            Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => {
-                throttle.answered(id);
-            }
-            Outcome::Halt { .. } => {}
         }
-        if let Some(rest) = ending.rest {
-            throttle.rest(rest, now);
+        // Answers of the same call came before the limit was reached, so they are no evidence against a delivery.
+        for (delivery, ending) in self.batch.iter().zip(&*endings) {
+            match ending.outcome {
+                Outcome::Retry { .. } => throttle.failed(now),
+                Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => {
+                    throttle.answered(delivery.id);
+                }
+                Outcome::Halt { .. } | Outcome::Busy { .. } => {}
+            }
+            if let Some(rest) = ending.rest {
+                throttle.rest(rest, now);
+            }
         }
     }
 

@@ -6,14 +6,15 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use causeway_core::{clock::Timestamp, id::DeliveryId};
+use causeway_core::{clock::Timestamp, delivery::LONGEST_RETRY_AFTER, id::DeliveryId};
 
 use super::later;
 
 /// The first wait if the destination names none. It doubles each time, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_secs(1);
-/// A limit for each day is the longest that vendors have.
-const LONGEST: Duration = Duration::from_hours(24);
+/// A destination that asks for more is tried again after this, with few calls: a wrong value must not hold up an opt-out
+/// for days.
+const LONGEST: Duration = LONGEST_RETRY_AFTER;
 /// The longest wait that the hub chooses itself.
 const LONGEST_OWN: Duration = Duration::from_mins(5);
 /// A delivery that was refused this number of times, with answers to others in between, is itself the reason.
@@ -26,7 +27,8 @@ pub(super) struct Throttle {
     /// Calls at the same time, at least 1.
     window: f64,
     slowed_at: Option<Timestamp>,
-    until: Option<Timestamp>,
+    /// The present wait: when it was set, and its end.
+    wait: Option<(Timestamp, Timestamp)>,
     next_wait: Duration,
     /// The number of answers other than "busy".
     answers: u64,
@@ -49,7 +51,7 @@ impl Throttle {
             ceiling,
             window: ceiling,
             slowed_at: None,
-            until: None,
+            wait: None,
             next_wait: SHORTEST,
             answers: 0,
             refused: HashMap::new(),
@@ -68,11 +70,9 @@ impl Throttle {
 
     /// The end of the present wait.
     pub(super) fn waits_until(&mut self, now: Timestamp) -> Option<Timestamp> {
-        // No wait is longer than LONGEST, so the clock was set back.
-        self.until = self
-            .until
-            .filter(|until| *until > now && until.duration_since(now).unsigned_abs() <= LONGEST);
-        self.until
+        // A time before the wait was set means that the clock was set back.
+        self.wait = self.wait.filter(|(set_at, until)| *set_at <= now && now < *until);
+        self.wait.map(|(_, until)| until)
     }
 
     /// A delivery was refused because the destination is busy.
@@ -81,16 +81,20 @@ impl Throttle {
             self.refused.clear();
         }
         let (count, seen) = self.refused.entry(delivery).or_insert((0, self.answers));
-        if *seen != self.answers || *count == 0 {
+        let were_others_answered = *seen != self.answers;
+        if were_others_answered || *count == 0 {
             *count += 1;
             *seen = self.answers;
         }
-        if *count >= EVIDENCE {
+        if *count >= EVIDENCE && were_others_answered {
             return Reason::Delivery;
         }
         let is_first = self.waits_until(now).is_none();
-        let wait = after.filter(|after| !after.is_zero()).unwrap_or(self.next_wait);
-        self.rest(wait, now);
+        match after.filter(|after| !after.is_zero()) {
+            Some(after) => self.rest(after, now),
+            None if is_first => self.rest(self.next_wait, now),
+            None => {}
+        }
         // Calls that were in flight when the limit was reached are refused, too, and say nothing new.
         if is_first {
             self.next_wait = (self.next_wait * 2).min(LONGEST_OWN);
@@ -102,7 +106,8 @@ impl Throttle {
     /// The destination takes no calls for this time.
     pub(super) fn rest(&mut self, wait: Duration, now: Timestamp) {
         let until = later(now, wait.min(LONGEST));
-        self.until = self.until.max(Some(until));
+        let until = self.waits_until(now).map_or(until, |known| known.max(until));
+        self.wait = Some((now, until));
     }
 
     /// The destination answered a delivery in another way than "busy".
@@ -156,8 +161,8 @@ mod tests {
         assert_eq!(throttle.waits_until(at(30)), None);
         assert_eq!(throttle.calls(), 4);
         throttle.busy(ONE, Some(Duration::from_secs(1_000_000)), at(40));
-        assert_eq!(throttle.waits_until(at(41)), Some(at(40 + 86_400)));
-        assert_eq!(throttle.waits_until(at(0)), None, "the clock was set back");
+        assert_eq!(throttle.waits_until(at(41)), Some(at(40 + 3_600)));
+        assert_eq!(throttle.waits_until(at(39)), None, "the clock was set back");
     }
 
     #[test]
@@ -183,6 +188,8 @@ mod tests {
         }
         assert_eq!(throttle.busy(ONE, SECOND, at(9)), Reason::Delivery);
         assert_eq!(throttle.waits_until(at(9)), None);
+        // Refused again without any answer in between, it is the limit.
+        assert_eq!(throttle.busy(ONE, SECOND, at(10)), Reason::Limit);
         // Without any answer it is the limit, however often.
         let mut throttle = Throttle::new(8);
         for round in 0..20 {

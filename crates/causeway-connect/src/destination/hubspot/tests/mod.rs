@@ -16,7 +16,7 @@ use serde_json::json;
 use super::*;
 use crate::config::Context;
 
-const STATUSES: &str = "/communication-preferences/2026-09/statuses/person1@example.org";
+const STATUSES: &str = "/communication-preferences/2026-09/statuses/person1%40example.org";
 const UPSERT: &str = "/crm/objects/2026-09/contacts/batch/upsert";
 
 fn context() -> Context {
@@ -294,7 +294,7 @@ async fn a_contact_that_has_the_address_is_adopted_unless_it_has_another_key() {
             "/crm/objects/2026-09/contacts/70211",
             Reply::json(
                 200,
-                &json!({ "id": "70211", "properties": { "causeway_id": owner } }),
+                &json!({ "id": "70211", "properties": { "causeway_id": owner, "email": "x@example.org", "hs_additional_emails": "Person1@example.org" } }),
             ),
         );
         let hubspot = connect(&api.url(""), "key = { causeway_id = 'contact.country' }");
@@ -325,7 +325,8 @@ async fn people_are_added_to_lists_by_their_ids_and_an_action_is_one_event() {
     api.compute_at(UPSERT, upserted);
     let more = "lists = ['412', '9']\nevent = { name = 'pe1_action' }";
     let hubspot = connect(&api.url(""), more);
-    let batch = [delivery(1), delivery(2)];
+    let agreed = "2026-03-01T09:30:00Z";
+    let batch = [subscriber(1, agreed), subscriber(2, agreed)];
     assert_eq!(
         outcomes(&hubspot.deliver(&batch).await),
         ["delivered", "delivered"]
@@ -436,4 +437,122 @@ fn a_preview_shows_every_request_that_would_be_sent() {
             .collect::<Vec<_>>()
             .join("\n\n----\n\n")
     );
+}
+
+#[tokio::test]
+async fn only_a_readable_response_proves_that_nobody_unsubscribed() {
+    for answer in [
+        Reply::status(200).body("<html>maintenance</html>"),
+        Reply::json(200, &json!({ "results": [] })).cut(),
+        Reply::json(200, &json!({ "status": "PENDING", "results": [] })),
+        Reply::json(200, &json!({})),
+        Reply::status(200),
+    ] {
+        let api = FakeApi::start().await;
+        api.compute_at(UPSERT, upserted);
+        api.reply_at(STATUSES, answer);
+        let hubspot = connect(&api.url(""), "subscription = 7");
+        let results = hubspot.deliver(&[subscriber(1, "2026-03-01T09:30:00Z")]).await;
+        assert_eq!(outcomes(&results), ["retry"]);
+        assert!(!paths(&api).contains(&format!("POST {STATUSES}")));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_address_of_the_api_confirms_no_opt_out() {
+    let api = FakeApi::start().await;
+    api.reply(Reply::json(404, &json!({ "message": "resource not found" })));
+    let hubspot = connect(&api.url(""), "subscription = 7");
+    for change in [Change::Unsubscribe, Change::Remove] {
+        assert_eq!(outcomes(&hubspot.deliver(&[withdrawal(change)]).await), ["halt"]);
+    }
+    let wrong = toml::from_str("token = 'secret'\napi_version = '2026-9'").unwrap();
+    let tables = causeway_core::mapping::Tables::default();
+    let error = (KIND.parse)(&tables, &wrong).unwrap_err();
+    assert!(error.to_string().contains("is not a version"), "{error}");
+}
+
+#[tokio::test]
+async fn nobody_elses_contact_is_adopted() {
+    let api = FakeApi::start().await;
+    // The value of another unique property, and a value that somebody typed into a form.
+    let other = "Cannot set PropertyValueCoordinates{propertyName=member_number, value=7} on 1. 70211 already has that value.";
+    for message in [other, "Property values were not valid: Existing ID: 70211"] {
+        let refused = json!({ "category": "VALIDATION_ERROR", "message": message });
+        api.reply_at(UPSERT, Reply::json(400, &refused));
+        let owner = json!({ "id": "70211", "properties": { "email": "another@example.org" } });
+        api.reply_at("/crm/objects/2026-09/contacts/70211", Reply::json(200, &owner));
+        let hubspot = connect(&api.url(""), "key = { causeway_id = 'contact.country' }");
+        assert_eq!(
+            outcomes(&hubspot.deliver(&[delivery(1)]).await),
+            ["reject"],
+            "{message}"
+        );
+        assert!(api.requests().iter().all(|request| request.method != "PATCH"));
+    }
+}
+
+#[tokio::test]
+async fn after_a_limit_or_a_halt_the_rest_of_the_batch_makes_no_call() {
+    let opt_out = |number| {
+        let mut delivery = delivery(number);
+        delivery.record.kind = DeliveryKind::Withdrawal;
+        delivery.record.change = Change::Unsubscribe;
+        delivery
+    };
+    let batch: Vec<Delivery> = (1..=20).map(opt_out).collect();
+    for (status, body, expected) in [
+        (429, json!({ "policyName": "DAILY" }), "busy"),
+        (403, json!({ "category": "MISSING_SCOPES" }), "halt"),
+    ] {
+        let api = FakeApi::start().await;
+        api.reply(Reply::json(status, &body));
+        let results = connect(&api.url(""), "subscription = 7").deliver(&batch).await;
+        assert_eq!(outcomes(&results), [expected; 20]);
+        assert_eq!(api.requests().len(), 1);
+    }
+    // A mapping that is wrong for everybody is no fault of one contact.
+    let api = FakeApi::start().await;
+    let detail = json!({ "code": "PROPERTY_DOESNT_EXIST", "context": { "propertyName": ["x"] } });
+    let refused = json!({ "category": "VALIDATION_ERROR", "errors": [detail] });
+    api.reply(Reply::json(400, &refused));
+    let batch: Vec<Delivery> = (1..=20).map(delivery).collect();
+    assert_eq!(
+        outcomes(&connect(&api.url(""), "").deliver(&batch).await),
+        ["halt"; 20]
+    );
+    assert_eq!(api.requests().len(), 1);
+}
+
+#[tokio::test]
+async fn calls_of_their_own_do_not_split_the_calls_that_are_shared() {
+    let api = FakeApi::start().await;
+    api.compute_at(UPSERT, upserted);
+    api.reply(Reply::json(200, &json!({ "results": [] })));
+    let hubspot = connect(&api.url(""), "subscription = 7\nlists = ['412']");
+    let agreed = |number| subscriber(number, "2026-03-01T09:30:00Z");
+    let batch: Vec<Delivery> = (1..=5).map(agreed).collect();
+    assert_eq!(outcomes(&hubspot.deliver(&batch).await), ["delivered"; 5]);
+    let calls = paths(&api);
+    let of_list = calls
+        .iter()
+        .filter(|path| path.ends_with("memberships/add"))
+        .count();
+    assert_eq!((of_list, calls.len()), (1, 12), "{calls:?}");
+}
+
+#[tokio::test]
+async fn people_who_did_not_agree_are_on_no_list_and_a_known_action_is_no_second_event() {
+    let api = FakeApi::start().await;
+    api.compute_at(UPSERT, upserted);
+    let hubspot = connect(&api.url(""), "lists = ['412']\nevent = { name = 'pe1_action' }");
+    let mut again = delivery(1);
+    again.record.kind = DeliveryKind::Contact;
+    let mut opted_out = delivery(2);
+    opted_out.record.change = Change::Unsubscribe;
+    opted_out.record.kind = DeliveryKind::Contact;
+    hubspot.deliver(&[again, opted_out]).await;
+    let calls = paths(&api);
+    let is_more = |path: &String| path.contains("lists") || path.contains("events");
+    assert!(!calls.iter().any(is_more), "{calls:?}");
 }
