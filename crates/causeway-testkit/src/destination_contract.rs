@@ -29,6 +29,11 @@ pub struct Contract<'a> {
 
 /// Asserts the contract of a destination that speaks HTTP.
 pub async fn run(contract: &Contract<'_>) {
+    run_with(contract, delivery).await;
+}
+
+/// Asserts the contract with other deliveries, for a destination that skips those of [`delivery()`].
+pub async fn run_with(contract: &Contract<'_>, delivery: impl Fn(i64) -> Delivery) {
     let api = FakeApi::start().await;
     let destination = (contract.connect)(&api.url(""));
     let batch: Vec<Delivery> = (1..=contract.batch).map(delivery).collect();

@@ -37,6 +37,11 @@ pub trait Connector: Send + Sync + 'static {
     /// How many deliveries one call of this step may be about.
     fn most(&self, step: &Self::Step) -> usize;
 
+    /// Steps of a lower order are done first, in the whole batch.
+    fn order(&self, _step: &Self::Step) -> u8 {
+        0
+    }
+
     /// Deliveries with the same subject are never in one call: vendors refuse a batch that names a person twice.
     fn subject(&self, task: &Task<'_, Self>) -> String;
 

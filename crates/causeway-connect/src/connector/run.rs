@@ -128,10 +128,16 @@ fn stop_if_nothing_is_taken<C: Connector>(tasks: &mut [Task<'_, C>], group: &[us
     }
 }
 
-/// The tasks of the next call: one that has the most steps left, and others with the same step and another subject. So
-/// those that need calls of their own catch up, and later calls are shared again.
+/// The tasks of the next call: one of the lowest order, and others with the same step and another subject. It is one that
+/// has the most steps left: so those that need calls of their own catch up, and later calls are shared again.
 pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> Vec<usize> {
-    let furthest = tasks.iter().map(Task::steps_left).max().unwrap_or_default();
+    let order = |task: &Task<'_, C>| task.step().map(|step| connector.order(step));
+    let lowest = tasks.iter().filter_map(order).min();
+    let left = tasks
+        .iter()
+        .filter(|task| order(task) == lowest)
+        .map(Task::steps_left);
+    let furthest = left.max().unwrap_or_default();
     let mut group: Vec<usize> = Vec::new();
     let mut subjects: Vec<String> = Vec::new();
     let mut step: Option<&C::Step> = None;
@@ -139,7 +145,7 @@ pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> 
     for (at, task) in tasks.iter().enumerate() {
         let Some(own) = task.step() else { continue };
         match step {
-            None if task.steps_left() < furthest => continue,
+            None if order(task) != lowest || task.steps_left() < furthest => continue,
             None => {
                 step = Some(own);
                 most = connector.most(own).min(task.most);

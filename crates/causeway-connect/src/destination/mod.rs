@@ -15,6 +15,7 @@ use crate::config::{ConfigError, Context};
 pub mod fields;
 pub mod file;
 pub mod hubspot;
+pub mod meta;
 pub mod null;
 pub mod sql;
 pub mod webhook;
@@ -130,6 +131,7 @@ pub fn without_notes(mut text: &str) -> &str {
 pub const KINDS: &[Kind] = &[
     file::KIND,
     hubspot::KIND,
+    meta::KIND,
     null::KIND,
     sql::KIND,
     webhook::KIND,

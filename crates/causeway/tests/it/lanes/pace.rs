@@ -128,20 +128,16 @@ async fn one_delivery_that_is_always_called_busy_does_not_stop_the_others() {
     })
     .await;
     rig.sign("ada").await;
-    rig.clock.advance(Duration::from_secs(1));
-    for person in 0..40 {
+    // The others keep coming: without them, it would be the destination that is busy.
+    for person in 0..80_usize {
         rig.sign(&format!("person{person}")).await;
-        rig.clock.advance(Duration::from_secs(1));
+        let step = if person < 40 { 1 } else { 100_000 };
+        rig.clock.advance(Duration::from_secs(step));
         rig.wake_and_settle().await;
-    }
-    rig.until("delivered", 40).await;
-    // On a loaded machine a second may pass without a try.
-    for _ in 0..200 {
         if rig.count("dead").await == 1 {
+            assert!(rig.count("delivered").await >= person / 2);
             return;
         }
-        rig.clock.advance(Duration::from_hours(30));
-        rig.wake_and_settle().await;
     }
     panic!("it is tried for ever");
 }
