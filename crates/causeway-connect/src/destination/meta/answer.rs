@@ -29,7 +29,18 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Reading {
     match verdict(answer, now) {
-        Verdict::Done(body) if is_receipt(&body) => {
+        // Meta does not say which row it could not read, and an opt-out must not be confirmed without proof.
+        Verdict::Done(body) if step == Step::Remove && invalid(&body, tasks.len()).is_some() => {
+            if tasks.len() > 1 {
+                Reading::Split
+            } else {
+                Reading::All(answer.result_with(Outcome::Reject {
+                    reason:
+                        "Meta could not read the row; remove the person from the audience by hand".to_owned(),
+                }))
+            }
+        }
+        Verdict::Done(body) if is_receipt(&body, tasks.len()) => {
             let note = invalid(&body, tasks.len());
             for task in tasks.iter_mut() {
                 task.notes.extend(note.clone());
@@ -54,10 +65,10 @@ pub(super) fn read(
     }
 }
 
-fn is_receipt(body: &Value) -> bool {
-    ["num_received", "session_id", "audience_id"]
-        .iter()
-        .any(|name| body.get(name).is_some())
+/// Whether Meta received all rows of the call.
+fn is_receipt(body: &Value, rows: usize) -> bool {
+    let received = body.get("num_received").and_then(number);
+    received.is_some_and(|received| received >= rows as u64)
 }
 
 /// The warning about entries that Meta could not read. Meta's samples are left out, because they may be personal data.
@@ -89,6 +100,12 @@ pub(super) fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
         Some(error) => refused(answer, error),
         None => match outcome {
             Outcome::Delivered { .. } => Verdict::Done(body),
+            // Not Meta's own error: something else answers at this address.
+            Outcome::Reject { reason } if matches!(answer.status, 404 | 405 | 410) => {
+                Verdict::All(Outcome::Halt {
+                    reason: format!("{reason}, not as Meta does: check `base_url` and `api_version`"),
+                })
+            }
             Outcome::Reject { reason } => Verdict::Spoiled(reason),
             other => Verdict::All(other),
         },
@@ -122,7 +139,18 @@ fn refused(answer: &Answer, error: &Value) -> Verdict {
             after: None,
         });
     }
-    Verdict::Spoiled(format!("{named}: Meta refused the request"))
+    match code {
+        // The rows or their form.
+        100 | 105 | 194 => Verdict::Spoiled(format!("{named}: Meta refused the request")),
+        _ if matches!(answer.status, 401 | 403) => Verdict::All(Outcome::Halt {
+            reason: format!("{named}: Meta refuses the token or the app"),
+        }),
+        // An error that is not known says nothing about a row.
+        _ => Verdict::All(Outcome::Retry {
+            reason: named,
+            after: None,
+        }),
+    }
 }
 
 /// Limits, and how long to wait if the headers do not say it.
@@ -161,7 +189,8 @@ fn blocked(code: u64, subcode: u64, message: &str) -> Option<&'static str> {
              the system user"
         }
         (1_487_301 | 1_487_366, _) | (_, 1_487_301 | 1_487_366) => {
-            "the audience was deleted or is no longer shared; create another and enter its number in `audience`"
+            "the audience was deleted or is no longer shared; delete it in Ads Manager, create another and enter its number \
+             in `audience`"
         }
         (100, 1_713_230) => {
             "Meta flagged the audience; resolve that in Ads Manager, or create another with a neutral name and \

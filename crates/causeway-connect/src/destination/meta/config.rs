@@ -73,9 +73,9 @@ impl Key {
         }
     }
 
-    /// Whether the key names a person without the help of others.
-    pub fn is_strong(self) -> bool {
-        matches!(self, Self::Email | Self::Phone)
+    /// Whether the key names a person by itself, at every later time.
+    pub fn is_lasting(self) -> bool {
+        matches!(self, Self::Email)
     }
 
     /// The field, and how it gets its usual form.
@@ -159,11 +159,10 @@ impl Settings {
                 ));
             }
         }
-        if !config.keys.iter().any(|key| key.is_strong()) {
-            return Err(
-                ConfigError::new("keys", "neither EMAIL nor PHONE: nobody could be found")
-                    .hint("keys = [\"EMAIL\", \"COUNTRY\"]"),
-            );
+        // A withdrawal and an erasure always know the address, and nothing else for sure.
+        if !config.keys.contains(&Key::Email) {
+            return Err(ConfigError::new("keys", "without EMAIL nobody could be removed")
+                .hint("keys = [\"EMAIL\", \"COUNTRY\"]"));
         }
         if !is_version(&config.api_version) {
             let error = ConfigError::new("api_version", "not a version of Meta's API");
@@ -188,6 +187,23 @@ impl Settings {
             token: config.token,
             app_secret: config.app_secret,
         })
+    }
+
+    /// What `config check` remarks.
+    pub fn warnings(&self) -> Vec<String> {
+        let others = self.columns.iter().map(|(key, _)| *key);
+        let others: Vec<&str> = others
+            .filter(|key| !matches!(key, Key::Email | Key::Country))
+            .map(Key::as_str)
+            .collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
+        vec![format!(
+            "people are removed by their address. If Meta found somebody by {} only, a removal after that value changed, or \
+             after an erasure, may miss them",
+            others.join(", ")
+        )]
     }
 
     /// Reads the secrets.

@@ -37,12 +37,13 @@ pub const KIND: Kind = Kind {
     supported_changes: &CHANGES,
     // One call at a time: an addition and a removal of one person must not run in parallel.
     concurrency: 1,
-    batch: 500,
+    batch: 100,
     parse: |tables, table| {
-        Settings::parse(table, tables)?;
+        let settings = Settings::parse(table, tables)?;
         Ok(Needs {
             consent_shown: ConsentShown::All,
             deletes_on_erasure: true,
+            warnings: settings.warnings(),
             ..Needs::default()
         })
     },
@@ -89,7 +90,7 @@ pub(super) enum Step {
 
 #[derive(Default)]
 pub(super) struct Memo {
-    /// The strongest identifier, hashed.
+    /// The address, hashed.
     person: String,
     /// The cells of the schema: hashes, or empty.
     row: Vec<String>,
@@ -130,7 +131,7 @@ impl Connector for Meta {
         for (key, column) in &self.settings.columns {
             let value = column.text(&scope, &mut omissions);
             let cell = normal::hashed(*key, &value, &country);
-            if key.is_strong() && memo.person.is_empty() {
+            if key.is_lasting() && memo.person.is_empty() {
                 memo.person.clone_from(&cell);
             }
             if cell.is_empty() && !value.is_empty() {
@@ -144,7 +145,7 @@ impl Connector for Meta {
         if memo.person.is_empty() {
             let keys = self.settings.columns.iter().map(|(key, _)| *key);
             let strong: Vec<_> = keys
-                .filter(|key| key.is_strong())
+                .filter(|key| key.is_lasting())
                 .map(config::Key::as_str)
                 .collect();
             return Err(Outcome::Reject {

@@ -57,6 +57,8 @@ fn usable(body: &Value, number: u64) -> Result<(), String> {
             "Meta flagged audience {number}; resolve that in Ads Manager, or create another with a neutral name and \
              description"
         )),
+        // 410 to 412 are about an audience that is new or small.
+        Some(code) if code < 414 => Ok(()),
         Some(code) => Err(format!(
             "audience {number} cannot be used now: status {code}, {description}"
         )),

@@ -203,8 +203,8 @@ fn the_proof_of_the_app_secret_is_metas() {
 #[test]
 fn keys_that_identify_nobody_are_refused() {
     for (keys, found) in [
-        ("keys = ['FN', 'LN']", "neither EMAIL nor PHONE"),
-        ("keys = []", "neither EMAIL nor PHONE"),
+        ("keys = ['FN', 'LN']", "without EMAIL nobody could be removed"),
+        ("keys = []", "without EMAIL nobody could be removed"),
         ("keys = ['EMAIL', 'EMAIL']", "EMAIL is there twice"),
         ("keys = ['email']", "`keys`"),
         ("api_version = '26'", "not a version"),
@@ -273,10 +273,12 @@ async fn a_row_has_all_keys_and_blanks_for_what_is_missing() {
         (&rows(request)[1][1], &rows(request)[1][4]),
         (&json!(""), &json!(""))
     );
-    let nobody = connect(&api.url(""), "keys = ['PHONE']");
-    let results = nobody.deliver(&[subscriber(1)]).await;
+    let mut nobody = subscriber(1);
+    nobody.record.contact.fields.remove("email");
+    nobody.record.identities.clear();
+    let results = connect(&api.url(""), "").deliver(&[nobody]).await;
     assert_eq!(outcomes(&results), ["reject"]);
-    assert!(reason(&results[0]).contains("no usable PHONE"));
+    assert!(reason(&results[0]).contains("no usable EMAIL"));
 }
 
 #[tokio::test]
@@ -511,4 +513,39 @@ fn a_preview_shows_every_request_that_would_be_sent() {
     let shown = (KIND.preview)(&context(), &toml::from_str(&keys).unwrap(), &batch).unwrap();
     let texts = shown.into_iter().map(|text| text.unwrap_or_else(|reason| reason));
     insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n\n----\n\n"));
+}
+
+#[tokio::test]
+async fn a_removal_is_confirmed_only_by_a_receipt_for_every_row() {
+    let withdrawn = || {
+        let mut delivery = subscriber(1);
+        delivery.record.kind = DeliveryKind::Withdrawal;
+        delivery.record.change = Change::Unsubscribe;
+        delivery
+    };
+    for (answer, expected) in [
+        (Reply::json(200, &json!({ "session_id": "1" })), "retry"),
+        (
+            Reply::json(200, &json!({ "num_received": 0, "num_invalid_entries": 0 })),
+            "retry",
+        ),
+        (
+            Reply::json(200, &json!({ "num_received": 1, "num_invalid_entries": 1 })),
+            "reject",
+        ),
+        (
+            Reply::json(200, &json!({ "num_received": 1, "num_invalid_entries": 0 })),
+            "delivered",
+        ),
+        (Reply::json(404, &json!({ "message": "no such path" })), "halt"),
+        (Reply::json(404, &json!({ "error": "not_found" })), "halt"),
+        // Codes that nobody described say nothing about a row.
+        (Reply::json(400, &json!({ "error": { "code": 12 } })), "retry"),
+        (Reply::json(403, &json!({ "error": { "code": 5 } })), "halt"),
+    ] {
+        let api = FakeApi::start().await;
+        api.reply(answer);
+        let results = connect(&api.url(""), "").deliver(&[withdrawn()]).await;
+        assert_eq!(outcomes(&results), [expected], "{results:?}");
+    }
 }
