@@ -27,7 +27,10 @@ pub(super) fn read(
         first.rest = first.rest.max(rest(answer));
     }
     let body = answer.json().unwrap_or_default();
+    // A page of something in front of HubSpot confirms nothing, least of all an opt-out.
+    let is_readable = answer.status == 204 || (answer.complete && body.is_object());
     match answer.status {
+        200..=299 if !is_readable => Reading::All(unreadable(answer)),
         200..=299 => match step {
             Step::Upsert { by_key } => upserted(hubspot, *by_key, answer, &body, tasks),
             _ => one(hubspot, step, answer, &body, tasks),

@@ -144,10 +144,12 @@ impl Call {
         for (delivery, ending) in self.batch.iter().zip(&*endings) {
             match ending.outcome {
                 Outcome::Retry { .. } => throttle.failed(now),
-                Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => {
+                Outcome::Delivered { .. } => throttle.answered(delivery.id),
+                // Without a status nobody was asked, so it says nothing about the destination.
+                Outcome::Skip { .. } | Outcome::Reject { .. } if ending.status.is_some() => {
                     throttle.answered(delivery.id);
                 }
-                Outcome::Halt { .. } | Outcome::Busy { .. } => {}
+                _ => {}
             }
             if let Some(rest) = ending.rest {
                 throttle.rest(rest, now);

@@ -459,6 +459,24 @@ async fn only_a_readable_response_proves_that_nobody_unsubscribed() {
 }
 
 #[tokio::test]
+async fn a_page_of_something_in_between_confirms_nothing() {
+    for answer in [
+        Reply::status(200).body("<html>log in first</html>"),
+        Reply::status(200),
+        Reply::json(200, &json!({ "results": [] })).cut(),
+    ] {
+        let api = FakeApi::start().await;
+        api.reply(answer);
+        for more in ["", "subscription = 7"] {
+            let hubspot = connect(&api.url(""), more);
+            for change in [Change::Unsubscribe, Change::Suppress, Change::Remove] {
+                assert_eq!(outcomes(&hubspot.deliver(&[withdrawal(change)]).await), ["retry"]);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_address_of_the_api_confirms_no_opt_out() {
     let api = FakeApi::start().await;
     api.reply(Reply::json(404, &json!({ "message": "resource not found" })));
