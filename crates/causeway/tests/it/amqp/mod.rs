@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -47,7 +47,8 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 /// Waits until the queue of the shared node has these numbers of messages (ready; delivered and not acknowledged).
 async fn queue_becomes(queue: &str, ready: u64, unacked: u64) {
     let mut seen = None;
-    for _ in 0..20 {
+    let started = Instant::now();
+    while started.elapsed() < LIMIT {
         let rows = blocking(|| rabbit::shared().list_queues()).await;
         seen = rows.into_iter().find(|row| row.0 == queue);
         if seen
