@@ -15,6 +15,8 @@ use serde::{
     de::{self, DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
+use crate::vault::Vault;
+
 /// What is wrong with a connector's table, and how to fix it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
@@ -178,6 +180,8 @@ pub struct Context {
     pub dir: PathBuf,
     /// The lookup tables of the configuration, for mappings.
     pub tables: Tables,
+    /// Keeps tokens that the connector receives.
+    pub vault: Arc<dyn Vault>,
 }
 
 /// A table of the configuration as JSON. TOML's dates become texts.

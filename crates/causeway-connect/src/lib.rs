@@ -4,5 +4,7 @@ pub mod config;
 pub mod connector;
 pub mod destination;
 pub mod http;
+pub mod oauth;
 pub mod signature;
 pub mod source;
+pub mod vault;

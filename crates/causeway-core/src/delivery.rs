@@ -13,6 +13,9 @@ use crate::{
     retry::RetryPolicy,
 };
 
+/// A result is not asked for more often than this.
+const SOONEST_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// One record for one destination, claimed and about to be sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Delivery {
@@ -23,6 +26,11 @@ pub struct Delivery {
     pub attempt: u32,
     pub planned_at: Timestamp,
     pub record: Record,
+    /// What [`Outcome::Pending`] returned: the destination accepted this delivery, and the result is to be looked up.
+    pub ticket: Option<String>,
+    /// What the destination remembers about the contact ([`crate::outcome::AttemptResult::memory`]): at the address of
+    /// this delivery, or otherwise at the contact's address that was sent last.
+    pub memory: Option<serde_json::Value>,
 }
 
 /// The next state of a delivery after an attempt.
@@ -37,6 +45,11 @@ pub enum Next {
     },
     /// It waits as if it had not been tried, because the destination is busy.
     Postponed,
+    /// It waits for its result, as if it had not been tried.
+    Pending {
+        ticket: String,
+        due_at: Timestamp,
+    },
     /// It waits as if it had not been tried. The destination is halted until a person acts.
     Halted,
 }
@@ -44,7 +57,7 @@ pub enum Next {
 impl Next {
     /// Whether the attempt counts towards the retry schedule.
     pub fn costs_attempt(&self) -> bool {
-        !matches!(self, Self::Halted | Self::Postponed)
+        !matches!(self, Self::Halted | Self::Postponed | Self::Pending { .. })
     }
 }
 
@@ -63,6 +76,12 @@ pub fn next_state(
         Outcome::Reject { .. } => Next::Dead,
         Outcome::Busy { .. } => Next::Postponed,
         Outcome::Halt { .. } => Next::Halted,
+        Outcome::Pending { ticket, after } => Next::Pending {
+            ticket: ticket.clone(),
+            due_at: now
+                .saturating_add((*after).max(SOONEST_LOOK))
+                .unwrap_or(Timestamp::MAX),
+        },
         Outcome::Retry { after, .. } => match policy.wait_after(attempt, random) {
             None => Next::Dead,
             // A wait that the destination asked for wins, up to a limit: a wrong value must not hold up a

@@ -22,6 +22,9 @@ pub enum Outcome {
     /// The destination takes no deliveries for now, whatever they hold: a limit of requests is reached. All deliveries
     /// wait, and this does not count as an attempt. Without `after`, the hub chooses growing waits.
     Busy { reason: String, after: Option<Duration> },
+    /// The destination accepted the call and has the result later. After `after` the delivery is claimed again, with this
+    /// [`crate::delivery::Delivery::ticket`]. This does not count as an attempt.
+    Pending { ticket: String, after: Duration },
     /// No record will be accepted until a person acts: wrong credentials, unaccepted terms, a closed account.
     /// This does not count as an attempt.
     Halt { reason: String },
@@ -35,6 +38,7 @@ impl Outcome {
             Self::Retry { .. } => "retry",
             Self::Reject { .. } => "reject",
             Self::Busy { .. } => "busy",
+            Self::Pending { .. } => "pending",
             Self::Halt { .. } => "halt",
         }
     }
@@ -43,6 +47,7 @@ impl Outcome {
     pub fn reason(&self) -> Option<&str> {
         match self {
             Self::Delivered { .. } => None,
+            Self::Pending { .. } => Some("accepted; the result comes later"),
             Self::Skip { reason }
             | Self::Retry { reason, .. }
             | Self::Reject { reason }
@@ -69,10 +74,22 @@ pub struct AttemptResult {
     pub writes: BTreeMap<String, Value>,
     /// The destination takes no more calls for this time, as its response says. The delivery itself ended.
     pub rest: Option<Duration>,
+    /// What the destination remembers about the contact from now on, in its own form: at most
+    /// [`AttemptResult::MEMORY_BYTES`]. `None` changes nothing, and `null` forgets.
+    pub memory: Option<Value>,
+    /// The delivery's ticket stands for nothing any more: the next attempt sends anew.
+    pub ticket_is_void: bool,
+    /// What was sent about this delivery, without secrets, for a person to read: at most
+    /// [`AttemptResult::REQUEST_BYTES`]. It holds personal data, like `excerpt`.
+    pub request: Option<String>,
 }
 
 impl AttemptResult {
     pub const EXCERPT_BYTES: usize = 2_048;
+
+    pub const REQUEST_BYTES: usize = 8_192;
+
+    pub const MEMORY_BYTES: usize = 16_384;
 
     /// How many notes of one attempt are kept.
     const MAX_NOTES: usize = 20;
@@ -115,6 +132,9 @@ impl From<Outcome> for AttemptResult {
             notes: Vec::new(),
             writes: BTreeMap::new(),
             rest: None,
+            memory: None,
+            ticket_is_void: false,
+            request: None,
         }
     }
 }

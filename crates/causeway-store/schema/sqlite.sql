@@ -31,10 +31,11 @@ CREATE TABLE "attempt" (
     started_at  INTEGER NOT NULL,
     took_ms     INTEGER NOT NULL,
     outcome     TEXT NOT NULL CHECK (outcome = 'delivered' OR outcome = 'skip' OR outcome = 'retry' OR outcome = 'busy'
-                                     OR outcome = 'reject' OR outcome = 'halt'),
+                                     OR outcome = 'pending' OR outcome = 'reject' OR outcome = 'halt'),
     reason      TEXT,
     status      INTEGER,
     excerpt     TEXT,
+    request     TEXT,
     PRIMARY KEY (delivery_id, seq)
 ) STRICT, WITHOUT ROWID;
 
@@ -93,6 +94,13 @@ CREATE TABLE counter (
     PRIMARY KEY (name_id, what)
 ) STRICT, WITHOUT ROWID;
 
+CREATE TABLE credential (
+    name    TEXT PRIMARY KEY,
+    version INTEGER NOT NULL,
+    sealed  BLOB NOT NULL,
+    at      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 CREATE TABLE delivery (
     id             INTEGER PRIMARY KEY,
     inbox_id       INTEGER NOT NULL,
@@ -110,7 +118,7 @@ CREATE TABLE delivery (
     gated          INTEGER NOT NULL DEFAULT 0 CHECK (gated IN (0, 1)),
     reason         TEXT,
     remote_id      TEXT
-, address TEXT NOT NULL DEFAULT '') STRICT;
+, address TEXT NOT NULL DEFAULT '', ticket TEXT) STRICT;
 
 CREATE TABLE engagement (
     contact_id INTEGER NOT NULL,
@@ -239,6 +247,15 @@ CREATE TABLE "last_run" (
     automation   TEXT NOT NULL,
     at           INTEGER NOT NULL,
     PRIMARY KEY (workspace_id, automation)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE memory (
+    contact_id     INTEGER NOT NULL,
+    destination_id INTEGER NOT NULL,
+    address        TEXT NOT NULL,
+    value          TEXT NOT NULL,
+    changed_at     INTEGER NOT NULL,
+    PRIMARY KEY (contact_id, destination_id, address)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE meta (

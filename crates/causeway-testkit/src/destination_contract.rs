@@ -263,6 +263,8 @@ pub fn delivery(number: i64) -> Delivery {
         "record",
     );
     Delivery {
+        ticket: None,
+        memory: None,
         id: DeliveryId(number),
         key,
         attempt: 1,

@@ -380,6 +380,7 @@ fn lane(
         clock: Arc::clone(clock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     let connected = (destination.kind.connect)(&context, &destination.table)?;
     Ok(Lane {

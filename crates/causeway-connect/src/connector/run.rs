@@ -11,7 +11,10 @@ use causeway_core::{
 };
 
 use super::{Connector, Reading, Task, limit::Spread};
-use crate::http::{Answer, Client, HttpRequest, SendError};
+use crate::{
+    http::{Answer, Client, HttpRequest, SendError},
+    oauth::{Access, Failure},
+};
 
 /// A destination that a connector describes.
 pub struct Http<C> {
@@ -19,6 +22,7 @@ pub struct Http<C> {
     client: Client,
     clock: Arc<dyn Clock>,
     spread: Option<Spread>,
+    access: Option<Access>,
     remarks: Mutex<Vec<String>>,
 }
 
@@ -29,11 +33,38 @@ impl<C: Connector> Http<C> {
             connector,
             client,
             clock,
+            access: None,
             remarks: Mutex::default(),
         }
     }
 
-    async fn send(&self, request: &HttpRequest) -> Result<Answer, SendError> {
+    /// Puts a token of this credential into each request.
+    #[must_use]
+    pub fn with_access(self, access: Option<Access>) -> Self {
+        Self { access, ..self }
+    }
+
+    /// Sends the request. A token that the vendor does not accept is renewed once; the second 401 is the response.
+    async fn send<E>(&self, request: &HttpRequest) -> Result<Answer, E>
+    where
+        E: From<SendError> + From<Failure>,
+    {
+        let Some(access) = &self.access else {
+            return Ok(self.send_once(request).await?);
+        };
+        let mut request = request.clone();
+        let token = access.token(None).await?;
+        Access::authorize(&mut request.headers, &token)?;
+        let answer = self.send_once(&request).await?;
+        if answer.status != 401 {
+            return Ok(answer);
+        }
+        let token = access.token(Some(&token)).await?;
+        Access::authorize(&mut request.headers, &token)?;
+        Ok(self.send_once(&request).await?)
+    }
+
+    async fn send_once(&self, request: &HttpRequest) -> Result<Answer, SendError> {
         if let Some(spread) = &self.spread {
             spread.wait(&*self.clock).await;
         }
@@ -49,13 +80,31 @@ impl<C: Connector> Http<C> {
             let members: Vec<&Task<'_, C>> = group.iter().filter_map(|at| tasks.get(*at)).collect();
             self.connector.request(&step, &members)
         };
-        let answered = self.send(&request).await;
+        if let [only] = group
+            && let Some(task) = tasks.get_mut(*only)
+        {
+            task.note_request(&request);
+        } else {
+            // Each delivery keeps its own part of a shared call: an erasure must not leave it with another person's.
+            for at in group {
+                if let Some(task) = tasks.get_mut(*at) {
+                    let own = self.connector.request(&step, &[task]);
+                    task.note_request(&own);
+                }
+            }
+        }
+        let answered: Result<Answer, AttemptResult> = self.send(&request).await;
         let mut members = members(tasks, group);
         match answered {
-            Ok(answer) => settle(&self.connector, &step, &answer, &mut members, &*self.clock),
+            Ok(answer) => {
+                for task in &mut members {
+                    task.note_status(answer.status);
+                }
+                settle(&self.connector, &step, &answer, &mut members, &*self.clock);
+            }
             Err(error) => {
                 for task in members {
-                    task.end(error.clone().into());
+                    task.end(error.clone());
                 }
             }
         }
@@ -169,10 +218,7 @@ impl<C: Connector> Destination for Http<C> {
     async fn check(&self) -> Result<(), CheckError> {
         let mut remarks = Vec::new();
         for probe in self.connector.probes(self.clock.now()) {
-            let answer = match self.send(&probe.request).await {
-                Ok(answer) => answer,
-                Err(error) => return Err(error.into()),
-            };
+            let answer = self.send::<CheckError>(&probe.request).await?;
             if answer.status == 429 || answer.status >= 500 {
                 return Err(CheckError::Unavailable(format!("answered {}", answer.status)));
             }

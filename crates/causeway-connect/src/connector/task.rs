@@ -7,7 +7,10 @@ use causeway_core::{
     destination::{AttemptResult, Outcome},
 };
 
+use serde_json::Value;
+
 use super::Connector;
+use crate::http::HttpRequest;
 
 /// What [`Connector::plan`] makes of a delivery.
 pub struct Plan<C: Connector + ?Sized> {
@@ -25,6 +28,12 @@ pub struct Task<'d, C: Connector + ?Sized> {
     pub remote_id: Option<String>,
     /// The vendor takes no more calls for this time.
     pub rest: Option<Duration>,
+    memory: Option<Value>,
+    ticket_is_void: bool,
+    /// What was sent about this delivery.
+    sent: String,
+    /// The status of the last response.
+    status: Option<u16>,
     steps: VecDeque<C::Step>,
     result: Option<AttemptResult>,
     /// The greatest batch that this delivery may be in, after a batch with it was refused.
@@ -48,6 +57,10 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             notes: plan.notes,
             remote_id: None,
             rest: None,
+            memory: None,
+            ticket_is_void: false,
+            sent: String::new(),
+            status: None,
             steps: plan.steps.into(),
             result,
             most: usize::MAX,
@@ -57,6 +70,33 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
     /// Ends the delivery; its other steps are left out.
     pub fn end(&mut self, result: AttemptResult) {
         self.result.get_or_insert(result);
+    }
+
+    /// Replaces what the destination remembers about the contact ([`Delivery::memory`]), however the delivery ends.
+    pub fn remember(&mut self, memory: Value) {
+        self.memory = Some(memory);
+    }
+
+    /// The result behind [`Delivery::ticket`] will never come, so the next attempt sends anew.
+    pub fn void_ticket(&mut self) {
+        self.ticket_is_void = true;
+    }
+
+    /// Notes a request, as far as it is about this delivery.
+    pub(super) fn note_request(&mut self, request: &HttpRequest) {
+        if self.sent.len() >= AttemptResult::REQUEST_BYTES {
+            return;
+        }
+        if !self.sent.is_empty() {
+            self.sent.push_str("\n\n");
+        }
+        self.sent.push_str(&request.kept());
+        let end = self.sent.floor_char_boundary(AttemptResult::REQUEST_BYTES);
+        self.sent.truncate(end);
+    }
+
+    pub(super) fn note_status(&mut self, status: u16) {
+        self.status = Some(status);
     }
 
     /// Puts a step before those that are left.
@@ -98,6 +138,10 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             .unwrap_or_else(|| Outcome::Delivered { remote_id }.into());
         result.notes.extend(self.notes);
         result.rest = result.rest.max(self.rest);
+        result.status = result.status.or(self.status);
+        result.memory = self.memory.or(result.memory);
+        result.ticket_is_void |= self.ticket_is_void;
+        result.request = Some(self.sent).filter(|sent| !sent.is_empty());
         result
     }
 }

@@ -7,7 +7,7 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use causeway_core::destination::CheckError;
+use causeway_core::destination::{AttemptResult, CheckError};
 use reqwest::{
     Method,
     header::{HeaderMap, HeaderName, HeaderValue},
@@ -180,6 +180,13 @@ impl HttpRequest {
             out.push_str(&String::from_utf8_lossy(&self.body));
         }
         out
+    }
+
+    /// [`Self::preview`] for [`causeway_core::destination::AttemptResult::request`].
+    pub fn kept(&self) -> String {
+        let mut text = self.preview();
+        text.truncate(text.floor_char_boundary(AttemptResult::REQUEST_BYTES));
+        text
     }
 }
 

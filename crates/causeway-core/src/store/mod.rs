@@ -132,6 +132,12 @@ pub struct Attempt {
     pub reason: Option<String>,
     pub status: Option<u16>,
     pub excerpt: Option<String>,
+    /// [`crate::destination::AttemptResult::request`].
+    pub request: Option<String>,
+    /// [`crate::destination::AttemptResult::memory`].
+    pub memory: Option<Value>,
+    /// [`crate::destination::AttemptResult::ticket_is_void`].
+    pub ticket_is_void: bool,
     pub remote_id: Option<String>,
     /// What the destination had to do about consent, and for which address, in its normal form.
     pub change: Change,

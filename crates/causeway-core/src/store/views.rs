@@ -347,6 +347,8 @@ pub struct AttemptRow {
     pub reason: Option<String>,
     pub status: Option<u16>,
     pub excerpt: Option<String>,
+    /// What was sent, without secrets.
+    pub request: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]

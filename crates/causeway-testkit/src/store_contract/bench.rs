@@ -222,6 +222,7 @@ pub fn attempt(delivery: &Delivery, next: Next, started_at: Timestamp) -> Attemp
         Next::Dead => "reject",
         Next::Waiting { .. } => "retry",
         Next::Postponed => "busy",
+        Next::Pending { .. } => "pending",
         Next::Halted => "halt",
     };
     Attempt {
@@ -233,6 +234,9 @@ pub fn attempt(delivery: &Delivery, next: Next, started_at: Timestamp) -> Attemp
         reason: (next != Next::Delivered).then(|| "the other side said so".to_owned()),
         status: Some(200),
         excerpt: Some("an answer".to_owned()),
+        request: Some("POST https://crm.example.org/".to_owned()),
+        memory: None,
+        ticket_is_void: false,
         change: delivery.record.change,
         address: delivery.record.email().and_then(normal_email),
         remote_id: (next == Next::Delivered).then(|| "remote-1".to_owned()),

@@ -19,6 +19,7 @@ pub mod given;
 pub mod inbox;
 pub mod leaving;
 pub mod mailboxes;
+pub mod memory;
 pub mod moving;
 pub mod newcomers;
 pub mod people;
@@ -109,6 +110,14 @@ macro_rules! store_contract {
                 a_withdrawal_that_became_void_is_not_to_be_done_by_hand,
                 a_withdrawal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
                 a_removal_that_cannot_be_received_any_more_is_to_be_done_by_hand,
+            ],
+            memory: [
+                a_destination_gets_back_what_it_remembered_about_a_contact,
+                what_is_remembered_belongs_to_an_address,
+                a_memory_follows_a_merge_and_ends_with_an_erasure,
+                a_result_that_comes_later_is_looked_up_after_a_restart,
+                an_opt_out_does_not_wait_for_a_result,
+                a_retried_delivery_is_sent_anew,
             ],
             people: [
                 the_order_of_arrival_does_not_matter,

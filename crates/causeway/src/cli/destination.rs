@@ -113,6 +113,7 @@ async fn create(context: &Context, destination: &str) -> Result<(), Failure> {
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     for statement in
         (create.statements)(&context, &destination.table).map_err(|error| anyhow::anyhow!("{error}"))?

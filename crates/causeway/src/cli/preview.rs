@@ -342,6 +342,7 @@ impl Inquiry<'_> {
             clock: Arc::new(SystemClock),
             dir: self.config.dir.clone(),
             tables: self.config.lookups.clone(),
+            vault: causeway_connect::vault::NoVault::shared(),
         };
         let batch = std::slice::from_ref(delivery);
         let mut made = (self.destination.kind.preview)(&context, &self.destination.table, batch)

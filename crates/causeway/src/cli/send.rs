@@ -16,7 +16,7 @@ use causeway_core::{
 use super::{
     Failure,
     context::{Context, print_line},
-    trace::print,
+    trace::{Exchange, print},
 };
 use crate::{
     clock::SystemClock,
@@ -220,6 +220,7 @@ fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failu
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     let texts = (destination.kind.preview)(&context, &destination.table, batch)
         .map_err(|error| anyhow::anyhow!("[destination.{name}]: {error}"))?;
@@ -254,7 +255,7 @@ async fn follow(store: &causeway_store::SqliteStore, id: InboxId, wait: Duration
             .iter()
             .all(|delivery| !delivery.attempts.is_empty());
         if !open || tokio::time::Instant::now() >= deadline {
-            print(&trace, false);
+            print(&trace, false, Exchange::Address);
             if open && !tried {
                 print_line("The message or a delivery is still waiting: run `causeway trace` later.");
             }

@@ -4,7 +4,7 @@ use causeway_core::{
     contact::normal_email,
     explain::{self, Evidence, Permission, Reader, Scope},
     id::{ContactId, InboxId},
-    store::{ContactView, DeliveryTrace, InboxState, Named, Trace, Views},
+    store::{AttemptRow, ContactView, DeliveryTrace, InboxState, Named, Trace, Views},
 };
 use causeway_store::SqliteStore;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use super::{
     Failure,
     context::{Context, print_json, print_line},
 };
-use crate::people;
+use crate::{people, web::console::masking};
 
 /// Shows everything that happened to a message: when it arrived, what was understood, what was decided about consent,
 /// and each delivery with its attempts.
@@ -32,6 +32,12 @@ pub(super) struct Args {
     /// Show the message as it came (personal data!).
     #[arg(long)]
     body: bool,
+    /// Show what was sent to each destination and what it answered, with personal data masked.
+    #[arg(long)]
+    sent: bool,
+    /// Show it without masks (personal data!).
+    #[arg(long)]
+    reveal: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -85,7 +91,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         let Shown {
             trace, destinations, ..
         } = shown;
-        print(trace, args.body);
+        let exchange = match (args.sent, args.reveal) {
+            (_, true) => Exchange::Revealed,
+            (true, false) => Exchange::Masked,
+            (false, false) => Exchange::Address,
+        };
+        print(trace, args.body, exchange);
         for why in &shown.without_effect {
             print_line(&format!("  consent    {why}"));
         }
@@ -200,7 +211,16 @@ pub(super) fn contact_in_words(contact: ContactId) -> String {
 
 const CONTACT: &str = "contact:";
 
-pub(super) fn print(trace: &Trace, with_body: bool) {
+/// How much of the requests and responses is shown.
+#[derive(Clone, Copy)]
+pub(super) enum Exchange {
+    /// Where requests went.
+    Address,
+    Masked,
+    Revealed,
+}
+
+pub(super) fn print(trace: &Trace, with_body: bool, exchange: Exchange) {
     let inbox = &trace.inbox;
     print_line(&format!(
         "message {} from {} (workspace {})",
@@ -264,7 +284,7 @@ pub(super) fn print(trace: &Trace, with_body: bool) {
     }
     print_automations(trace);
     for delivery in &trace.deliveries {
-        print_delivery(delivery);
+        print_delivery(delivery, exchange);
     }
 }
 
@@ -288,7 +308,7 @@ fn print_automations(trace: &Trace) {
     }
 }
 
-fn print_delivery(trace: &DeliveryTrace) {
+fn print_delivery(trace: &DeliveryTrace, exchange: Exchange) {
     let delivery = &trace.delivery;
     let mut line = format!(
         "  → {}: {} ({})",
@@ -319,6 +339,33 @@ fn print_delivery(trace: &DeliveryTrace) {
             "      attempt {} at {}, {} ms: {}{status}{reason}",
             attempt.number, attempt.started_at, attempt.took_ms, attempt.outcome
         ));
+        print_exchange(attempt, exchange);
+    }
+}
+
+/// What was sent, and the start of the response.
+fn print_exchange(attempt: &AttemptRow, exchange: Exchange) {
+    let shown = |text: &Option<String>, mask: fn(&str) -> String| {
+        let text = text.as_deref().filter(|text| !text.trim().is_empty())?;
+        Some(match exchange {
+            Exchange::Revealed => text.to_owned(),
+            Exchange::Masked | Exchange::Address => mask(text),
+        })
+    };
+    let request = shown(&attempt.request, masking::request);
+    let response = shown(&attempt.excerpt, masking::answer);
+    if let Exchange::Address = exchange {
+        // The lines of heads are the only ones with a method and an address.
+        let heads = request.iter().flat_map(|text| text.lines());
+        for line in heads.filter(|line| line.contains(" http://") || line.contains(" https://")) {
+            print_line(&format!("        > {line}"));
+        }
+        return;
+    }
+    for (mark, text) in [('>', request), ('<', response)] {
+        for line in text.iter().flat_map(|text| text.lines()) {
+            print_line(&format!("        {mark} {line}"));
+        }
     }
 }
 

@@ -70,6 +70,7 @@ fn decoder(config: &Config, name: &Name, source: &SourceConfig) -> Result<Arc<dy
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     (source.kind.decoder)(&context, &source.table)
 }
@@ -96,6 +97,7 @@ fn fetcher(
         clock: Arc::clone(clock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     match source.kind.entry {
         Entry::Fetched(connect) => connect(&context, &source.table).map(Some),

@@ -213,6 +213,8 @@ impl Metrics {
             Next::Waiting { .. } | Next::Halted | Next::Postponed => {
                 self.retried.get_or_create(&label()).inc()
             }
+            // Neither ended nor failed.
+            Next::Pending { .. } => 0,
         };
     }
 

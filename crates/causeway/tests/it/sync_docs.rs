@@ -143,6 +143,7 @@ fn context() -> Context {
         clock: Arc::new(SystemClock),
         dir: ".".into(),
         tables: Tables::default(),
+        vault: causeway_connect::vault::NoVault::shared(),
     }
 }
 

@@ -378,6 +378,7 @@ fn a_preview_is_the_line() {
         clock: Arc::<TestClock>::default(),
         dir: PathBuf::new(),
         tables: Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     };
     let table = toml::from_str("path = 'p.csv'\nfields = { n = 'action.id' }").unwrap();
     let lines = (KIND.preview)(&context, &table, &[delivery(1)]).unwrap();

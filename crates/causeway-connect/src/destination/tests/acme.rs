@@ -195,6 +195,7 @@ mod tests {
             clock: Arc::new(TestClock::default()),
             dir: ".".into(),
             tables: causeway_core::mapping::Tables::default(),
+            vault: crate::vault::NoVault::shared(),
         };
         let keys = format!("url = '{api}/lists/7'\ntoken = 'secret'\nallow_private = true");
         (KIND.connect)(&context, &toml::from_str(&keys).unwrap()).unwrap()

@@ -19,6 +19,7 @@ fn context(dir: &Path) -> Context {
         clock: Arc::<TestClock>::default(),
         dir: dir.to_owned(),
         tables: Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     }
 }
 

@@ -120,6 +120,7 @@ impl Webhook {
             Err(error) => error.into(),
         };
         result.notes.extend(built.notes);
+        result.request = Some(built.request.kept());
         result
     }
 

@@ -26,9 +26,10 @@ const MIGRATIONS: [&str; VERSION as usize] = [
     include_str!("../../../migrations/sqlite/0016_withdrawals_from_their_index.sql"),
     include_str!("../../../migrations/sqlite/0017_unclear_opt_outs.sql"),
     include_str!("../../../migrations/sqlite/0018_busy_attempts.sql"),
+    include_str!("../../../migrations/sqlite/0019_memory.sql"),
 ];
 
-pub(crate) const VERSION: u32 = 17;
+pub(crate) const VERSION: u32 = 18;
 
 /// How long to wait for the write lock, which another process (a command beside the hub) may hold.
 pub(crate) const BUSY: Duration = Duration::from_secs(5);

@@ -20,7 +20,7 @@ use crate::sqlite::{
     outbox::{
         build::record,
         delivery::{self, End},
-        given,
+        given, memory,
     },
     people::erasure,
 };
@@ -233,11 +233,12 @@ pub(crate) struct Due {
     /// a withdrawal that was planned without an address: it is about the address in use, if there is one.
     /// Always empty for the kinds `record` and `contact`.
     pub address: String,
+    pub ticket: Option<String>,
 }
 
 pub(crate) fn read_due(tx: &Tx<'_>, id: DeliveryRowId) -> Result<Due, Error> {
     let mut statement = tx.connection.prepare_cached(
-        "SELECT inbox_id, contact_id, kind, state, attempts, planned_at, address FROM delivery WHERE id = ?1",
+        "SELECT inbox_id, contact_id, kind, state, attempts, planned_at, address, ticket FROM delivery WHERE id = ?1",
     )?;
     let mut rows = statement.query([id])?;
     let row = rows.next()?.ok_or(Error::Broken("a delivery"))?;
@@ -250,6 +251,7 @@ pub(crate) fn read_due(tx: &Tx<'_>, id: DeliveryRowId) -> Result<Due, Error> {
         attempts: row.get(4)?,
         planned_at: row.get(5)?,
         address: row.get(6)?,
+        ticket: row.get(7)?,
     })
 }
 
@@ -326,8 +328,10 @@ fn claim_one(
         let is_void = erasure_row.is_none() && !rule.withdraws(consent_state, record.contact.gave_data);
         return skip(tx, id, &reason, !is_void, claim.now, claimed);
     }
+    let mut remembered = None;
     if let Some(contact) = due.contact {
         let address = record.email().and_then(normal_email).unwrap_or_default();
+        remembered = memory::of(tx.connection, contact, destination, &address)?;
         given::starts(
             tx.connection,
             contact,
@@ -353,6 +357,8 @@ fn claim_one(
         attempt: due.attempts.saturating_add(1),
         planned_at: at(due.planned_at),
         record,
+        ticket: due.ticket,
+        memory: remembered,
     });
     Ok(())
 }

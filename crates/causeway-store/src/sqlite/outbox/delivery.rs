@@ -231,7 +231,8 @@ pub(crate) fn end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Error
 pub(crate) fn set_end(tx: &mut Tx<'_>, row: &Row, end: &End<'_>) -> Result<(), Error> {
     tx.connection
         .prepare_cached(
-            "UPDATE delivery SET state = ?2, reason = ?3, remote_id = ?4, gated = ?5, attempts = ?6, finished_at = ?7
+            "UPDATE delivery SET state = ?2, reason = ?3, remote_id = ?4, gated = ?5, attempts = ?6, finished_at = ?7,
+                                 ticket = NULL
              WHERE id = ?1",
         )?
         .execute(params![
@@ -267,7 +268,7 @@ pub(crate) fn end_repeated(tx: &mut Tx<'_>, merged: ContactRowId, now: Timestamp
             set_end(tx, &row, &End::skipped(&row, REPEATED, ms(now)))?;
         }
         for sql in [
-            "UPDATE attempt SET excerpt = NULL WHERE delivery_id = ?1",
+            "UPDATE attempt SET excerpt = NULL, request = NULL WHERE delivery_id = ?1",
             "UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '', gated = 0 WHERE id = ?1",
         ] {
             tx.connection.prepare_cached(sql)?.execute([id])?;
@@ -282,7 +283,8 @@ pub(crate) fn reopen(tx: &mut Tx<'_>, row: &Row, due_at: Option<Timestamp>) -> R
     let state = place(tx, row.destination, row.contact, row.kind)?;
     tx.connection
         .prepare_cached(
-            "UPDATE delivery SET state = ?2, due_at = coalesce(?3, planned_at), attempts = 0, finished_at = NULL, gated = 0, reason = NULL
+            "UPDATE delivery SET state = ?2, due_at = coalesce(?3, planned_at), attempts = 0, finished_at = NULL, gated = 0, reason = NULL,
+                                 ticket = NULL
              WHERE id = ?1",
         )?
         .execute(params![row.id, state.as_str(), due_at.map(ms)])?;

@@ -229,5 +229,11 @@ pub(crate) fn forget(tx: &Tx<'_>, destination: &Name, kept: Option<&Name>) -> Re
     tx.connection
         .prepare_cached(&format!("DELETE {forgotten}"))?
         .execute(params![id, kept])?;
+    tx.connection
+        .prepare_cached(
+            "DELETE FROM memory WHERE destination_id = ?1
+             AND contact_id NOT IN (SELECT id FROM contact WHERE workspace_id IS ?2)",
+        )?
+        .execute(params![id, kept])?;
     Ok(people.unsigned_abs())
 }

@@ -15,6 +15,7 @@ use crate::sqlite::base::{
     rows::{ms, text},
     tx::Tx,
 };
+use crate::sqlite::outbox::memory;
 
 /// Notes that a request with data is about to start. A withdrawal is noted only when it is delivered
 /// ([`delivered`]).
@@ -183,7 +184,7 @@ pub(crate) fn follow_name(tx: &mut Tx<'_>, rule: &DestinationRule, old: &Name) -
     tx.connection
         .prepare_cached("DELETE FROM given WHERE destination_id = ?1")?
         .execute([old])?;
-    Ok(())
+    memory::follow_name(tx.connection, old, new)
 }
 
 /// What was given about `from` becomes given about `into`.
@@ -202,7 +203,7 @@ pub(crate) fn merge(connection: &Connection, from: ContactRowId, into: ContactRo
     connection
         .prepare_cached("DELETE FROM given WHERE contact_id = ?1")?
         .execute([from])?;
-    Ok(())
+    memory::merge(connection, from, into)
 }
 
 /// Since when a destination has had a contact, and what it received last, for people to read.

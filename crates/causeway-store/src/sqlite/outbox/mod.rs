@@ -6,6 +6,7 @@ pub(crate) mod commands;
 pub(crate) mod delivery;
 pub(crate) mod destinations;
 pub(crate) mod given;
+pub(crate) mod memory;
 pub(crate) mod preview;
 pub(crate) mod received;
 pub(crate) mod recent;

@@ -1,10 +1,13 @@
 //! Shows deliveries as they would be sent now, without claiming them.
 
 use causeway_core::{
+    contact::normal_email,
     delivery::{Delivery, Kind},
     id::DeliveryId,
+    record::Record,
     rules::DestinationRule,
 };
+use serde_json::Value;
 
 use crate::sqlite::{
     base::{
@@ -16,7 +19,7 @@ use crate::sqlite::{
     outbox::{
         build::record,
         claim::{Due, read_due},
-        given,
+        given, memory,
     },
     people::{contact, erasure},
 };
@@ -37,6 +40,8 @@ pub(crate) fn delivery(tx: &mut Tx<'_>, id: DeliveryRowId, destination: &str) ->
         key,
         attempt: 1,
         planned_at: at(due.planned_at),
+        memory: memory_for(tx, &due, destination, &record)?,
+        ticket: due.ticket,
         record,
     })
 }
@@ -70,6 +75,7 @@ pub(crate) fn event(
         attempts: 0,
         planned_at: 0,
         address: address.unwrap_or_default(),
+        ticket: None,
     };
     let (mut record, key) = record(tx, &due, rule)?;
     if let (Kind::Withdrawal, Some(_), Ok(change)) = (kind, erasure::row_of(tx, contact)?, rule.removal()) {
@@ -80,6 +86,17 @@ pub(crate) fn event(
         key,
         attempt: 1,
         planned_at: record.event_at,
+        memory: memory_for(tx, &due, &rule.name, &record)?,
+        ticket: None,
         record,
     })
+}
+
+fn memory_for(tx: &Tx<'_>, due: &Due, destination: &str, record: &Record) -> Result<Option<Value>, Error> {
+    let (Some(contact), Some(destination)) = (due.contact, tx.state.names.find_destination(destination))
+    else {
+        return Ok(None);
+    };
+    let address = record.email().and_then(normal_email).unwrap_or_default();
+    memory::of(tx.connection, contact, destination, &address)
 }

@@ -13,7 +13,7 @@ use crate::sqlite::{
     inbox::follow,
     outbox::{
         delivery::{self, End, Row},
-        given,
+        given, memory,
     },
     people::erased_user,
 };
@@ -35,9 +35,9 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
     let is_kept = row.contact.is_some();
     tx.connection
         .prepare_cached(
-            "INSERT INTO attempt (delivery_id, seq, number, started_at, took_ms, outcome, reason, status, excerpt)
+            "INSERT INTO attempt (delivery_id, seq, number, started_at, took_ms, outcome, reason, status, excerpt, request)
              VALUES (?1, 1 + coalesce((SELECT max(seq) FROM attempt WHERE delivery_id = ?1), 0),
-                     ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                     ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         )?
         .execute(params![
             row.id,
@@ -48,7 +48,15 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
             attempt.reason,
             attempt.status,
             attempt.excerpt.as_ref().filter(|_| is_kept),
+            attempt.request.as_ref().filter(|_| is_kept),
         ])?;
+    if let (Some(contact), Some(value)) = (row.contact, &attempt.memory) {
+        let address = attempt.address.as_deref().unwrap_or_default();
+        memory::remember(tx.connection, contact, row.destination, address, value, ended_at)?;
+    }
+    if attempt.ticket_is_void {
+        set_ticket(tx, row, None)?;
+    }
     let attempts = if attempt.next.costs_attempt() {
         row.attempts.saturating_add(1)
     } else {
@@ -65,7 +73,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
         attempts,
         at_ms: ended_at,
     };
-    match attempt.next {
+    match &attempt.next {
         // It is at the destination, whatever was decided here meanwhile, so this is recorded.
         Next::Delivered => {
             if let Some(contact) = row.contact {
@@ -85,13 +93,24 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
         _ if !row.state.is_open() => {}
         Next::Skipped => delivery::end(tx, row, &ends(DeliveryState::Skipped))?,
         Next::Dead => delivery::end(tx, row, &ends(DeliveryState::Dead))?,
-        Next::Waiting { due_at } => try_again(tx, row, attempt, attempts, due_at)?,
+        Next::Waiting { due_at } => try_again(tx, row, attempt, attempts, *due_at)?,
+        Next::Pending { ticket, due_at } => {
+            set_ticket(tx, row, Some(ticket))?;
+            try_again(tx, row, attempt, attempts, *due_at)?;
+        }
         Next::Halted | Next::Postponed => {
             tx.connection
                 .prepare_cached("UPDATE delivery SET reason = ?2 WHERE id = ?1")?
                 .execute(params![row.id, attempt.reason])?;
         }
     }
+    Ok(())
+}
+
+fn set_ticket(tx: &Tx<'_>, row: &Row, ticket: Option<&str>) -> Result<(), Error> {
+    tx.connection
+        .prepare_cached("UPDATE delivery SET ticket = ?2 WHERE id = ?1")?
+        .execute(params![row.id, ticket])?;
     Ok(())
 }
 

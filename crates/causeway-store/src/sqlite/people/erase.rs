@@ -55,13 +55,14 @@ pub(crate) fn erase(
     let run = |sql: &str| -> Result<u64, Error> {
         Ok(u64::try_from(connection.prepare_cached(sql)?.execute([id])?).unwrap_or(0))
     };
-    run("UPDATE attempt SET excerpt = NULL
+    run("UPDATE attempt SET excerpt = NULL, request = NULL
          WHERE delivery_id IN (SELECT id FROM delivery WHERE contact_id = ?1)")?;
     // Nothing remains to be done by hand for an erased person, because nobody can name them.
     run(
         "UPDATE delivery SET contact_id = NULL, remote_id = NULL, address = '', gated = 0 WHERE contact_id = ?1",
     )?;
     run("DELETE FROM given WHERE contact_id = ?1")?;
+    run("DELETE FROM memory WHERE contact_id = ?1")?;
     run("DELETE FROM shared_address WHERE contact_id = ?1")?;
     run("DELETE FROM conflict_contact WHERE contact_id = ?1")?;
     run("DELETE FROM identity_conflict WHERE contact_id = ?1")?;

@@ -29,7 +29,7 @@ use crate::sqlite::{
     },
     outbox::{
         delivery::{self, End},
-        given,
+        given, memory,
         replan::{self, Change},
     },
     people::{
@@ -243,7 +243,7 @@ fn move_rows(
              SELECT ?2, destination_id, address, since, last_sent, change, purpose FROM given WHERE contact_id = ?1",
         )?
         .execute([from, into])?;
-    Ok(())
+    memory::copy(tx.connection, from, into)
 }
 
 /// Deliveries of different contacts do not wait for each other. One in flight belongs to the new contact if its
@@ -348,6 +348,7 @@ fn divide_given(tx: &mut Tx<'_>, kept: &Half, new: &Half, now: Timestamp) -> Res
                 tx.connection
                     .prepare_cached("DELETE FROM given WHERE contact_id = ?1 AND address = ?2")?
                     .execute(params![own.id, &**address])?;
+                memory::forget_address(tx.connection, own.id, address)?;
             }
         }
     }

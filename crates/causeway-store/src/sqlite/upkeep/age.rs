@@ -56,7 +56,8 @@ pub(crate) fn answers(
     let gone = tx
         .connection
         .prepare_cached(
-            "UPDATE attempt SET excerpt = NULL WHERE delivery_id > ?1 AND delivery_id <= ?2 AND excerpt IS NOT NULL",
+            "UPDATE attempt SET excerpt = NULL, request = NULL
+             WHERE delivery_id > ?1 AND delivery_id <= ?2 AND (excerpt IS NOT NULL OR request IS NOT NULL)",
         )?
         .execute([after, last])?;
     tx.connection

@@ -58,7 +58,7 @@ pub(crate) fn bodies(tx: &Tx<'_>, after: InboxRowId, before_ms: i64) -> Result<S
         }
         tx.connection
             .prepare_cached(
-                "UPDATE attempt SET excerpt = NULL
+                "UPDATE attempt SET excerpt = NULL, request = NULL
                  WHERE delivery_id IN (SELECT id FROM delivery WHERE inbox_id = ?1)",
             )?
             .execute([id])?;

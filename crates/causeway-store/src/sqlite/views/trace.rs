@@ -221,7 +221,7 @@ fn deliveries(
 fn attempts(connection: &Connection, delivery: DeliveryRowId) -> Result<Vec<AttemptRow>, Error> {
     let attempts = connection
         .prepare_cached(
-            "SELECT number, started_at, took_ms, outcome, reason, status, excerpt
+            "SELECT number, started_at, took_ms, outcome, reason, status, excerpt, request
              FROM attempt WHERE delivery_id = ?1 ORDER BY seq",
         )?
         .query_map([delivery], |row| {
@@ -233,6 +233,7 @@ fn attempts(connection: &Connection, delivery: DeliveryRowId) -> Result<Vec<Atte
                 reason: row.get(4)?,
                 status: row.get(5)?,
                 excerpt: row.get(6)?,
+                request: row.get(7)?,
             })
         })?
         .collect::<Result<_, _>>()?;

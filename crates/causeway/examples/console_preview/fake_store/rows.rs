@@ -128,6 +128,9 @@ pub(super) fn envelope(row: &InboxRow) -> Envelope {
     }
 }
 
+const SENT: &str =
+    "POST https://crm.example.org/people\ncontent-type: application/json\n\n{\"email\":\"jana@example.org\"}";
+
 pub(super) fn attempts(start: Timestamp, is_rejected: bool) -> Vec<AttemptRow> {
     let attempt =
         |number: u32, ago_s: i64, outcome: &str, status, reason: Option<&str>, excerpt: Option<&str>| {
@@ -139,6 +142,7 @@ pub(super) fn attempts(start: Timestamp, is_rejected: bool) -> Vec<AttemptRow> {
                 reason: reason.map(str::to_owned),
                 status,
                 excerpt: excerpt.map(str::to_owned),
+                request: Some(SENT.to_owned()),
             }
         };
     let first = attempt(

@@ -104,6 +104,7 @@ fn places(config: &Config, view: &ContactView, name: &Name) -> Vec<String> {
         clock: Arc::new(SystemClock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     remains(&context, &destination.table, &search(view)).unwrap_or_else(|error| vec![error.to_string()])
 }

@@ -83,6 +83,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             clock: Arc::clone(&clock),
             dir: config.dir.clone(),
             tables: config.lookups.clone(),
+            vault: causeway_connect::vault::NoVault::shared(),
         };
         match (destination.kind.connect)(&context, &destination.table) {
             Ok(connected) => {

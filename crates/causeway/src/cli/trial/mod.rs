@@ -80,6 +80,7 @@ impl Trial {
                 clock: Arc::clone(&clock) as Arc<dyn Clock>,
                 dir: config.dir.clone(),
                 tables: config.lookups.clone(),
+                vault: causeway_connect::vault::NoVault::shared(),
             };
             let kind = destination.kind;
             destinations.insert(Name::clone(name), Previewed { kind, table, context });

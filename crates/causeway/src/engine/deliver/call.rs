@@ -59,7 +59,10 @@ impl Report {
             Outcome::Retry { .. } => self.retryable += 1,
             Outcome::Halt { reason } => self.halt = Some(reason.clone()),
             Outcome::Busy { .. } => {}
-            Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => self.answered += 1,
+            Outcome::Delivered { .. }
+            | Outcome::Pending { .. }
+            | Outcome::Skip { .. }
+            | Outcome::Reject { .. } => self.answered += 1,
         }
     }
 }
@@ -144,7 +147,7 @@ impl Call {
         for (delivery, ending) in self.batch.iter().zip(&*endings) {
             match ending.outcome {
                 Outcome::Retry { .. } => throttle.failed(now),
-                Outcome::Delivered { .. } => throttle.answered(delivery.id),
+                Outcome::Delivered { .. } | Outcome::Pending { .. } => throttle.answered(delivery.id),
                 // Without a status nobody was asked, so it says nothing about the destination.
                 Outcome::Skip { .. } | Outcome::Reject { .. } if ending.status.is_some() => {
                     throttle.answered(delivery.id);
@@ -208,6 +211,13 @@ fn log(delivery: &Delivery, ending: &AttemptResult, next: &Next) {
             reason,
             "failed and is dead"
         ),
+        Next::Pending { .. } => tracing::debug!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            "accepted; the result comes later"
+        ),
         Next::Postponed => tracing::info!(
             delivery.id = id,
             attempt,
@@ -247,6 +257,9 @@ fn attempt(
         reason: ending.reason(),
         status: ending.status,
         excerpt: ending.excerpt,
+        request: ending.request,
+        memory: ending.memory,
+        ticket_is_void: ending.ticket_is_void,
         remote_id,
         change: delivery.record.change,
         address: delivery.record.email().and_then(normal_email),

@@ -212,6 +212,86 @@ pub(crate) fn answer(text: &str) -> String {
     }
 }
 
+/// Masks what was sent to a destination: requests, each with its address, headers and body.
+pub(crate) fn request(text: &str) -> String {
+    let parts = text.split("\n\n").map(|part| match Head::parse(part) {
+        Some(head) => head.masked(),
+        None => body(
+            part.as_bytes(),
+            Some("application/x-www-form-urlencoded").filter(|_| is_form(part)),
+        ),
+    });
+    parts.collect::<Vec<_>>().join("\n\n")
+}
+
+fn is_form(text: &str) -> bool {
+    text.contains('=') && !text.contains(char::is_whitespace)
+}
+
+/// Method, address and headers of a request.
+struct Head<'a> {
+    method: &'a str,
+    url: url::Url,
+    headers: Vec<&'a str>,
+}
+
+impl<'a> Head<'a> {
+    fn parse(text: &'a str) -> Option<Self> {
+        let mut lines = text.lines();
+        let (method, url) = lines.next()?.split_once(' ')?;
+        if !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+            return None;
+        }
+        let url = url::Url::parse(url).ok().filter(url::Url::has_host)?;
+        Some(Self {
+            method,
+            url,
+            headers: lines.collect(),
+        })
+    }
+
+    /// Whether the value says how the request is made, and nothing about a person.
+    fn is_technical(header: &str) -> bool {
+        [
+            "content-type",
+            "idempotency-key",
+            "webhook-id",
+            "webhook-timestamp",
+        ]
+        .contains(&header)
+    }
+
+    fn masked(&self) -> String {
+        let segments = self.url.path_segments().into_iter().flatten();
+        // Ids and names of endpoints are short and have no address in them.
+        let path: Vec<String> = segments
+            .map(|segment| match segment {
+                long if long.len() > LONGEST_PLAIN || long.contains('@') || long.contains('%') => {
+                    DOTS.to_owned()
+                }
+                plain => plain.to_owned(),
+            })
+            .collect();
+        let mut out = format!(
+            "{} {}/{}",
+            self.method,
+            self.url.origin().ascii_serialization(),
+            path.join("/")
+        );
+        let query = self.url.query().filter(|query| !query.is_empty());
+        if let Some(query) = query {
+            out.push_str("\n? ");
+            out.push_str(&form(query.as_bytes()).replace('\n', "\n? "));
+        }
+        for line in &self.headers {
+            let (name, value) = line.split_once(": ").unwrap_or((line, ""));
+            let value = if Self::is_technical(name) { value } else { DOTS };
+            out.push_str(&format!("\n{name}: {value}"));
+        }
+        out
+    }
+}
+
 fn answer_leaf(value: &Value) -> Value {
     match value {
         Value::Null | Value::Bool(_) => value.clone(),
@@ -247,6 +327,20 @@ mod tests {
         ] {
             assert_eq!(text(given), shown, "{given}");
         }
+    }
+
+    #[test]
+    fn a_request_shows_where_it_went_and_nothing_about_the_person() {
+        let sent = "PUT https://crm.example.org/people/jana%40example.org/tags?email=jana@example.org&consent=yes\n\
+                    authorization: ***\ncontent-type: application/json\nx-name: Jana\n\n{\"email\":\"jana@example.org\"}\n\n\
+                    POST https://crm.example.org/in\n\nfirst=Jana&count=2";
+        let shown = request(sent);
+        assert_eq!(
+            shown,
+            "PUT https://crm.example.org/people/•••/tags\n? email = j•••@e•••.org\n? consent = yes\n\
+             authorization: •••\ncontent-type: application/json\nx-name: •••\n\n{\n  \"email\": \"j•••@e•••.org\"\n}\n\n\
+             POST https://crm.example.org/in\n\nfirst = J•••\ncount = 2"
+        );
     }
 
     #[test]

@@ -241,6 +241,7 @@ fn sent(state: &str) -> DeliveryTrace {
         reason: Some(HOSTILE.to_owned()),
         status: Some(503),
         excerpt: Some(HOSTILE.to_owned()),
+        request: Some(HOSTILE.to_owned()),
     };
     DeliveryTrace {
         delivery: delivery(state, HOSTILE),

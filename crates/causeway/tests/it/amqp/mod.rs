@@ -303,6 +303,7 @@ fn source(url: &str, queue: &str, more: &str) -> Box<dyn Source> {
         clock: Arc::new(TestClock::default()),
         dir: std::env::temp_dir(),
         tables: causeway_core::mapping::Tables::default(),
+        vault: causeway_connect::vault::NoVault::shared(),
     };
     let config = Config::parse(&toml::from_str(&table).expect("valid TOML")).expect("a valid configuration");
     Box::new(Proca::new(&context, config).expect("a source"))

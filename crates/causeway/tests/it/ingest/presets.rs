@@ -19,6 +19,7 @@ fn context() -> Context {
         clock: Arc::new(TestClock::default()),
         dir: "nowhere".into(),
         tables: causeway_core::mapping::Tables::default(),
+        vault: causeway_connect::vault::NoVault::shared(),
     }
 }
 

@@ -56,6 +56,7 @@ impl Database {
             clock: Arc::new(NoClock),
             dir: dir.path().to_owned(),
             tables: causeway_core::mapping::Tables::default(),
+            vault: crate::vault::NoVault::shared(),
         };
         Self {
             sort,

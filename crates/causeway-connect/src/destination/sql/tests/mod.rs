@@ -73,6 +73,8 @@ pub(super) fn signed(number: usize, fields: &Value) -> Delivery {
         key: IdempotencyKey(format!("cw_{number}")),
         attempt: 1,
         planned_at: signed_at,
+        ticket: None,
+        memory: None,
         record: Record {
             workspace: "main".into(),
             source: "petition".into(),

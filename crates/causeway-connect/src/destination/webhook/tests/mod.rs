@@ -23,6 +23,7 @@ fn context() -> Context {
         clock: Arc::new(TestClock::default()),
         dir: PathBuf::new(),
         tables: Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     }
 }
 

@@ -28,6 +28,7 @@ fn connect(config: &str) -> Box<dyn Destination> {
         clock: Arc::new(TestClock::default()),
         dir: PathBuf::new(),
         tables: Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     };
     let table = toml::from_str(&format!("allow_private = true\n{config}")).unwrap();
     (KIND.connect)(&context, &table).unwrap()
@@ -213,6 +214,7 @@ async fn a_strict_template_makes_a_delivery_dead_and_a_lenient_one_is_noted() {
         clock: Arc::new(TestClock::default()),
         dir: PathBuf::new(),
         tables: Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     };
     let previews = (KIND.preview)(&context, &toml::from_str(config).unwrap(), &[synced()]).unwrap();
     let preview = previews[0].as_ref().unwrap();

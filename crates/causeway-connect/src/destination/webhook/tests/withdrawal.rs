@@ -19,6 +19,7 @@ fn connect(config: &str) -> Box<dyn Destination> {
         clock: Arc::new(TestClock::default()),
         dir: PathBuf::new(),
         tables: Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     };
     let table = toml::from_str(&format!("allow_private = true\n{config}")).unwrap();
     (KIND.connect)(&context, &table).unwrap()
@@ -169,6 +170,7 @@ async fn a_secret_address_is_checked_once_it_is_read() {
             clock: Arc::new(TestClock::default()),
             dir: folder.path().to_owned(),
             tables: Tables::default(),
+            vault: crate::vault::NoVault::shared(),
         };
         let config = "url = { file = 'url' }\nallow_private = true\ncontent = 'query'";
         let hook = (KIND.connect)(&context, &toml::from_str(config).unwrap()).unwrap();

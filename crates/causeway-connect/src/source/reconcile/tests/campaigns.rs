@@ -74,6 +74,7 @@ impl Bench {
             name: "proca".into(),
             clock: clock.clone(),
             tables: causeway_core::mapping::Tables::default(),
+            vault: crate::vault::NoVault::shared(),
             dir: ".".into(),
         };
         let reconciler = Reconciler::new(&context, &config, Queue::default()).unwrap();

@@ -128,6 +128,7 @@ impl Bench {
             name: "proca".into(),
             clock: self.clock.clone(),
             tables: causeway_core::mapping::Tables::default(),
+            vault: crate::vault::NoVault::shared(),
             dir: Path::new(".").to_owned(),
         };
         Reconciler::new(&context, &config, self.queue.clone()).unwrap()

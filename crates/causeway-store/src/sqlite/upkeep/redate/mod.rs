@@ -134,9 +134,10 @@ pub(crate) const PARTS: [Part; 9] = [
 
 /// Small tables, corrected in one step. `:now`, `:back` and `:floor` are the values of [`Shift`], here and
 /// above.
-const SMALL: [&str; 9] = [
+const SMALL: [&str; 10] = [
     "UPDATE given SET since = min(max(since - :back, :floor), :now), last_sent = min(max(last_sent - :back, :floor), :now)
      WHERE last_sent > :now",
+    "UPDATE memory SET changed_at = min(max(changed_at - :back, :floor), :now) WHERE changed_at > :now",
     "UPDATE identity_conflict SET first_at = min(max(first_at - :back, :floor), :now),
                                   last_at = min(max(last_at - :back, :floor), :now)
      WHERE last_at > :now",

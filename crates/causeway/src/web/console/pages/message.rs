@@ -121,6 +121,7 @@ struct Attempt {
     status: Option<u16>,
     reason: Option<String>,
     /// Masked.
+    sent: Option<String>,
     answer: Option<String>,
 }
 
@@ -267,6 +268,7 @@ fn attempt(attempt: AttemptRow, now: Timestamp) -> Attempt {
         outcome: attempt.outcome,
         status: attempt.status,
         reason: attempt.reason,
+        sent: attempt.request.map(|text| masking::request(&text)),
         answer: attempt
             .excerpt
             .filter(|text| !text.trim().is_empty())

@@ -1,0 +1,49 @@
+//! Where connectors keep secrets that they receive while they run, such as a refresh token that changes with each use.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use causeway_core::secret::Secret;
+
+/// A secret, and how often it was replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    pub secret: Secret,
+    pub version: u64,
+}
+
+#[async_trait]
+pub trait Vault: Send + Sync {
+    /// What is kept under this name.
+    async fn read(&self, name: &str) -> Result<Option<Kept>, VaultError>;
+
+    /// Replaces what is kept, if its version is still `version` (0 for a new name). Returns false if it is another one. It
+    /// is on disk on return.
+    async fn replace(&self, name: &str, version: u64, secret: &Secret) -> Result<bool, VaultError>;
+}
+
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct VaultError(pub String);
+
+/// Keeps nothing. For previews, checks without a store, and tests.
+pub struct NoVault;
+
+impl NoVault {
+    pub fn shared() -> Arc<dyn Vault> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait]
+impl Vault for NoVault {
+    async fn read(&self, _: &str) -> Result<Option<Kept>, VaultError> {
+        Ok(None)
+    }
+
+    async fn replace(&self, _: &str, _: u64, _: &Secret) -> Result<bool, VaultError> {
+        Err(VaultError(
+            "this command has no store, so it can keep no token".to_owned(),
+        ))
+    }
+}
