@@ -47,3 +47,59 @@ impl Vault for NoVault {
         ))
     }
 }
+
+/// A vault in memory, for tests.
+#[cfg(test)]
+pub mod memory {
+    use std::{
+        collections::BTreeMap,
+        sync::{Mutex, PoisonError},
+    };
+
+    use super::*;
+
+    #[derive(Default)]
+    pub struct Memory {
+        kept: Mutex<BTreeMap<String, Kept>>,
+        /// Writes fail while it is set.
+        is_full: Mutex<bool>,
+    }
+
+    impl Memory {
+        pub fn get(&self, name: &str) -> Option<String> {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(kept.get(name)?.secret.reveal().to_owned())
+        }
+
+        pub fn is_full(&self, full: bool) {
+            *self.is_full.lock().unwrap_or_else(PoisonError::into_inner) = full;
+        }
+    }
+
+    #[async_trait]
+    impl Vault for Memory {
+        async fn read(&self, name: &str) -> Result<Option<Kept>, VaultError> {
+            let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(kept.get(name).cloned())
+        }
+
+        async fn replace(&self, name: &str, version: u64, secret: &Secret) -> Result<bool, VaultError> {
+            if *self.is_full.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Err(VaultError("the disk is full".to_owned()));
+            }
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            if kept.get(name).map_or(0, |kept| kept.version) != version {
+                return Ok(false);
+            }
+            let secret = secret.clone();
+            kept.insert(
+                name.to_owned(),
+                Kept {
+                    secret,
+                    version: version + 1,
+                },
+            );
+            Ok(true)
+        }
+    }
+}

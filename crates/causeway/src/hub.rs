@@ -10,13 +10,16 @@ use std::{
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use causeway_connect::config::{ConfigError, Context as ConnectContext};
+use causeway_connect::{
+    config::{ConfigError, Context as ConnectContext},
+    vault::{NoVault, Vault},
+};
 use causeway_core::{
     clock::{Clock, Timestamp},
     event::DeadCode,
     id::Name,
     source::{Accept, Stop},
-    store::{InboxFilter, InboxState, Store, StoreError, Views},
+    store::{Credentials, InboxFilter, InboxState, Store, StoreError, Views},
 };
 use causeway_store::SqliteStore;
 use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
@@ -28,6 +31,7 @@ use crate::{
     people::left_behind_in_words,
     sources,
     telemetry::{Metrics, SourceHealth, Sources},
+    vault::StoreVault,
 };
 
 /// How long a graceful stop may take.
@@ -149,6 +153,20 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Writes a new file that only this user can read. A file that exists already stays as it is.
+pub(crate) fn write_new_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt};
+    let mut open = std::fs::OpenOptions::new();
+    match open.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            file.write_all(content)?;
+            file.sync_all()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 impl Hub {
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);
@@ -156,7 +174,7 @@ impl Hub {
         let store = open_store_to_serve(&config).await?;
         let engine = Arc::new(Engine {
             store: Arc::clone(&store) as Arc<dyn Store>,
-            views: store as Arc<dyn Views>,
+            views: Arc::clone(&store) as Arc<dyn Views>,
             clock: Arc::clone(&clock),
             metrics: Arc::new(Metrics::new()),
             decoders: ArcSwap::from_pointee(sources::decoders(&config)?),
@@ -173,7 +191,12 @@ impl Hub {
         let health = engine.views.health().await?;
         engine.watch_clock(&health).await?;
         engine::watch_disk(&engine, &health);
-        let lanes = lanes(&config, &clock)?;
+        let vault: Arc<dyn Vault> = Arc::new(StoreVault::new(
+            Arc::clone(&store) as Arc<dyn Credentials>,
+            &config,
+            Arc::clone(&clock),
+        ));
+        let lanes = lanes(&config, &clock, &vault)?;
         let accept: Arc<dyn Accept> = Arc::new(Gateway(Arc::clone(&engine)));
         let stop = Stop::new();
         let health = Arc::new(Sources::default());
@@ -351,7 +374,7 @@ pub fn refusals(config: &Config) -> Vec<FileError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let mut errors = sources::refusals(config, &clock);
     for (name, destination) in &config.destinations {
-        let made = lane(config, &clock, name, destination);
+        let made = lane(config, &clock, &NoVault::shared(), name, destination);
         errors.extend(
             made.err()
                 .map(|error| config.error_in("destination", name, error)),
@@ -360,10 +383,10 @@ pub fn refusals(config: &Config) -> Vec<FileError> {
     errors
 }
 
-fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
+fn lanes(config: &Config, clock: &Arc<dyn Clock>, vault: &Arc<dyn Vault>) -> anyhow::Result<Vec<Lane>> {
     let mut lanes = Vec::new();
     for (name, destination) in &config.destinations {
-        let made = lane(config, clock, name, destination);
+        let made = lane(config, clock, vault, name, destination);
         lanes.push(made.map_err(|error| config.error_in("destination", name, error))?);
     }
     Ok(lanes)
@@ -372,6 +395,7 @@ fn lanes(config: &Config, clock: &Arc<dyn Clock>) -> anyhow::Result<Vec<Lane>> {
 fn lane(
     config: &Config,
     clock: &Arc<dyn Clock>,
+    vault: &Arc<dyn Vault>,
     name: &Name,
     destination: &DestinationConfig,
 ) -> Result<Lane, ConfigError> {
@@ -380,7 +404,7 @@ fn lane(
         clock: Arc::clone(clock),
         dir: config.dir.clone(),
         tables: config.lookups.clone(),
-        vault: causeway_connect::vault::NoVault::shared(),
+        vault: Arc::clone(vault),
     };
     let connected = (destination.kind.connect)(&context, &destination.table)?;
     Ok(Lane {

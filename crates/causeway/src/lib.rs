@@ -10,4 +10,5 @@ pub mod hub;
 mod people;
 pub mod sources;
 pub mod telemetry;
+pub mod vault;
 pub mod web;

@@ -4,6 +4,7 @@
 //! Invariant: a connector does no I/O and has no client. A preview runs the same functions as a delivery, with the
 //! responses that the vendor documents for success.
 
+mod credential;
 mod limit;
 mod preview;
 mod run;
@@ -18,8 +19,9 @@ use causeway_core::{
 };
 
 pub use self::{
+    credential::Credential,
     limit::Limit,
-    preview::preview,
+    preview::{preview, previews},
     run::Http,
     task::{Plan, Task},
 };

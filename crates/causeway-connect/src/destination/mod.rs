@@ -10,7 +10,11 @@ use causeway_core::{
     search::PersonSearch,
 };
 
-use crate::config::{ConfigError, Context};
+use crate::{
+    config::{ConfigError, Context},
+    http::Client,
+    oauth::SignIn,
+};
 
 pub mod fields;
 pub mod file;
@@ -45,6 +49,8 @@ pub struct Kind {
     /// has no client to send with. Returns one text per delivery; an `Err` text is the reason for which
     /// `deliver` would reject it.
     pub preview: Preview,
+    /// How a person signs in at the vendor (`causeway connect NAME`); `None` if nobody has to.
+    pub sign_in: Option<SignInOf>,
     /// Creates what is missing at the destination (`causeway destination create NAME`); `None` if it cannot
     /// create anything.
     pub create: Option<Create>,
@@ -86,6 +92,7 @@ pub struct Create {
 pub type CreateFuture = Pin<Box<dyn Future<Output = Result<(), CheckError>> + Send>>;
 
 pub type Connect = fn(&Context, &toml::Table) -> Result<Box<dyn Destination>, ConfigError>;
+pub type SignInOf = fn(&Context, &toml::Table) -> Result<(SignIn, Client), ConfigError>;
 /// The resource of a destination whose relative paths start at the folder.
 pub type Exclusive = fn(&Path, &toml::Table) -> Option<Resource>;
 /// One sentence for each place.

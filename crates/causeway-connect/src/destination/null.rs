@@ -32,6 +32,7 @@ pub const KIND: Kind = Kind {
             .map(|delivery| Ok(format!("nothing, for {}", delivery.key)))
             .collect())
     },
+    sign_in: None,
     create: None,
     exclusive: None,
     dummy_url: "https://HOST/",

@@ -1,6 +1,7 @@
 //! The store's trait. Each method is a use case and one transaction. No caller can hold a transaction open,
 //! because the trait offers no way to do so.
 
+mod credentials;
 mod unlisted;
 mod views;
 
@@ -16,6 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use credentials::{Credential, Credentials};
 pub use unlisted::{GoneContact, UndatedStatus, Unlisted, UnlistedAction};
 pub use views::*;
 

@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod config;
 mod config_diff;
+mod connect;
 mod contact;
 mod context;
 mod delivery;
@@ -85,6 +86,8 @@ enum Command {
     Replay(replay::Args),
     /// Shows, exports and erases a person.
     Contact(contact::Args),
+    /// Signs in at the vendor of a destination, in a browser, and keeps the token for the hub.
+    Connect(connect::Args),
     /// Lists the kinds of destinations, prints a sample of one, creates its tables.
     Destination(destination::Args),
     /// Converts the configuration of another program.
@@ -133,6 +136,7 @@ pub async fn run() -> ExitCode {
         Command::Trace(args) => trace::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Backup(args) => backup::run(&context, args).await,
+        Command::Connect(args) => connect::run(&context, args).await,
         Command::Delivery(args) => delivery::run(&context, args).await,
         Command::Replay(args) => replay::run(&context, args).await,
         Command::Contact(args) => contact::run(&context, args).await,

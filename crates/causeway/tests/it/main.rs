@@ -17,6 +17,7 @@ mod cli;
 mod clients;
 mod clock;
 mod config_corpus;
+mod connecting;
 mod consent;
 mod console;
 mod crash;

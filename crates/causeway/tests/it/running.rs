@@ -231,7 +231,7 @@ impl Running {
     }
 }
 
-async fn get(address: &str, target: &str) -> String {
+pub async fn get(address: &str, target: &str) -> String {
     let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     exchange(address, request.as_bytes()).await
 }

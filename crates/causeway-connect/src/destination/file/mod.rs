@@ -50,6 +50,7 @@ pub const KIND: Kind = Kind {
             writer: Arc::default(),
         }))
     },
+    sign_in: None,
     create: None,
     // Two writers would mix their lines and rotate each other's file.
     exclusive: Some(|dir, table| {

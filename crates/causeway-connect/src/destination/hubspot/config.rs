@@ -3,16 +3,17 @@
 use std::time::Duration;
 
 use causeway_core::mapping::Tables;
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
 
 use crate::{
     config::{ConfigError, Context, SecretRef, read},
-    connector::Limit,
+    connector::{Credential, Limit},
     destination::fields::Fields,
-    http::{Options, read_header, read_url},
+    http::{Options, read_url},
+    oauth::{self, Defaults},
 };
 
 /// The version of the API that this connector was written for.
@@ -24,7 +25,9 @@ pub(super) struct Config {
     /// A service key, or the token of a private app. Scopes: `crm.objects.contacts.read` and `.write`,
     /// `crm.schemas.contacts.read`, `communication_preferences.read_write`; for lists `crm.lists.read` and `.write`; for
     /// events `analytics.behavioral_events.send`.
-    token: SecretRef,
+    token: Option<SecretRef>,
+    /// In place of a token: an app of yours, for which `causeway connect NAME` signs in.
+    oauth: Option<oauth::Config>,
     /// The subscription type for the destination's purpose: its number in HubSpot. Without it opt-outs leave all
     /// subscription types, and opt-ins are not written.
     subscription: Option<u64>,
@@ -115,7 +118,7 @@ pub(super) struct Settings {
     pub event: Option<(String, Fields)>,
     pub limit: Limit,
     pub options: Options,
-    token: SecretRef,
+    pub credential: Credential,
 }
 
 impl Settings {
@@ -144,12 +147,14 @@ impl Settings {
         if config.calls_per_10_s == 0 {
             return Err(ConfigError::new("calls_per_10_s", "0 would send nothing"));
         }
+        let mut base = read_url("base_url", &config.base_url, config.allow_private, false)?;
+        base.set_path("");
+        let defaults = defaults(&config, &base);
         let fields = match config.fields {
             Some(table) => table,
             None => toml::from_str(FIELDS).map_err(|error| ConfigError::from_toml(&error))?,
         };
-        let mut base = read_url("base_url", &config.base_url, config.allow_private, false)?;
-        base.set_path("");
+        let credential = Credential::read(config.token, config.oauth, defaults, config.allow_private)?;
         Ok(Self {
             base,
             version: config.api_version,
@@ -168,20 +173,42 @@ impl Settings {
                 answer_bytes: 1 << 20,
                 ..Options::default()
             },
-            token: config.token,
+            credential,
         })
     }
 
     /// The headers of each request. Reads the secret.
     pub fn headers(&self, context: &Context) -> Result<HeaderMap, ConfigError> {
-        let token = self.token.resolve("token", &context.dir)?;
-        let bearer = format!("Bearer {}", token.reveal());
-        let (_, bearer) = read_header("token", AUTHORIZATION.as_str(), &bearer, true)?;
-        let json = HeaderValue::from_static("application/json");
-        Ok(HeaderMap::from_iter([
-            (AUTHORIZATION, bearer),
-            (CONTENT_TYPE, json),
-        ]))
+        let mut headers = HeaderMap::new();
+        self.credential.authorize(&mut headers, context)?;
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(headers)
+    }
+}
+
+/// What HubSpot's documents say about apps: tokens come from the dated path of the API, and the scopes follow from what the
+/// destination writes.
+fn defaults(config: &Config, base: &Url) -> Defaults {
+    let mut scopes = vec![
+        "oauth",
+        "crm.objects.contacts.read",
+        "crm.objects.contacts.write",
+        "crm.schemas.contacts.read",
+        "communication_preferences.read_write",
+    ];
+    if !config.lists.is_empty() {
+        scopes.extend(["crm.lists.read", "crm.lists.write"]);
+    }
+    if config.event.is_some() {
+        scopes.push("analytics.behavioral_events.send");
+    }
+    let mut token_url = base.clone();
+    token_url.set_path(&format!("oauth/{}/token", config.api_version));
+    Defaults {
+        token_url: Some(token_url),
+        authorize_url: Url::parse("https://app.hubspot.com/oauth/authorize").ok(),
+        scope: Some(scopes.join(" ")),
+        ..Defaults::default()
     }
 }
 

@@ -24,7 +24,7 @@ use schemars::schema_for;
 use serde_json::{Map, Value};
 
 use self::config::Settings;
-use super::{Kind, Needs, fields::Fields, with_notes};
+use super::{Kind, Needs, fields::Fields};
 use crate::{
     connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
@@ -50,16 +50,28 @@ pub const KIND: Kind = Kind {
     connect: |context, table| {
         let settings = Settings::parse(table, &context.tables)?;
         let (client, headers) = (Client::new(settings.options)?, settings.headers(context)?);
+        let access = settings
+            .credential
+            .access(context, &client, settings.options.allow_private)?;
         let hubspot = HubSpot { settings, headers };
-        Ok(Box::new(Http::new(hubspot, client, Arc::clone(&context.clock))))
+        let http = Http::new(hubspot, client, Arc::clone(&context.clock));
+        Ok(Box::new(http.with_access(access)))
     },
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
-        let previews = connector::preview(&HubSpot { settings, headers }, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(connector::previews(
+            &HubSpot { settings, headers },
+            batch,
+            &context.clock,
+        ))
     },
+    sign_in: Some(|context, table| {
+        let settings = Settings::parse(table, &context.tables)?;
+        let allow_private = settings.options.allow_private;
+        let sign_in = settings.credential.sign_in(context, allow_private)?;
+        Ok((sign_in, Client::new(settings.options)?))
+    }),
     create: None,
     exclusive: None,
     dummy_url: "https://HOST/",

@@ -23,7 +23,7 @@ use causeway_core::{
 use schemars::schema_for;
 
 use self::config::{Access, Settings};
-use super::{Kind, Needs, Resource, with_notes};
+use super::{Kind, Needs, Resource};
 use crate::{
     connector::{self, Connector, Http, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
@@ -57,10 +57,13 @@ pub const KIND: Kind = Kind {
         let settings = Settings::parse(table, &context.tables)?;
         let mut access = settings.access(context)?;
         access.proof = access.proof.map(|_| "***".to_owned());
-        let previews = connector::preview(&Meta { settings, access }, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(connector::previews(
+            &Meta { settings, access },
+            batch,
+            &context.clock,
+        ))
     },
+    sign_in: None,
     create: None,
     // One destination would remove whom another one added.
     exclusive: Some(|_, table| {

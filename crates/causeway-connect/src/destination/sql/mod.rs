@@ -46,6 +46,7 @@ pub const KIND: Kind = Kind {
             .map(|delivery| preview::preview(&settings, delivery))
             .collect())
     },
+    sign_in: None,
     create: Some(Create {
         statements: |context, table| Ok(preview::create_statements(&config::settings(context, table)?)),
         run: |context, table| {

@@ -60,6 +60,7 @@ pub const KIND: Kind = Kind {
         });
         Ok(texts.collect())
     },
+    sign_in: None,
     create: None,
     exclusive: None,
     dummy_url: "https://HOST/",

@@ -58,6 +58,7 @@ pub const KIND: Kind = Kind {
             plan,
         }))
     },
+    sign_in: None,
     create: None,
     exclusive: None,
     dummy_url: "https://HOST/",

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
 use causeway_core::{clock::Clock, secret::Secret};
 use causeway_testkit::{
     clock::TestClock,
@@ -20,56 +19,8 @@ use super::{Access, App, Assertion, Config, Defaults, Failure, Grant, Settings};
 use crate::{
     config::Context,
     http::{Client, Options},
-    vault::{Kept, NoVault, Vault, VaultError},
+    vault::{NoVault, Vault, memory::Memory},
 };
-
-/// A vault in memory.
-#[derive(Default)]
-struct Memory {
-    kept: Mutex<BTreeMap<String, Kept>>,
-    /// Writes fail while it is set.
-    is_full: Mutex<bool>,
-}
-
-impl Memory {
-    fn sealed(&self) -> Value {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get("crm")
-            .map(|kept| serde_json::from_str(kept.secret.reveal()).unwrap())
-            .unwrap_or_default()
-    }
-
-    fn is_full(&self, full: bool) {
-        *self.is_full.lock().unwrap_or_else(PoisonError::into_inner) = full;
-    }
-}
-
-#[async_trait]
-impl Vault for Memory {
-    async fn read(&self, name: &str) -> Result<Option<Kept>, VaultError> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(kept.get(name).cloned())
-    }
-
-    async fn replace(&self, name: &str, version: u64, secret: &Secret) -> Result<bool, VaultError> {
-        if *self.is_full.lock().unwrap_or_else(PoisonError::into_inner) {
-            return Err(VaultError("the disk is full".to_owned()));
-        }
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.get(name).map_or(0, |kept| kept.version) != version {
-            return Ok(false);
-        }
-        let secret = secret.clone();
-        kept.insert(
-            name.to_owned(),
-            Kept {
-                secret,
-                version: version + 1,
-            },
-        );
-        Ok(true)
-    }
-}
 
 /// A token endpoint whose tokens are numbered: it gives `access-1`, `access-2` and so on, for an hour.
 struct Endpoint {
@@ -128,6 +79,13 @@ impl Endpoint {
     fn forms(&self) -> Vec<BTreeMap<String, String>> {
         self.api.requests().iter().map(form).collect()
     }
+}
+
+/// What the vault keeps for the destination.
+fn sealed(vault: &Memory) -> Value {
+    vault
+        .get("crm")
+        .map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
 }
 
 fn form(request: &Request) -> BTreeMap<String, String> {
@@ -219,7 +177,7 @@ async fn a_refresh_token_that_changes_is_kept_before_the_token_is_used() {
     let endpoint = Endpoint::start(true).await;
     let access = endpoint.refreshing();
     assert_eq!(token(&access).await, "access-1");
-    let sealed = endpoint.vault.sealed();
+    let sealed = sealed(&endpoint.vault);
     assert_eq!(
         (&sealed["refresh_token"], &sealed["access_token"]),
         (&json!("refresh-1"), &json!("access-1"))
@@ -257,7 +215,7 @@ async fn two_processes_never_renew_at_the_same_time() {
     );
     assert_eq!(endpoint.forms().len(), 1);
     // A process that died in the middle does not hold up the others for ever.
-    let mut sealed = endpoint.vault.sealed();
+    let mut sealed = sealed(&endpoint.vault);
     sealed["renewing_until"] = json!((endpoint.clock.now() + Duration::from_secs(45)).to_string());
     sealed["access_token"] = Value::Null;
     let secret = Secret::new(sealed.to_string());
@@ -280,7 +238,7 @@ async fn a_renewal_is_finished_although_its_delivery_was_given_up() {
     endpoint.api.wait_for(1).await;
     waiting.abort();
     assert_eq!(token(&access).await, "access-1");
-    assert_eq!(endpoint.vault.sealed()["refresh_token"], "refresh-1");
+    assert_eq!(sealed(&endpoint.vault)["refresh_token"], "refresh-1");
     assert_eq!(endpoint.forms().len(), 1);
 }
 
@@ -301,7 +259,7 @@ async fn a_refresh_token_is_not_lost_while_the_disk_is_full() {
     endpoint.vault.is_full(false);
     // What the response brought is kept first; the access token beside it is good.
     assert_eq!(token(&access).await, "access-1");
-    assert_eq!(endpoint.vault.sealed()["refresh_token"], "refresh-1");
+    assert_eq!(sealed(&endpoint.vault)["refresh_token"], "refresh-1");
     assert_eq!(endpoint.forms().len(), 1);
 }
 
@@ -494,7 +452,7 @@ async fn a_person_signs_in_with_a_proof_that_only_this_program_has() {
     // S256: the challenge is the digest of the verifier.
     let digest = <sha2::Sha256 as sha2::Digest>::digest(form["code_verifier"].as_bytes());
     assert_eq!(query["code_challenge"], BASE64URL_NOPAD.encode(&digest));
-    assert_eq!(endpoint.vault.sealed()["refresh_token"], "refresh-1");
+    assert_eq!(sealed(&endpoint.vault)["refresh_token"], "refresh-1");
     // The hub uses the sign-in without another call.
     let access = endpoint.access(Grant::Refresh {
         app: app(),

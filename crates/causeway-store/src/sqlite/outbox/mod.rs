@@ -3,6 +3,7 @@
 pub(crate) mod build;
 pub(crate) mod claim;
 pub(crate) mod commands;
+mod credential;
 pub(crate) mod delivery;
 pub(crate) mod destinations;
 pub(crate) mod given;

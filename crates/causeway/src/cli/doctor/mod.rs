@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use causeway_connect::config::Context as ConnectContext;
+use causeway_connect::{config::Context as ConnectContext, vault::Vault};
 use causeway_core::{
     clock::{Clock, TOLERANCE, Timestamp},
     destination::CheckError,
@@ -29,6 +29,7 @@ use crate::{
     hub::{orphan_in_words, orphans},
     people::left_behind_in_words,
     sources,
+    vault::StoreVault,
 };
 
 /// Checks the store, secrets, keystores, each queue at the broker, Proca's API if `reconcile` uses it, and the address
@@ -76,6 +77,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             Err(error) => bad(&label, &config.error_in("source", name, error).to_string()),
         };
     }
+    let vault: Arc<dyn Vault> = Arc::new(StoreVault::beside(&config, Arc::clone(&clock)));
     for (name, destination) in &config.destinations {
         let label = format!("destination {name}");
         let context = ConnectContext {
@@ -83,7 +85,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
             clock: Arc::clone(&clock),
             dir: config.dir.clone(),
             tables: config.lookups.clone(),
-            vault: causeway_connect::vault::NoVault::shared(),
+            vault: Arc::clone(&vault),
         };
         match (destination.kind.connect)(&context, &destination.table) {
             Ok(connected) => {

@@ -233,3 +233,52 @@ async fn doctor_names_what_is_wrong_with_the_account() {
     let error = connected.check().await.unwrap_err().to_string();
     assert!(error.contains("does not accept the token"), "{error}");
 }
+
+/// Tokens that end or are withdrawn in the middle are renewed without an attempt.
+#[tokio::test]
+async fn an_app_renews_its_tokens_until_it_is_uninstalled() {
+    let account = Account::start().await;
+    account.hubspot.with(|hubspot| {
+        hubspot.apps.push(hubspot::App {
+            client_id: "app".to_owned(),
+            client_secret: "sesame".to_owned(),
+            scopes: hubspot::SCOPES.map(str::to_owned).into(),
+            codes: std::collections::BTreeSet::new(),
+            refresh_tokens: ["eu1-first".to_owned()].into(),
+        });
+    });
+    let keys = format!(
+        "base_url = '{}'\nallow_private = true\ncalls_per_10_s = 1000000\nsubscription = {NEWS}\n\
+         [oauth]\ngrant = 'refresh_token'\nclient_id = 'app'\nclient_secret = 'sesame'\nrefresh_token = 'eu1-first'",
+        account.hubspot.url()
+    );
+    let context = Context {
+        vault: Arc::new(crate::vault::memory::Memory::default()),
+        ..context()
+    };
+    let connected = (KIND.connect)(&context, &toml::from_str(&keys).unwrap()).unwrap();
+    connected.check().await.unwrap();
+    for number in 1..=3 {
+        let ended = connected
+            .deliver(&[subscriber(number, "2026-03-01T09:30:00Z")])
+            .await;
+        assert_eq!(outcomes(&ended), ["delivered"]);
+        account.hubspot.with(|hubspot| hubspot.tokens.clear());
+    }
+    account.hubspot.with(|hubspot| {
+        for app in &mut hubspot.apps {
+            app.refresh_tokens.clear();
+        }
+    });
+    let ended = connected
+        .deliver(&[subscriber(4, "2026-03-01T09:30:00Z"), delivery(5)])
+        .await;
+    assert_eq!(outcomes(&ended), ["halt"; 2]);
+    assert!(
+        ended[0]
+            .reason()
+            .unwrap()
+            .contains("run `causeway connect hubspot`"),
+        "{ended:?}"
+    );
+}
