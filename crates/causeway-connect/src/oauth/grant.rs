@@ -33,7 +33,7 @@ pub enum Grant {
         app: App,
         first: Option<Secret>,
     },
-    Jwt(Assertion),
+    Jwt(Box<Assertion>),
 }
 
 impl Grant {

@@ -252,21 +252,20 @@ impl Credential {
     ) -> Result<Token, Failure> {
         let now = self.clock.now();
         let kept = self.vault.read(&self.name).await?;
-        let (mut sealed, version) = match &kept {
-            Some(kept) => (Sealed::read(kept)?, kept.version),
-            None => {
-                let first = first.ok_or_else(|| {
-                    Failure::Refused(format!(
-                        "nobody has signed in yet: run `causeway connect {}`",
-                        self.name
-                    ))
-                })?;
-                let sealed = Sealed {
-                    refresh_token: first.reveal().to_owned(),
-                    ..Sealed::default()
-                };
-                (sealed, 0)
-            }
+        let (mut sealed, version) = if let Some(kept) = &kept {
+            (Sealed::read(kept)?, kept.version)
+        } else {
+            let first = first.ok_or_else(|| {
+                Failure::Refused(format!(
+                    "nobody has signed in yet: run `causeway connect {}`",
+                    self.name
+                ))
+            })?;
+            let sealed = Sealed {
+                refresh_token: first.reveal().to_owned(),
+                ..Sealed::default()
+            };
+            (sealed, 0)
         };
         // Another process may have renewed it meanwhile.
         if let Some(token) = sealed.token().filter(|token| token.is_good(now, rejected)) {

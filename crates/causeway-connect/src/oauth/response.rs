@@ -73,8 +73,6 @@ fn seconds(value: &Value) -> Option<Duration> {
         Value::String(text) => text.trim().parse().ok()?,
         _ => return None,
     };
-    if !(seconds > 0.0) {
-        return None;
-    }
-    Some(Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())))
+    let is_life = seconds.is_finite() && seconds > 0.0;
+    is_life.then(|| Duration::from_secs_f64(seconds.min(LONGEST_LIFE.as_secs_f64())))
 }

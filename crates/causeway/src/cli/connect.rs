@@ -72,9 +72,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     if args.forget {
         use causeway_core::store::Credentials as _;
         let found = store.remove_credential(name).await?;
-        print_line(match found {
-            true => "The sign-in is forgotten. Withdraw it at the vendor, too.",
-            false => "There was no sign-in.",
+        print_line(if found {
+            "The sign-in is forgotten. Withdraw it at the vendor, too."
+        } else {
+            "There was no sign-in."
         });
         return Ok(());
     }
@@ -170,13 +171,11 @@ impl Visit {
                         reads_input = false;
                         continue;
                     };
-                    match url::Url::parse(line.trim()) {
-                        Ok(url) => Query(url.query_pairs().into_owned().collect()),
-                        Err(_) => {
-                            print_line("That is no address. It begins with http://localhost");
-                            continue;
-                        }
-                    }
+                    let Ok(url) = url::Url::parse(line.trim()) else {
+                        print_line("That is no address. It begins with http://localhost");
+                        continue;
+                    };
+                    Query(url.query_pairs().into_owned().collect())
                 }
                 ended = &mut served => {
                     ended.map_err(|error| anyhow::anyhow!("waiting for the browser: {error}"))?;

@@ -17,6 +17,10 @@ use crate::{people, web::console::masking};
 
 /// Shows everything that happened to a message: when it arrived, what was understood, what was decided about consent,
 /// and each delivery with its attempts.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option of the command line"
+)]
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway trace 4711\n         causeway trace --email jane@example.org")]
 pub(super) struct Args {

@@ -359,7 +359,7 @@ async fn an_assertion_is_signed_as_the_standard_says() {
     )
     .unwrap();
     let public = ring::signature::KeyPair::public_key(&public).as_ref().to_vec();
-    token(&endpoint.access(Grant::Jwt(assertion))).await;
+    token(&endpoint.access(Grant::Jwt(Box::new(assertion)))).await;
     let form = endpoint.forms().remove(0);
     assert_eq!(form["grant_type"], "urn:ietf:params:oauth:grant-type:jwt-bearer");
     let parts: Vec<&str> = form["assertion"].split('.').collect();
