@@ -15,7 +15,7 @@ use url::Url;
 use crate::running::{Home, get};
 
 struct Account {
-    hubspot: FakeVendor<HubSpot>,
+    _hubspot: FakeVendor<HubSpot>,
     home: Home,
 }
 
@@ -36,7 +36,10 @@ impl Account {
             hubspot.url()
         ));
         let home = home.with("SECRET", "sesame");
-        Self { hubspot, home }
+        Self {
+            _hubspot: hubspot,
+            home,
+        }
     }
 }
 
