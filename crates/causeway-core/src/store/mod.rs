@@ -1,6 +1,7 @@
 //! The store's trait. Each method is a use case and one transaction. No caller can hold a transaction open,
 //! because the trait offers no way to do so.
 
+mod backfill;
 mod credentials;
 mod unlisted;
 mod views;
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use backfill::{Backfill, Backfilled, Backfills};
 pub use credentials::{Credential, Credentials};
 pub use unlisted::{GoneContact, UndatedStatus, Unlisted, UnlistedAction};
 pub use views::*;

@@ -1,6 +1,7 @@
 //! The command line, with one file per command. `context` opens the configuration and the store, and prints.
 
 mod audit;
+mod backfill;
 mod backup;
 mod config;
 mod config_diff;
@@ -80,6 +81,8 @@ enum Command {
     Audit(audit::Args),
     /// Writes a consistent copy of the store while the hub runs.
     Backup(backup::Args),
+    /// Sends a destination the people who came before it.
+    Backfill(backfill::Args),
     /// Lists, retries and discards deliveries; pauses and resumes destinations.
     Delivery(delivery::Args),
     /// Processes dead messages again, or discards them.
@@ -136,6 +139,7 @@ pub async fn run() -> ExitCode {
         Command::Trace(args) => trace::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Backup(args) => backup::run(&context, args).await,
+        Command::Backfill(args) => backfill::run(&context, args).await,
         Command::Connect(args) => connect::run(&context, args).await,
         Command::Delivery(args) => delivery::run(&context, args).await,
         Command::Replay(args) => replay::run(&context, args).await,

@@ -12,6 +12,7 @@ mod amqp;
 mod answered;
 mod asking;
 mod automations;
+mod backfill;
 mod bad_input;
 mod cli;
 mod clients;

@@ -1,5 +1,6 @@
 //! Deliveries: planning, claiming and recording them, and what each destination was given.
 
+mod backfill;
 pub(crate) mod build;
 pub(crate) mod claim;
 pub(crate) mod commands;
