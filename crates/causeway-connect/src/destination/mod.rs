@@ -16,6 +16,7 @@ use crate::{
     oauth::SignIn,
 };
 
+pub mod command;
 pub mod fields;
 pub mod file;
 pub mod hubspot;
@@ -136,6 +137,7 @@ pub fn without_notes(mut text: &str) -> &str {
 /// All kinds, sorted by name.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
+    command::KIND,
     file::KIND,
     hubspot::KIND,
     meta::KIND,
