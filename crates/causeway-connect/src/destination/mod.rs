@@ -16,6 +16,7 @@ use crate::{
     oauth::SignIn,
 };
 
+pub mod activecampaign;
 pub mod command;
 pub mod fields;
 pub mod file;
@@ -137,6 +138,7 @@ pub fn without_notes(mut text: &str) -> &str {
 /// All kinds, sorted by name.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
+    activecampaign::KIND,
     command::KIND,
     file::KIND,
     hubspot::KIND,

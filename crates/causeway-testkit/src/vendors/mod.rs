@@ -4,6 +4,7 @@
 //! it writes what the connector must cope with.
 #![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
+pub mod activecampaign;
 pub mod clients;
 pub mod hubspot;
 pub mod meta;

@@ -206,7 +206,7 @@ pub(super) fn masked(text: &str, most: usize) -> String {
 }
 
 /// The start of a text, at most this many bytes.
-fn cut(mut text: String, bytes: usize) -> String {
+pub(super) fn cut(mut text: String, bytes: usize) -> String {
     text.truncate(text.floor_char_boundary(bytes));
     text
 }

@@ -179,26 +179,28 @@ impl Command {
                 FIRST_WAIT,
             ));
         };
-        let lines: String = batch
-            .iter()
-            .map(|delivery| line::delivery(delivery) + "\n")
-            .collect();
-        let answers = in_flight.answers(&lines, deadline).await;
+        let lines: Vec<String> = batch.iter().map(|delivery| line::delivery(delivery)).collect();
+        let answers = in_flight.answers(&(lines.join("\n") + "\n"), deadline).await;
         let mut suspects = self.suspects();
-        let mut results = Vec::with_capacity(batch.len());
-        for (delivery, answer) in batch.iter().zip(answers) {
-            results.push(match answer {
+        let mut results: Vec<AttemptResult> = Vec::with_capacity(batch.len());
+        for ((delivery, answer), line) in batch.iter().zip(answers).zip(lines) {
+            let key = &delivery.key.0;
+            let result = match answer {
                 Ok(answer) => {
-                    suspects.remove(&delivery.key.0);
+                    suspects.remove(key);
                     answer.into_result(&delivery.record)
                 }
                 Err(reason) => {
                     if suspects.len() >= MOST_SUSPECTS {
                         suspects.clear();
                     }
-                    suspects.insert(delivery.key.0.clone());
+                    suspects.insert(key.clone());
                     Outcome::Retry { reason, after: None }.into()
                 }
+            };
+            results.push(AttemptResult {
+                request: Some(answer::cut(line, AttemptResult::REQUEST_BYTES)),
+                ..result
             });
         }
         results

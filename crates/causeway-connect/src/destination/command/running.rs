@@ -237,8 +237,8 @@ async fn watch(mut child: Child, stdout: ChildStdout, shared: Arc<Shared>) {
         Some(Err(error)) => format!("the program ended: {error}"),
         None => "the program closed its standard output, and was killed".to_owned(),
     };
-    shared.end(&mut shared.lock(), &reason, true);
     shared.group.finish();
+    shared.end(&mut shared.lock(), &reason, true);
 }
 
 fn ended(status: ExitStatus) -> String {

@@ -35,6 +35,7 @@ impl Folder {
             clock: Arc::<TestClock>::clone(&self.clock),
             dir: self.dir.path().to_owned(),
             tables: Tables::default(),
+            vault: crate::vault::NoVault::shared(),
         }
     }
 
