@@ -10,6 +10,7 @@
 )]
 
 mod activecampaign;
+mod civicrm;
 mod hubspot;
 mod meta;
 mod python;
