@@ -104,6 +104,11 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.steps.insert(1.min(self.steps.len()), step);
     }
 
+    /// Whether the present step or a later one is this.
+    pub fn has_step(&self, step: &C::Step) -> bool {
+        self.steps.contains(step)
+    }
+
     /// Leaves out later steps.
     pub fn leave_out(&mut self, is_left_out: impl Fn(&C::Step) -> bool) {
         let mut is_present = true;

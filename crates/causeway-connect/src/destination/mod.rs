@@ -18,6 +18,7 @@ use crate::{
 
 pub mod activecampaign;
 pub mod command;
+pub mod civicrm;
 pub mod fields;
 pub mod file;
 pub mod hubspot;
@@ -140,6 +141,7 @@ pub fn without_notes(mut text: &str) -> &str {
 pub const KINDS: &[Kind] = &[
     activecampaign::KIND,
     command::KIND,
+    civicrm::KIND,
     file::KIND,
     hubspot::KIND,
     meta::KIND,
