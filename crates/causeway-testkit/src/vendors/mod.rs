@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
 pub mod activecampaign;
+pub mod actionnetwork;
 pub mod civicrm;
 pub mod clients;
 pub mod hubspot;

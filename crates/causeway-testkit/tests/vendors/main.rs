@@ -10,6 +10,7 @@
 )]
 
 mod activecampaign;
+mod actionnetwork;
 mod civicrm;
 mod hubspot;
 mod meta;
