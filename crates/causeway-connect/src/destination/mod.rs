@@ -18,6 +18,7 @@ use crate::{
 
 pub mod activecampaign;
 pub mod command;
+pub mod actionnetwork;
 pub mod civicrm;
 pub mod fields;
 pub mod file;
@@ -141,6 +142,7 @@ pub fn without_notes(mut text: &str) -> &str {
 pub const KINDS: &[Kind] = &[
     activecampaign::KIND,
     command::KIND,
+    actionnetwork::KIND,
     civicrm::KIND,
     file::KIND,
     hubspot::KIND,
