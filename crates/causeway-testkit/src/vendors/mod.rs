@@ -8,6 +8,7 @@ pub mod activecampaign;
 pub mod actionnetwork;
 pub mod civicrm;
 pub mod clients;
+pub mod google;
 pub mod hubspot;
 pub mod meta;
 

@@ -12,6 +12,7 @@
 mod activecampaign;
 mod actionnetwork;
 mod civicrm;
+mod google;
 mod hubspot;
 mod meta;
 mod python;
