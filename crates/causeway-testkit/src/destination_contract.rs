@@ -234,7 +234,12 @@ fn all_are(endings: &[AttemptResult], batch: &[Delivery], expected: &str, when: 
         let outcome = ending.outcome.as_str();
         // A 404 may be about the address of the API, which is everybody's.
         let is_halted_404 = (when, outcome) == ("404", "halt");
-        assert!(outcome == expected || is_halted_404, "{when}: {ending:?}");
+        // Accepted by a destination that has its results later.
+        let is_accepted = (expected, outcome) == ("delivered", "pending");
+        assert!(
+            outcome == expected || is_halted_404 || is_accepted,
+            "{when}: {ending:?}"
+        );
         if let Some(reason) = ending.outcome.reason() {
             assert!(!reason.trim().is_empty(), "{when}: no reason given");
             assert!(

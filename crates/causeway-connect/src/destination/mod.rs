@@ -22,6 +22,7 @@ pub mod actionnetwork;
 pub mod civicrm;
 pub mod fields;
 pub mod file;
+pub mod google;
 pub mod hubspot;
 pub mod meta;
 pub mod null;
@@ -145,6 +146,7 @@ pub const KINDS: &[Kind] = &[
     actionnetwork::KIND,
     civicrm::KIND,
     file::KIND,
+    google::KIND,
     hubspot::KIND,
     meta::KIND,
     null::KIND,

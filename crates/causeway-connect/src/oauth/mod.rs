@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use url::Url;
 
 pub use self::{
-    config::{Config, Defaults},
+    config::{Config, Defaults, GrantName},
     grant::{App, Grant},
     jwt::Assertion,
     sign_in::{SignIn, Started},
