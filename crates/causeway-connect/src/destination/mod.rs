@@ -16,10 +16,10 @@ use crate::{
     oauth::SignIn,
 };
 
-pub mod activecampaign;
-pub mod command;
 pub mod actionnetwork;
+pub mod activecampaign;
 pub mod civicrm;
+pub mod command;
 pub mod fields;
 pub mod file;
 pub mod google;
@@ -141,10 +141,10 @@ pub fn without_notes(mut text: &str) -> &str {
 /// All kinds, sorted by name.
 #[rustfmt::skip]
 pub const KINDS: &[Kind] = &[
-    activecampaign::KIND,
-    command::KIND,
     actionnetwork::KIND,
+    activecampaign::KIND,
     civicrm::KIND,
+    command::KIND,
     file::KIND,
     google::KIND,
     hubspot::KIND,

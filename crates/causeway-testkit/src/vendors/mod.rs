@@ -4,8 +4,8 @@
 //! it writes what the connector must cope with.
 #![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
-pub mod activecampaign;
 pub mod actionnetwork;
+pub mod activecampaign;
 pub mod civicrm;
 pub mod clients;
 pub mod google;

@@ -9,8 +9,8 @@
     reason = "these end a test that has failed, also in functions that several tests share"
 )]
 
-mod activecampaign;
 mod actionnetwork;
+mod activecampaign;
 mod civicrm;
 mod google;
 mod hubspot;

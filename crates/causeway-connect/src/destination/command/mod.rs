@@ -74,6 +74,7 @@ pub const KIND: Kind = Kind {
             .map(|delivery| Ok(line::delivery(delivery)))
             .collect())
     },
+    sign_in: None,
     create: None,
     exclusive: None,
     dummy_url: "https://HOST/",

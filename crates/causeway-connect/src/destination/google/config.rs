@@ -370,7 +370,7 @@ fn service_account(file: &Secret, allow_private: bool) -> Result<oauth::Settings
     assertion.key_id = file.private_key_id;
     Ok(oauth::Settings {
         token_url,
-        grant: Grant::Jwt(assertion),
+        grant: Grant::Jwt(Box::new(assertion)),
     })
 }
 

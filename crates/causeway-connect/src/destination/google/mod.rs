@@ -74,6 +74,7 @@ pub const KIND: Kind = Kind {
         let with = |(text, notes)| with_notes(text, notes);
         Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
     },
+    sign_in: None,
     create: None,
     // One destination would remove whom another one added.
     exclusive: Some(|_, table| {
