@@ -9,18 +9,25 @@ use std::{
 use serde_json::Value;
 
 /// The arrows between our own crates: (crate, what it may use, what its tests may use besides).
-const ARROWS: [(&str, &[&str], &[&str]); 6] = [
+const ARROWS: [(&str, &[&str], &[&str]); 7] = [
     (
         "causeway",
-        &["causeway-connect", "causeway-core", "causeway-store"],
+        &[
+            "causeway-connect",
+            "causeway-core",
+            // For `causeway demo --with`.
+            "causeway-fakes",
+            "causeway-store",
+        ],
         &["causeway-testkit"],
     ),
     ("causeway-connect", &["causeway-core"], &["causeway-testkit"]),
     // Drives the built program as a process: of our crates it may use the private servers only, never the rules.
     ("causeway-converge", &["causeway-testkit"], &[]),
     ("causeway-core", &[], &[]),
+    ("causeway-fakes", &["causeway-core"], &["causeway-testkit"]),
     ("causeway-store", &["causeway-core"], &["causeway-testkit"]),
-    ("causeway-testkit", &["causeway-core"], &[]),
+    ("causeway-testkit", &["causeway-core", "causeway-fakes"], &[]),
 ];
 
 /// All crates that the rules may use. None of them opens a file or a socket. Discuss a new one first.

@@ -7,7 +7,9 @@ use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, APP_SECRET, Meta, TOKEN, Vendor, Violation, hash, proof};
-use crate::{clock::TestClock, fake_api::Request};
+use causeway_testkit::clock::TestClock;
+
+use crate::fake_api::Request;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";

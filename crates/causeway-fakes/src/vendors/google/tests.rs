@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::clock::TestClock;
+use causeway_testkit::clock::TestClock;
 
 fn send(google: &mut Google, method: &str, path: &str, query: &str, body: &Value) -> (u16, Value) {
     let request = Request {
