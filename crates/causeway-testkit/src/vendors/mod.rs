@@ -2,5 +2,8 @@
 //! read with such a client, and it writes what the connector must cope with.
 
 pub mod clients;
+pub mod hubspot;
+pub mod mailchimp;
+pub mod meta;
 
 pub use causeway_fakes::vendors::*;

@@ -14,5 +14,6 @@ mod activecampaign;
 mod civicrm;
 mod google;
 mod hubspot;
+mod mailchimp;
 mod meta;
 mod python;
