@@ -24,6 +24,7 @@ pub mod fields;
 pub mod file;
 pub mod google;
 pub mod hubspot;
+pub mod mailchimp;
 pub mod meta;
 pub mod null;
 pub mod sql;
@@ -148,6 +149,7 @@ pub const KINDS: &[Kind] = &[
     file::KIND,
     google::KIND,
     hubspot::KIND,
+    mailchimp::KIND,
     meta::KIND,
     null::KIND,
     sql::KIND,
