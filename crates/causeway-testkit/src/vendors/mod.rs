@@ -5,5 +5,6 @@ pub mod clients;
 pub mod hubspot;
 pub mod mailchimp;
 pub mod meta;
+pub mod salesforce;
 
 pub use causeway_fakes::vendors::*;

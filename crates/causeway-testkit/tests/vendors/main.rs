@@ -17,3 +17,4 @@ mod hubspot;
 mod mailchimp;
 mod meta;
 mod python;
+mod salesforce;

@@ -1,0 +1,348 @@
+//! Bulk API 2.0, ingest: a job takes one CSV file, and later has three files of results.
+
+use causeway_core::clock::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Salesforce, USER_ID,
+    call::{Answer, Call},
+    errors::{ApiError, RowError, Wrong},
+    record,
+    rows::check_key,
+    schema::{Object, Type},
+    values::several_found,
+    write::Options,
+};
+use crate::fake_api::{Reply, Request};
+
+/// A job of the kind ingest.
+#[derive(Debug, Clone)]
+pub struct Job {
+    pub id: String,
+    pub object: String,
+    pub operation: String,
+    pub key: String,
+    /// `Open`, `UploadComplete`, `InProgress`, `JobComplete`, `Failed` or `Aborted`.
+    pub state: String,
+    pub error: Option<String>,
+    ends_lines_with: &'static str,
+    data: Option<String>,
+    created: Timestamp,
+    done_at: Timestamp,
+    columns: Vec<String>,
+    /// Id, whether it was created, and the row.
+    successful: Vec<(String, bool, Vec<String>)>,
+    failed: Vec<(RowError, Vec<String>)>,
+    unprocessed: Vec<Vec<String>>,
+}
+
+impl Job {
+    fn json(&self, call: &Call) -> Value {
+        let mut body = json!({
+            "id": self.id, "object": self.object, "operation": self.operation, "state": self.state,
+            "createdById": USER_ID, "createdDate": record::time(self.created),
+            "systemModstamp": record::time(self.created), "concurrencyMode": "Parallel", "contentType": "CSV",
+            "apiVersion": call.number(), "columnDelimiter": "COMMA", "jobType": "V2Ingest",
+            "lineEnding": if self.ends_lines_with == "\n" { "LF" } else { "CRLF" },
+            "contentUrl": format!("services/data/{}/jobs/ingest/{}/batches", call.version, self.id),
+        });
+        if !self.key.is_empty() {
+            body["externalIdFieldName"] = self.key.as_str().into();
+        }
+        if let Some(error) = &self.error {
+            body["errorMessage"] = error.as_str().into();
+        }
+        if matches!(&*self.state, "InProgress" | "JobComplete" | "Failed") {
+            body["numberRecordsProcessed"] = (self.successful.len() + self.failed.len()).into();
+            body["numberRecordsFailed"] = self.failed.len().into();
+            for name in [
+                "retries",
+                "totalProcessingTime",
+                "apiActiveProcessingTime",
+                "apexProcessingTime",
+            ] {
+                body[name] = 0.into();
+            }
+        }
+        body
+    }
+
+    fn fail(&mut self, error: &str) {
+        self.state = "Failed".to_owned();
+        self.error = Some(error.to_owned());
+    }
+
+    fn file(&self, name: &str) -> Option<String> {
+        let own = self.columns.clone();
+        let with = |first: [&str; 2]| [first.map(str::to_owned).to_vec(), own.clone()].concat();
+        let rows: Vec<Vec<String>> = match name {
+            "successfulResults" => {
+                let rows = self
+                    .successful
+                    .iter()
+                    .map(|(id, created, row)| [vec![id.clone(), created.to_string()], row.clone()].concat());
+                [vec![with(["sf__Id", "sf__Created"])], rows.collect()].concat()
+            }
+            "failedResults" => {
+                let rows = self
+                    .failed
+                    .iter()
+                    .map(|(error, row)| [vec![String::new(), error.cell()], row.clone()].concat());
+                // The order of rows is not that of the file.
+                [vec![with(["sf__Id", "sf__Error"])], rows.rev().collect()].concat()
+            }
+            "unprocessedrecords" => [vec![own], self.unprocessed.clone()].concat(),
+            _ => return None,
+        };
+        Some(write_csv(&rows))
+    }
+}
+
+impl Salesforce {
+    /// `/jobs/ingest/…`
+    pub(super) fn bulk(&mut self, path: &[&str], call: &Call, request: &Request) -> Answer {
+        match (&*call.method, path) {
+            ("POST", []) => self.create_job(call),
+            ("GET", []) => {
+                let jobs: Vec<Value> = self.jobs.values().map(|job| job.json(call)).collect();
+                Ok(Reply::json(200, &json!({ "done": true, "records": jobs })))
+            }
+            ("PUT", [id, "batches"]) => {
+                let is_csv = request
+                    .header("content-type")
+                    .is_some_and(|content| content.starts_with("text/csv"));
+                let job = self.jobs.get_mut(*id).ok_or_else(ApiError::not_found)?;
+                if !is_csv {
+                    let message = "Unable to process the content type";
+                    return Err(ApiError::invalid("INVALIDJOB", message));
+                }
+                if job.state != "Open" || job.data.is_some() {
+                    let message = "Found multiple contents for job";
+                    return Err(ApiError::invalid("INVALIDJOBSTATE", message));
+                }
+                job.data = Some(call.body.clone());
+                Ok(Reply::status(201))
+            }
+            ("PATCH", [id]) => self.close_job(id, call),
+            ("GET", [id]) => {
+                let job = self.jobs.get(*id).ok_or_else(ApiError::not_found)?;
+                Ok(Reply::json(200, &job.json(call)))
+            }
+            ("GET", [id, file]) => {
+                let job = self.jobs.get(*id).ok_or_else(ApiError::not_found)?;
+                let file = job.file(file).ok_or_else(ApiError::not_found)?;
+                Ok(Reply::status(200)
+                    .header("content-type", "text/csv; charset=UTF-8")
+                    .body(file))
+            }
+            ("DELETE", [id]) => {
+                self.jobs.remove(*id).ok_or_else(ApiError::not_found)?;
+                Ok(Reply::status(204))
+            }
+            _ => Err(ApiError::not_found()),
+        }
+    }
+
+    fn create_job(&mut self, call: &Call) -> Answer {
+        let body = Value::Object(call.object()?);
+        let text = |name: &str| body[name].as_str().unwrap_or_default().to_owned();
+        let invalid = |message: &str| ApiError::invalid("INVALIDJOB", message);
+        let object = self
+            .object(&text("object"))
+            .cloned()
+            .ok_or_else(|| invalid("InvalidEntity"))?;
+        let (operation, key) = (text("operation"), text("externalIdFieldName"));
+        match &*operation {
+            "upsert" => check_key(&object, &key)?,
+            "insert" | "update" | "delete" => {}
+            _ => return Err(invalid("unknown operation")),
+        }
+        let ends_lines_with = match &*text("lineEnding") {
+            "" | "LF" => "\n",
+            "CRLF" => "\r\n",
+            _ => return Err(invalid("unknown line ending")),
+        };
+        let number = u64::try_from(self.jobs.len()).unwrap_or_default() + 1;
+        let now = self.now();
+        let job = Job {
+            id: record::id("750", number),
+            object: object.name,
+            operation,
+            key,
+            state: "Open".to_owned(),
+            error: None,
+            ends_lines_with,
+            data: None,
+            created: now,
+            done_at: now,
+            columns: Vec::new(),
+            successful: Vec::new(),
+            failed: Vec::new(),
+            unprocessed: Vec::new(),
+        };
+        let reply = Reply::json(200, &job.json(call));
+        self.jobs.insert(job.id.clone(), job);
+        Ok(reply)
+    }
+
+    fn close_job(&mut self, id: &str, call: &Call) -> Answer {
+        let body = Value::Object(call.object()?);
+        let (now, takes) = (self.now(), self.bulk_takes);
+        let job = self.jobs.get_mut(id).ok_or_else(ApiError::not_found)?;
+        match (body["state"].as_str(), &*job.state) {
+            (Some("UploadComplete"), "Open") if job.data.is_none() => {
+                return Err(ApiError::invalid("INVALIDJOBSTATE", "No content was uploaded"));
+            }
+            (Some("UploadComplete"), "Open") => {
+                job.state = "UploadComplete".to_owned();
+                job.done_at = now.saturating_add(takes).unwrap_or(Timestamp::MAX);
+            }
+            (Some("Aborted"), "Open" | "UploadComplete" | "InProgress") => job.state = "Aborted".to_owned(),
+            _ => {
+                let message = "The job cannot change to this state";
+                return Err(ApiError::invalid("INVALIDJOBSTATE", message));
+            }
+        }
+        Ok(Reply::json(200, &job.json(call)))
+    }
+
+    /// Runs the jobs whose time has come.
+    pub(super) fn settle_jobs(&mut self) {
+        let now = self.now();
+        let ids: Vec<String> = self.jobs.keys().cloned().collect();
+        for id in ids {
+            let Some(mut job) = self.jobs.get(&id).cloned() else {
+                continue;
+            };
+            match &*job.state {
+                "UploadComplete" | "InProgress" if now >= job.done_at => self.run_job(&mut job),
+                "UploadComplete" => job.state = "InProgress".to_owned(),
+                _ => continue,
+            }
+            self.jobs.insert(id, job);
+        }
+    }
+
+    fn run_job(&mut self, job: &mut Job) {
+        let data = job.data.clone().unwrap_or_default();
+        let first_end = data.split_once('\n').map_or("", |(line, _)| line);
+        if first_end.ends_with('\r') != (job.ends_lines_with == "\r\n") {
+            let expected = if job.ends_lines_with == "\n" { "LF" } else { "CRLF" };
+            return job.fail(&format!(
+                "LineEnding is invalid on user data. Current LineEnding setting is {expected}"
+            ));
+        }
+        let mut rows = read_csv(&data).into_iter();
+        job.columns = rows.next().unwrap_or_default();
+        let rows: Vec<Vec<String>> = rows.collect();
+        let Some(object) = self.object(&job.object).cloned() else {
+            return job.fail("InvalidEntity");
+        };
+        if let Some(unknown) = job.columns.iter().find(|name| !is_column(&object, name)) {
+            let error = format!("InvalidBatch : Field name not found : {unknown}");
+            job.unprocessed = rows;
+            return job.fail(&error);
+        }
+        let key_at = job.columns.iter().position(|name| *name == job.key);
+        let key_of = |row: &[String]| key_at.and_then(|at| row.get(at)).map(|key| key.to_lowercase());
+        for (at, row) in rows.iter().enumerate() {
+            if self.bulk_fails_after.is_some_and(|most| at >= most) {
+                job.unprocessed = rows[at..].to_vec();
+                return job.fail("InternalServerError : Unable to process the job");
+            }
+            let twice = key_of(row).is_some_and(|key| {
+                let same = rows.iter().filter(|row| key_of(row).as_ref() == Some(&key));
+                same.count() > 1
+            });
+            let result = if twice && job.operation == "upsert" {
+                Err(RowError::new(
+                    "DUPLICATE_VALUE",
+                    "Duplicate external id specified",
+                ))
+            } else {
+                self.run_row(&object, job, row)
+            };
+            match result {
+                Ok((id, created)) => job.successful.push((id, created, row.clone())),
+                Err(error) => job.failed.push((error, row.clone())),
+            }
+        }
+        job.state = "JobComplete".to_owned();
+    }
+
+    fn run_row(&mut self, object: &Object, job: &Job, row: &[String]) -> Result<(String, bool), RowError> {
+        let mut sent = Map::new();
+        let mut id = String::new();
+        for (name, cell) in job.columns.iter().zip(row) {
+            if name == "Id" {
+                id.clone_from(cell);
+            } else if cell == "#N/A" {
+                sent.insert(name.clone(), Value::Null);
+            } else if let (false, Some((relation, key))) = (cell.is_empty(), name.split_once('.')) {
+                sent.insert(relation.to_owned(), json!({ key: cell }));
+            } else if !cell.is_empty() {
+                // An empty cell leaves the field as it is.
+                sent.insert(name.clone(), typed(object, name, cell));
+            }
+        }
+        if job.operation == "delete" {
+            return Ok((self.delete(&id)?, false));
+        }
+        let found = match &*job.operation {
+            "upsert" => {
+                let key = sent.get(&job.key).and_then(Value::as_str).unwrap_or_default();
+                if key.is_empty() {
+                    let message = format!("{} not specified", job.key);
+                    return Err(RowError::new("MISSING_ARGUMENT", message));
+                }
+                self.find_by_external(object, &job.key, key)
+            }
+            "update" => vec![id],
+            _ => Vec::new(),
+        };
+        let values = self.read_values(object, &sent, found.is_empty());
+        let values = values.map_err(|wrong| match wrong {
+            Wrong::Row(error) => error,
+            Wrong::Call(error) => RowError::new(&error.code, error.message),
+        })?;
+        match &*found {
+            [] => Ok((self.insert(object, values, Options::default())?, true)),
+            [id] => Ok((self.update(object, id, values)?, false)),
+            several => Err(several_found(&job.key, several)),
+        }
+    }
+}
+
+fn is_column(object: &Object, name: &str) -> bool {
+    let relation = name.split_once('.').map(|(relation, _)| relation);
+    object.seen(name).is_some() || relation.is_some_and(|relation| object.by_relationship(relation).is_some())
+}
+
+/// The cell as JSON would have it.
+fn typed(object: &Object, name: &str, cell: &str) -> Value {
+    match object.field(name).map(|field| &field.of) {
+        Some(Type::Boolean) => matches!(cell, "true" | "1" | "TRUE").into(),
+        Some(Type::Number) => serde_json::from_str(cell).unwrap_or_else(|_| cell.into()),
+        _ => cell.into(),
+    }
+}
+
+fn read_csv(text: &str) -> Vec<Vec<String>> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .from_reader(text.as_bytes());
+    let rows = reader.records().filter_map(Result::ok);
+    rows.map(|row| row.iter().map(str::to_owned).collect()).collect()
+}
+
+fn write_csv(rows: &[Vec<String>]) -> String {
+    let mut writer = csv::WriterBuilder::new()
+        .quote_style(csv::QuoteStyle::Always)
+        .flexible(true)
+        .from_writer(Vec::new());
+    for row in rows {
+        writer.write_record(row).unwrap();
+    }
+    String::from_utf8(writer.into_inner().unwrap()).unwrap()
+}
