@@ -27,6 +27,7 @@ pub mod hubspot;
 pub mod mailchimp;
 pub mod meta;
 pub mod null;
+pub mod salesforce;
 pub mod sql;
 pub mod webhook;
 
@@ -152,6 +153,7 @@ pub const KINDS: &[Kind] = &[
     mailchimp::KIND,
     meta::KIND,
     null::KIND,
+    salesforce::KIND,
     sql::KIND,
     webhook::KIND,
 ];

@@ -1,0 +1,350 @@
+//! What Salesforce's responses mean. A refused call has an array of errors. A refused row of a call that succeeded has
+//! them in its result.
+
+use causeway_core::{
+    clock::Timestamp,
+    consent::Change,
+    destination::{AttemptResult, Outcome},
+};
+use reqwest::header::HeaderMap;
+use serde_json::{Value, json};
+
+use super::{
+    MOST_KEYS, Salesforce, Step,
+    consent::OPTED_OUT,
+    error::{DAILY, Refused, exceeded, rest},
+    find::{Found, decide},
+    request::campaigns,
+    writes_data,
+};
+use crate::{
+    connector::{Reading, Task},
+    http::Answer,
+};
+
+pub(super) fn read(
+    salesforce: &Salesforce,
+    step: Step,
+    answer: &Answer,
+    tasks: &mut [&mut Task<'_, Salesforce>],
+    now: Timestamp,
+) -> Reading {
+    if (200..300).contains(&answer.status) {
+        let body = answer.json().filter(|_| answer.complete).unwrap_or_default();
+        let reading = match step {
+            Step::Find => found(salesforce, answer, &body, tasks),
+            _ => results(salesforce, step, answer, &body, tasks),
+        };
+        // A rest ends the batch. So it begins when a delivery is done: otherwise none would ever be.
+        if let Some(done) = tasks.iter_mut().find(|task| is_last(step, task)) {
+            done.rest = done.rest.max(rest(salesforce, answer));
+        }
+        return reading;
+    }
+    let error = Refused::read(answer);
+    match (answer.status, &*error.code) {
+        (429, _) => Reading::All(answer.attempt_result(now)),
+        (403, "REQUEST_LIMIT_EXCEEDED") => Reading::All(answer.result_with(exceeded(&error))),
+        (300, _) => Reading::All(answer.result_with(Outcome::Reject {
+            reason: "several records have this external id: merge them at Salesforce".to_owned(),
+        })),
+        (401, _) => halt(
+            answer,
+            &error,
+            "Salesforce does not accept the session; check the app, its user and its policies",
+        ),
+        // The person is written. A wrong set-up of campaigns or actions must not hold up opt-outs.
+        (400 | 403..=405 | 410, _)
+            if matches!(step, Step::AddCampaign | Step::AddMember | Step::AddAction) =>
+        {
+            spoiled(answer, &error, tasks.len())
+        }
+        (403, _) => halt(
+            answer,
+            &error,
+            "check the permissions of the user, and that the API is enabled",
+        ),
+        (404 | 405 | 410, _) => halt(
+            answer,
+            &error,
+            "check `base_url`, `api_version`, `object` and `key`",
+        ),
+        (400, "INVALID_FIELD" | "INVALID_TYPE" | "UNSUPPORTED_API_VERSION") => halt(
+            answer,
+            &error,
+            "correct the fields, or give the user the right to see them (field-level security)",
+        ),
+        (400 | 409 | 413 | 414 | 415 | 422 | 431, _) => spoiled(answer, &error, tasks.len()),
+        _ => Reading::All(answer.attempt_result(now)),
+    }
+}
+
+fn halt(answer: &Answer, error: &Refused, what: &str) -> Reading {
+    Reading::All(answer.result_with(Outcome::Halt {
+        reason: format!("answered {}{}: {what}", answer.status, error.shown()),
+    }))
+}
+
+/// One delivery of the call is the reason.
+fn spoiled(answer: &Answer, error: &Refused, tasks: usize) -> Reading {
+    if tasks > 1 {
+        return Reading::Split;
+    }
+    Reading::All(answer.result_with(Outcome::Reject {
+        reason: format!("answered {}{}", answer.status, error.shown()),
+    }))
+}
+
+fn unreadable(answer: &Answer) -> AttemptResult {
+    answer.result_with(Outcome::Retry {
+        reason: format!("answered {} with something unexpected", answer.status),
+        after: None,
+    })
+}
+
+/// The result of the query. Invariant: only a complete and readable one shows that nobody opted out.
+fn found(
+    salesforce: &Salesforce,
+    answer: &Answer,
+    body: &Value,
+    tasks: &mut [&mut Task<'_, Salesforce>],
+) -> Reading {
+    let rows = body.get("records").and_then(Value::as_array);
+    match (rows, body.get("done").and_then(Value::as_bool)) {
+        (Some(rows), Some(true)) => {
+            let all: Option<Vec<Found>> = rows.iter().map(|row| Found::read(salesforce, row)).collect();
+            let Some(all) = all else {
+                return Reading::All(unreadable(answer));
+            };
+            decide(salesforce, &all, tasks);
+            Reading::Read
+        }
+        (Some(_), Some(false)) if tasks.len() > 1 => Reading::Split,
+        (Some(_), Some(false)) => Reading::All(answer.result_with(Outcome::Reject {
+            reason: "more than 2000 records at Salesforce have this address".to_owned(),
+        })),
+        _ => Reading::All(unreadable(answer)),
+    }
+}
+
+/// The results of a collection, in the order of its rows.
+fn results(
+    salesforce: &Salesforce,
+    step: Step,
+    answer: &Answer,
+    body: &Value,
+    tasks: &mut [&mut Task<'_, Salesforce>],
+) -> Reading {
+    let rows = body.as_array().cloned().unwrap_or_default();
+    let at: Vec<usize> = if step == Step::AddCampaign {
+        let shared: Vec<&Task<'_, Salesforce>> = tasks.iter().map(|task| &**task).collect();
+        let campaigns: Vec<Option<String>> = campaigns(&shared)
+            .iter()
+            .map(|task| task.memo.campaign.clone())
+            .collect();
+        let place = |task: &&mut Task<'_, Salesforce>| {
+            campaigns
+                .iter()
+                .position(|campaign| *campaign == task.memo.campaign)
+        };
+        tasks.iter().filter_map(place).collect()
+    } else {
+        (0..tasks.len()).collect()
+    };
+    let most = at.iter().max().map_or(0, |last| last + 1);
+    if rows.len() != most || at.len() != tasks.len() {
+        return Reading::All(unreadable(answer));
+    }
+    let of = |task: usize| {
+        at.get(task)
+            .and_then(|row| rows.get(*row))
+            .unwrap_or(&Value::Null)
+    };
+    // A trigger of the org could not cope with so much at once.
+    let is_too_much = |task: usize| Refused::of_row(of(task)).is_some_and(|error| error.is_too_much());
+    if tasks.len() > 1 && (0..tasks.len()).any(is_too_much) {
+        return Reading::Split;
+    }
+    for (number, task) in tasks.iter_mut().enumerate() {
+        one(salesforce, step, answer, of(number), task);
+    }
+    Reading::Read
+}
+
+/// The result of one row.
+fn one(salesforce: &Salesforce, step: Step, answer: &Answer, row: &Value, task: &mut Task<'_, Salesforce>) {
+    let id = row.get("id").and_then(Value::as_str);
+    let is_done = row.get("success").and_then(Value::as_bool) == Some(true);
+    match (is_done, id, Refused::of_row(row)) {
+        (true, Some(id), _) => done(step, id, task),
+        (false, _, Some(error)) => refused(salesforce, step, answer, &error, task),
+        _ => task.end(unreadable(answer)),
+    }
+}
+
+fn done(step: Step, id: &str, task: &mut Task<'_, Salesforce>) {
+    match step {
+        Step::Mark => {
+            if let Some(mark) = task.memo.marks.pop_front() {
+                if mark.opts_out {
+                    task.memo.opted_out.push(mark.id);
+                }
+                keep(task);
+            }
+        }
+        Step::Delete => {
+            task.memo.deletes.pop_front();
+            task.remember(Value::Null);
+        }
+        Step::Update | Step::Upsert => {
+            task.memo.id = Some(id.to_owned());
+            task.remote_id = Some(id.to_owned());
+            let is_opted_out = task.memo.body.get(OPTED_OUT) == Some(&Value::Bool(true));
+            if task.memo.opts_out && is_opted_out {
+                task.memo.opted_out.push(id.to_owned());
+            }
+            keep(task);
+        }
+        Step::Find | Step::AddCampaign | Step::AddMember | Step::AddAction => {}
+    }
+}
+
+/// Remembers which records Causeway itself opted out: a later opt-in may lift these opt-outs, and no others.
+fn keep(task: &mut Task<'_, Salesforce>) {
+    if task.delivery.record.change == Change::Remove {
+        task.remember(Value::Null);
+        return;
+    }
+    let ids = &mut task.memo.opted_out;
+    ids.dedup();
+    let first = ids.len().saturating_sub(MOST_KEYS);
+    let newest = ids.get(first..).unwrap_or_default();
+    let memory = json!({ "opted_out": newest });
+    task.remember(memory);
+}
+
+/// A row was refused.
+fn refused(
+    salesforce: &Salesforce,
+    step: Step,
+    answer: &Answer,
+    error: &Refused,
+    task: &mut Task<'_, Salesforce>,
+) {
+    let shown = error.shown();
+    let retry = |reason: String| Outcome::Retry { reason, after: None };
+    let is_extra = matches!(step, Step::AddCampaign | Step::AddMember | Step::AddAction);
+    let outcome = match (&*error.code, step) {
+        // It is there already.
+        ("DUPLICATE_VALUE", Step::AddMember) => return,
+        ("DUPLICATE_VALUE", Step::AddAction) if error.is_about_key(salesforce) => return,
+        ("ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY", Step::Delete) => {
+            task.memo.deletes.pop_front();
+            return;
+        }
+        ("INVALID_FIELD", Step::AddMember) if error.is_unknown_campaign() => {
+            let may_create = salesforce
+                .settings
+                .campaigns
+                .as_ref()
+                .is_some_and(|all| all.create);
+            if may_create && !task.memo.campaign_is_made {
+                task.memo.campaign_is_made = true;
+                task.then(Step::AddMember);
+                task.then(Step::AddCampaign);
+                return;
+            }
+            Outcome::Reject {
+                reason: "the person is written, but Salesforce has no such campaign: create it, or set \
+                         create = true"
+                    .to_owned(),
+            }
+        }
+        // Somebody else created it meanwhile, or deleted it: the next attempt reads anew.
+        ("DUPLICATE_VALUE", _) if !is_extra && task.delivery.attempt < 3 => {
+            retry(format!("the key is taken{shown}"))
+        }
+        ("ENTITY_IS_DELETED" | "INVALID_CROSS_REFERENCE_KEY", _) if !is_extra => {
+            retry(format!("the record is not there any more{shown}"))
+        }
+        ("STORAGE_LIMIT_EXCEEDED", _) => Outcome::Retry {
+            reason: format!("the org's storage is full{shown}"),
+            after: Some(DAILY),
+        },
+        ("DUPLICATES_DETECTED", _) => Outcome::Reject {
+            reason: format!(
+                "a duplicate rule found a similar record{shown}: merge them at Salesforce, or set allow_duplicates = true"
+            ),
+        },
+        ("INVALID_FIELD_FOR_INSERT_UPDATE", _) if !is_extra => Outcome::Halt {
+            reason: format!(
+                "the user may not write a field{shown}: correct field-level security at Salesforce"
+            ),
+        },
+        ("DELETE_FAILED", _) => Outcome::Reject {
+            reason: format!(
+                "other records depend on it{shown}: set on_remove = \"blank\", or delete it there"
+            ),
+        },
+        _ if error.is_passing() || error.is_too_much() => retry(shown.trim_start_matches(": ").to_owned()),
+        _ if is_extra => Outcome::Reject {
+            reason: format!("the person is written, but not the {}{shown}", extra(step)),
+        },
+        _ => Outcome::Reject {
+            reason: format!("refused{shown}"),
+        },
+    };
+    task.end(answer.result_with(outcome));
+}
+
+fn extra(step: Step) -> &'static str {
+    match step {
+        Step::AddAction => "action",
+        Step::AddCampaign => "campaign",
+        _ => "campaign member",
+    }
+}
+
+/// Whether nothing is left to do for the delivery after this step.
+fn is_last(step: Step, task: &Task<'_, Salesforce>) -> bool {
+    let memo = &task.memo;
+    match step {
+        Step::Find | Step::AddCampaign => false,
+        Step::Mark => memo.marks.is_empty() && !writes_data(&task.delivery.record),
+        Step::Delete => memo.deletes.is_empty(),
+        Step::Update | Step::Upsert => memo.campaign.is_none() && !memo.has_action,
+        Step::AddMember => !memo.has_action,
+        Step::AddAction => true,
+    }
+}
+
+/// The response that Salesforce documents for success.
+pub(super) fn expected(salesforce: &Salesforce, step: Step, tasks: &[&Task<'_, Salesforce>]) -> Answer {
+    let body = if step == Step::Find {
+        // A withdrawal is shown with a record that it concerns; other deliveries create one.
+        let rows = tasks.iter().enumerate();
+        let rows: Vec<Value> = rows
+            .filter(|(_, task)| !writes_data(&task.delivery.record))
+            .map(|(at, task)| {
+                let key = task.memo.keys.first();
+                json!({ "Id": format!("<id {}>", at + 1), "Email": task.memo.email, OPTED_OUT: false,
+                    salesforce.settings.key.as_str(): key })
+            })
+            .collect();
+        json!({ "totalSize": rows.len(), "done": true, "records": rows })
+    } else {
+        let number = if step == Step::AddCampaign {
+            campaigns(tasks).len()
+        } else {
+            tasks.len()
+        };
+        let one = |at: usize| json!({ "id": format!("<id {}>", at + 1), "success": true, "errors": [] });
+        (0..number).map(one).collect()
+    };
+    Answer {
+        status: 200,
+        headers: HeaderMap::new(),
+        body: body.to_string().into_bytes(),
+        complete: true,
+    }
+}
