@@ -4,6 +4,7 @@
 pub mod clients;
 pub mod hubspot;
 pub mod mailchimp;
+pub mod listmonk;
 pub mod meta;
 pub mod salesforce;
 

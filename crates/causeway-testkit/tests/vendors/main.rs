@@ -15,6 +15,7 @@ mod civicrm;
 mod google;
 mod hubspot;
 mod mailchimp;
+mod listmonk;
 mod meta;
 mod python;
 mod salesforce;

@@ -60,7 +60,7 @@ pub struct CiviCrm {
     pub in_maintenance: bool,
     /// The answers of this many requests are lost on the way back: they take effect, and the caller gets a 502.
     pub loses_answers: usize,
-    /// Activities that a second call stored for the same action, and similar: `Entity.action` in order.
+    /// The calls so far, as `Entity.action`.
     pub log: Vec<String>,
     last_id: u64,
 }
