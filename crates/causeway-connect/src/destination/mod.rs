@@ -25,6 +25,7 @@ pub mod file;
 pub mod google;
 pub mod hubspot;
 pub mod mailchimp;
+pub mod listmonk;
 pub mod meta;
 pub mod null;
 pub mod salesforce;
@@ -151,6 +152,7 @@ pub const KINDS: &[Kind] = &[
     google::KIND,
     hubspot::KIND,
     mailchimp::KIND,
+    listmonk::KIND,
     meta::KIND,
     null::KIND,
     salesforce::KIND,
