@@ -122,7 +122,7 @@ async fn answers_that_are_lost_leave_no_action_twice() {
             ["retry"],
             "{passes}"
         );
-        // Of the next attempt the answer to the look-up of the action.
+        // The next attempt loses the answer to the look-up of the action.
         rig.group
             .with(|group| (group.passes, group.loses_answers) = (2, 1));
         network.deliver(&[delivery(1)]).await;
