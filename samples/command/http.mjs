@@ -22,7 +22,8 @@ async function deliver({ key, change, record }) {
   const answered = `answered ${response.status}`;
   if (response.status === 404 && change === "remove") return { outcome: "skip", reason: "nobody is there" };
   if (response.status === 401 || response.status === 403) return { outcome: "halt", reason: answered };
-  if (response.status === 429) return { outcome: "busy", reason: answered, after_s: Number(response.headers.get("retry-after")) || 60 };
+  const after_s = Number(response.headers.get("retry-after")) || 60;
+  if (response.status === 429) return { outcome: "busy", reason: answered, after_s };
   if (response.status >= 500) return { outcome: "retry", reason: answered };
   if (!response.ok) return { outcome: "reject", reason: answered };
   const id = response.status === 204 ? undefined : (await response.json()).id;

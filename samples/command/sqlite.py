@@ -17,7 +17,7 @@ def handle(db, delivery):
         change = delivery["change"]
         if change == "subscribe":
             name = delivery["record"]["contact"].get("firstName")
-            db.execute("INSERT INTO people (email, name) VALUES (?, ?) ON CONFLICT (email) DO UPDATE SET name = excluded.name", [email, name])
+            db.execute("INSERT OR REPLACE INTO people (email, name) VALUES (?, ?)", [email, name])
         elif change in ("unsubscribe", "suppress", "remove"):
             db.execute("DELETE FROM people WHERE email = ?", [email])
         else:  # "none": the person neither agreed nor opted out.

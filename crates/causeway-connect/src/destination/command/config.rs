@@ -24,7 +24,8 @@ pub(super) struct Config {
     env: BTreeMap<String, SecretRef>,
     /// The working folder, relative to the folder of the configuration, which is the default.
     folder: Option<PathBuf>,
-    /// Seconds in which the program must have answered all deliveries of a call. Then it is killed. Less than `timeout_s`.
+    /// Seconds in which the program must have answered all deliveries of a call. Then it is killed. Less than
+    /// `timeout_s`.
     #[serde(default = "default_answer_s")]
     answer_s: u16,
 }

@@ -30,7 +30,8 @@ impl Group {
         if self.is_gone.load(Ordering::SeqCst) {
             return;
         }
-        // An error means that no member is left, or that there is no shell. Then the program itself is killed elsewhere.
+        // An error means that no member is left, or that there is no shell. Then the program itself is killed
+        // elsewhere.
         let _gone = Command::new("/bin/sh")
             .args(["-c", r#"kill -s KILL -- "-$1""#, "sh", &self.id.to_string()])
             .env_clear()

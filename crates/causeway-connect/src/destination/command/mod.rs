@@ -23,7 +23,8 @@ use schemars::schema_for;
 
 use self::{
     config::{Config, Program},
-    running::{InFlight, Running, StartError},
+    in_flight::InFlight,
+    running::{Running, StartError},
     slot::{FIRST_WAIT, Slot},
 };
 use super::{Kind, Needs};
@@ -32,9 +33,11 @@ use crate::config::read;
 mod answer;
 mod config;
 mod group;
+mod in_flight;
 mod line;
 mod lines;
 mod running;
+mod shared;
 mod slot;
 mod stderr;
 #[cfg(test)]
@@ -89,8 +92,8 @@ struct Command {
     clock: Arc<dyn Clock>,
     name: Name,
     slot: Mutex<Slot>,
-    /// The keys of deliveries that were in flight when the program ended or hung. One of them may be the reason, so each is
-    /// sent alone: it cannot use up the attempts of the others.
+    /// The keys of deliveries that were in flight when the program ended or hung. One of them may be the reason, so
+    /// each is sent alone: it cannot use up the attempts of the others.
     suspects: Mutex<BTreeSet<String>>,
 }
 

@@ -1,10 +1,9 @@
 //! A program that runs: what it was sent, and the tasks that read what it writes.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
     io,
     process::{ExitStatus, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -19,19 +18,16 @@ use tokio::{
     sync::{Mutex as AsyncMutex, oneshot},
     task::AbortHandle,
 };
-use tracing::{info, warn};
+use tracing::info;
 
 use super::{
-    answer::{self, Answer, Said},
+    answer,
     config::Program,
-    group::Group,
     line,
-    lines::{Line, Lines},
+    lines::Lines,
+    shared::{End, Shared},
     stderr,
 };
-
-/// How many keys are remembered to recognise a second answer.
-const MOST_ANSWERED: usize = 1_000;
 
 /// How long a program that closed its output may take to end, and how long its last lines are waited for.
 const LAST_LINES: Duration = Duration::from_secs(2);
@@ -44,40 +40,11 @@ pub(super) enum StartError {
     ForNow(String),
 }
 
-/// How the program ended.
-#[derive(Debug, Clone)]
-pub(super) struct End {
-    pub reason: String,
-    pub at: Timestamp,
-    /// Deliveries were lost with it.
-    pub is_failure: bool,
-    pub has_answered: bool,
-}
-
 /// Dropping it kills the program's process group.
 pub(super) struct Running {
-    shared: Arc<Shared>,
+    pub shared: Arc<Shared>,
     stdin: AsyncMutex<ChildStdin>,
     tasks: [AbortHandle; 2],
-}
-
-struct Shared {
-    group: Group,
-    destination: Name,
-    clock: Arc<dyn Clock>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Key → where the answer goes.
-    in_flight: BTreeMap<String, oneshot::Sender<Answer>>,
-    answered: VecDeque<String>,
-    has_answered: bool,
-    checking: Option<oneshot::Sender<Result<(), String>>>,
-    /// Lines that are no answers, and what was wrong with the last one.
-    odd: (u64, &'static str),
-    end: Option<End>,
 }
 
 impl Running {
@@ -100,12 +67,7 @@ impl Running {
         let stdin = child.stdin.take().ok_or_else(lost)?;
         let stdout = child.stdout.take().ok_or_else(lost)?;
         let stderr = child.stderr.take().ok_or_else(lost)?;
-        let shared = Arc::new(Shared {
-            group: Group::new(id),
-            destination: Arc::clone(name),
-            clock: Arc::clone(clock),
-            state: Mutex::default(),
-        });
+        let shared = Arc::new(Shared::new(id, Arc::clone(name), Arc::clone(clock)));
         info!(destination = &**name, pid = id, "the program was started");
         let log = tokio::spawn(stderr::log(stderr, Arc::clone(name), Arc::clone(clock)));
         let watch = tokio::spawn(watch(child, stdout, Arc::clone(&shared)));
@@ -126,14 +88,6 @@ impl Running {
         let mut stdin = self.stdin.lock().await;
         stdin.write_all(lines.as_bytes()).await?;
         stdin.flush().await
-    }
-
-    /// Kills the program. What is in flight is lost, for this reason.
-    pub fn kill(&self, reason: &str, is_failure: bool) {
-        // The lock keeps others from starting the next program before this one is gone.
-        let mut state = self.shared.lock();
-        self.shared.group.kill();
-        self.shared.end(&mut state, reason, is_failure);
     }
 
     /// Asks whether the program can do its work.
@@ -158,16 +112,8 @@ impl Running {
                 "the program answered the check with an error".to_owned(),
             )),
             Ok(Err(why)) => Err(CheckError::Refused(why)),
-            Err(_) => Err(CheckError::Refused(self.lost())),
+            Err(_) => Err(CheckError::Refused(self.shared.lost())),
         }
-    }
-
-    /// Why nothing was answered.
-    fn lost(&self) -> String {
-        let end = self
-            .end()
-            .map_or_else(|| "the program ended".to_owned(), |end| end.reason);
-        end + &self.shared.odd()
     }
 }
 
@@ -238,7 +184,7 @@ async fn watch(mut child: Child, stdout: ChildStdout, shared: Arc<Shared>) {
         None => "the program closed its standard output, and was killed".to_owned(),
     };
     shared.group.finish();
-    shared.end(&mut shared.lock(), &reason, true);
+    shared.close(&reason);
 }
 
 fn ended(status: ExitStatus) -> String {
@@ -247,149 +193,5 @@ fn ended(status: ExitStatus) -> String {
         (Some(code), _) => format!("the program ended with exit status {code}"),
         (None, Some(signal)) => format!("the program was ended by signal {signal}"),
         (None, None) => "the program ended".to_owned(),
-    }
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn read(&self, line: Line) {
-        let mut state = self.lock();
-        match answer::read(line) {
-            Said::Nothing => {}
-            Said::Answer { key, answer } => match state.in_flight.remove(&key) {
-                Some(sender) => {
-                    state.has_answered = true;
-                    // If the call was dropped, nobody waits any more.
-                    let _unread = sender.send(answer);
-                    state.answered.push_back(key);
-                    if state.answered.len() > MOST_ANSWERED {
-                        state.answered.pop_front();
-                    }
-                }
-                None if state.answered.contains(&key) => {
-                    self.note(&mut state, "a second answer for a delivery; the first one counts");
-                }
-                None => self.note(&mut state, "a `key` that is not in flight"),
-            },
-            Said::Checked(result) => match state.checking.take() {
-                Some(sender) => drop(sender.send(result)),
-                None => self.note(&mut state, "the answer to a check that is not in flight"),
-            },
-            Said::Unreadable(why) => self.note(&mut state, why),
-        }
-    }
-
-    /// Counts a line that is no answer. The log gets the 1st, 2nd, 4th, 8th, …
-    fn note(&self, state: &mut State, why: &'static str) {
-        state.odd = (state.odd.0.saturating_add(1), why);
-        if state.odd.0.is_power_of_two() {
-            let (destination, lines) = (&*self.destination, state.odd.0);
-            warn!(
-                destination,
-                lines, "the program wrote a line that is no answer: {why}"
-            );
-        }
-    }
-
-    /// What is known about lines that are no answers.
-    fn odd(&self) -> String {
-        match self.lock().odd {
-            (0, _) => String::new(),
-            (count, why) => format!("; it wrote {count} lines that are no answers, the last one: {why}"),
-        }
-    }
-
-    /// Releases all who wait. The first reason counts.
-    fn end(&self, state: &mut State, reason: &str, is_failure: bool) {
-        let is_failure = is_failure && (!state.in_flight.is_empty() || state.checking.is_some());
-        state.in_flight.clear();
-        state.checking = None;
-        if state.end.is_some() {
-            return;
-        }
-        let (destination, pid) = (&*self.destination, self.group.id());
-        info!(destination, pid, "{reason}");
-        state.end = Some(End {
-            reason: reason.to_owned(),
-            at: self.clock.now(),
-            is_failure,
-            has_answered: state.has_answered,
-        });
-    }
-}
-
-/// Deliveries that the program was sent. If it is dropped before they were answered, the program is killed.
-pub(super) struct InFlight {
-    running: Arc<Running>,
-    receivers: VecDeque<(String, oneshot::Receiver<Answer>)>,
-}
-
-impl InFlight {
-    /// `None` if the program has ended.
-    pub fn new(running: Arc<Running>, keys: impl Iterator<Item = String>) -> Option<Self> {
-        let mut receivers = VecDeque::new();
-        {
-            let mut state = running.shared.lock();
-            if state.end.is_some() {
-                return None;
-            }
-            for key in keys {
-                let (sender, receiver) = oneshot::channel();
-                // The hub never has two deliveries with one key. If it had, the first would be retried.
-                state.in_flight.insert(key.clone(), sender);
-                receivers.push_back((key, receiver));
-            }
-        }
-        Some(Self { running, receivers })
-    }
-
-    /// The answers in the order of the keys. `Err` says why there is none.
-    pub async fn answers(mut self, lines: &str, deadline: Timestamp) -> Vec<Result<Answer, String>> {
-        let clock = Arc::clone(&self.running.shared.clock);
-        let mut answers = Vec::new();
-        let exchange = async {
-            // If the program ended, the receivers learn it, too.
-            let _written = self.running.write(lines).await;
-            while let Some((_, receiver)) = self.receivers.front_mut() {
-                let answer = receiver.await;
-                answers.push(answer);
-                self.receivers.pop_front();
-            }
-        };
-        let is_late = tokio::select! {
-            () = exchange => false,
-            () = clock.sleep_until(deadline) => true,
-        };
-        if is_late {
-            self.running
-                .kill("the program did not answer in time, and was killed", true);
-            // Each sender has sent or is gone.
-            for (_, receiver) in std::mem::take(&mut self.receivers) {
-                answers.push(receiver.await);
-            }
-        }
-        answers
-            .into_iter()
-            .map(|answer| answer.map_err(|_| self.running.lost()))
-            .collect()
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let is_waiting = {
-            let state = self.running.shared.lock();
-            self.receivers
-                .iter()
-                .any(|(key, _)| state.in_flight.contains_key(key))
-        };
-        if is_waiting {
-            // The hub gave up. That is no failure of the program, so it is started again at once.
-            self.running
-                .kill("the call was given up, and the program was killed", false);
-        }
     }
 }
