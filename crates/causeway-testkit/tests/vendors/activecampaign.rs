@@ -24,7 +24,7 @@ impl Rig {
         // Nobody moves the clock.
         account.limit = None;
         let account = FakeVendor::start(account).await;
-        let mut client = Script::start("activecampaign.py");
+        let mut client = Script::start("active_campaign.py");
         let arguments = json!({ "url": account.url(), "key": TOKEN });
         client.run("start", arguments).await.unwrap();
         Self { account, client }

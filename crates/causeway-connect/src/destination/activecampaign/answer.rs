@@ -1,5 +1,5 @@
-//! What ActiveCampaign's responses mean. Errors come in two forms, a list of `errors` or one `message`, and a limit may be a
-//! 400 as well as a 429.
+//! What ActiveCampaign's responses mean. Errors come in two forms, a list of `errors` or one `message`, and a limit may
+//! be a 400 as well as a 429.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! ActiveCampaign: contacts by sync, the status on one list, tags, and custom objects for actions.
 //!
-//! Invariant: nobody is set to subscribed whose consent state for the destination's purpose is not subscribed, and nobody
-//! who unsubscribed at ActiveCampaign after they agreed here. Its API would do both without a question.
+//! Invariant: nobody is set to subscribed whose consent state for the destination's purpose is not subscribed, and
+//! nobody who unsubscribed at ActiveCampaign after they agreed here. Its API would do both without a question.
 
 mod answer;
 mod config;
@@ -131,10 +131,15 @@ impl Connector for ActiveCampaign {
             .ok_or_else(|| reject("the contact has no e-mail address".to_owned()))?;
         let state = record.consent_state_for(&record.purpose);
         let is_withdrawal = record.kind == DeliveryKind::Withdrawal;
+        let is_leaving = match record.change {
+            Change::Remove => false,
+            Change::Unsubscribe | Change::Suppress => true,
+            Change::Subscribe | Change::None => is_withdrawal,
+        };
         let mut memo = Memo {
             email,
             since: state.since(),
-            is_leaving: is_withdrawal || matches!(record.change, Change::Unsubscribe | Change::Suppress),
+            is_leaving,
             ..Memo::default()
         };
         if record.change == Change::Remove {
@@ -144,7 +149,7 @@ impl Connector for ActiveCampaign {
         }
         let mut steps = Vec::new();
         let mut notes = Vec::new();
-        if memo.is_leaving {
+        if is_leaving {
             steps.push(Step::Find);
         }
         if !is_withdrawal {
@@ -211,8 +216,8 @@ impl Connector for ActiveCampaign {
 }
 
 impl ActiveCampaign {
-    /// Whether the delivery is about a new action, and the account keeps actions. A known action that arrives again is a
-    /// `contact`.
+    /// Whether the delivery is about a new action, and the account keeps actions. A known action that arrives again is
+    /// a `contact`.
     fn is_recorded(&self, record: &Record) -> bool {
         let is_action = record.kind == DeliveryKind::Record && record.action.is_some();
         self.settings.record.is_some() && is_action
@@ -279,8 +284,8 @@ fn add_tags(value: &Value, tags: &mut Vec<u64>) -> usize {
     }
 }
 
-/// A value as ActiveCampaign takes it: all are texts, and several choices of one field stand between pairs of bars. A value
-/// that is not known is left out, so that it clears nothing.
+/// A value as ActiveCampaign takes it: all are texts, and several choices of one field stand between pairs of bars. A
+/// value that is not known is left out, so that it clears nothing.
 fn text(value: &Value) -> Option<String> {
     let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let text = match value {

@@ -161,8 +161,8 @@ impl ActiveCampaign {
         Ok(id)
     }
 
-    /// Writes what is given, and returns the values of custom fields that were written. Fields that do not exist are passed
-    /// over without a word.
+    /// Writes what is given, and returns the values of custom fields that were written. Fields that do not exist are
+    /// passed over without a word.
     fn write(&mut self, id: u64, given: &Value) -> Vec<Value> {
         let contact = self.contacts.get_mut(&id).unwrap();
         for (name, place) in [

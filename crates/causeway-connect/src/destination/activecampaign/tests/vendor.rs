@@ -22,7 +22,7 @@ impl Account {
         fake.limit = None;
         let list = fake.add_list("News");
         let fake = FakeVendor::start(fake).await;
-        let mut client = Script::python("activecampaign.py");
+        let mut client = Script::python("active_campaign.py");
         let start = json!(["start", { "url": fake.url(), "key": TOKEN }]);
         assert_eq!(client.ask(&start).await, json!({ "ok": null }));
         Self {
@@ -226,7 +226,7 @@ async fn doctor_names_what_is_wrong_with_the_account() {
         .unwrap_err()
         .to_string();
     assert!(wrong.contains("does not have list 9999"), "{wrong}");
-    // A field that was deleted later is passed over there, and noted here.
+    // A field that was deleted later is passed over, and noted.
     let results = account
         .connect("fields = { 9999 = '=x' }")
         .deliver(&[delivery(1)])
