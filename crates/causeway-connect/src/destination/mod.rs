@@ -26,6 +26,7 @@ pub mod google;
 pub mod hubspot;
 pub mod mailchimp;
 pub mod listmonk;
+pub mod mailjet;
 pub mod meta;
 pub mod null;
 pub mod salesforce;
@@ -153,6 +154,7 @@ pub const KINDS: &[Kind] = &[
     hubspot::KIND,
     mailchimp::KIND,
     listmonk::KIND,
+    mailjet::KIND,
     meta::KIND,
     null::KIND,
     salesforce::KIND,

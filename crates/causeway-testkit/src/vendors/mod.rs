@@ -5,6 +5,7 @@ pub mod clients;
 pub mod hubspot;
 pub mod mailchimp;
 pub mod listmonk;
+pub mod mailjet;
 pub mod meta;
 pub mod salesforce;
 

@@ -16,6 +16,7 @@ mod google;
 mod hubspot;
 mod mailchimp;
 mod listmonk;
+mod mailjet;
 mod meta;
 mod python;
 mod salesforce;
