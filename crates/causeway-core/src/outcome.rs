@@ -76,7 +76,7 @@ pub struct AttemptResult {
     pub rest: Option<Duration>,
     /// What the destination remembers about the contact from now on, in its own form: at most
     /// [`AttemptResult::MEMORY_BYTES`]. `None` changes nothing, and `null` forgets.
-    pub memory: Option<Box<Value>>,
+    pub memory: Option<Value>,
     /// The delivery's ticket stands for nothing any more: the next attempt sends anew.
     pub ticket_is_void: bool,
     /// What was sent about this delivery, without secrets, for a person to read: at most

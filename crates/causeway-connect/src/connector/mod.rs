@@ -72,6 +72,10 @@ pub trait Connector: Send + Sync + 'static {
 
 /// What a response means for a call as a whole.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each call, and read at once"
+)]
 pub enum Reading {
     /// Each task went on or ended.
     Read,

@@ -28,7 +28,7 @@ pub struct Task<'d, C: Connector + ?Sized> {
     pub remote_id: Option<String>,
     /// The vendor takes no more calls for this time.
     pub rest: Option<Duration>,
-    memory: Option<Box<Value>>,
+    memory: Option<Value>,
     ticket_is_void: bool,
     /// What was sent about this delivery.
     sent: String,
@@ -74,7 +74,7 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
 
     /// Replaces what the destination remembers about the contact ([`Delivery::memory`]), however the delivery ends.
     pub fn remember(&mut self, memory: Value) {
-        self.memory = Some(Box::new(memory));
+        self.memory = Some(memory);
     }
 
     /// The result behind [`Delivery::ticket`] will never come, so the next attempt sends anew.

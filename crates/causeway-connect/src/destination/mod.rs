@@ -24,8 +24,8 @@ pub mod fields;
 pub mod file;
 pub mod google;
 pub mod hubspot;
-pub mod mailchimp;
 pub mod listmonk;
+pub mod mailchimp;
 pub mod mailjet;
 pub mod meta;
 pub mod null;
@@ -152,8 +152,8 @@ pub const KINDS: &[Kind] = &[
     file::KIND,
     google::KIND,
     hubspot::KIND,
-    mailchimp::KIND,
     listmonk::KIND,
+    mailchimp::KIND,
     mailjet::KIND,
     meta::KIND,
     null::KIND,

@@ -9,7 +9,11 @@ pub mod activecampaign;
 pub mod civicrm;
 pub mod google;
 pub mod hubspot;
+pub mod listmonk;
+pub mod mailchimp;
+pub mod mailjet;
 pub mod meta;
+pub mod salesforce;
 
 use std::{
     collections::VecDeque,

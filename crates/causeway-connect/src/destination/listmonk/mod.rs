@@ -64,6 +64,7 @@ pub const KIND: Kind = Kind {
         let with = |(text, notes)| with_notes(text, notes);
         Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
     },
+    sign_in: None,
     create: None,
     exclusive: None,
     dummy_url: "https://HOST/",

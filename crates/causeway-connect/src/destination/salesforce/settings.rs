@@ -209,7 +209,7 @@ impl Settings {
         };
         let settings = oauth::Settings {
             token_url: endpoint(&self.base, "token"),
-            grant: oauth::Grant::Jwt(jwt.assertion(context)?),
+            grant: oauth::Grant::Jwt(Box::new(jwt.assertion(context)?)),
         };
         Ok(Some(oauth::Access::new(
             Arc::clone(&context.name),

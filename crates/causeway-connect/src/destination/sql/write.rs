@@ -205,6 +205,7 @@ async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Resu
 }
 
 /// What a row needs, given what is stored under its key.
+#[expect(clippy::large_enum_variant, reason = "it is matched as soon as it is made")]
 enum Need {
     Insert(Vec<usize>),
     Update(Vec<usize>),

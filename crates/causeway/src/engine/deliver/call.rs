@@ -258,7 +258,7 @@ fn attempt(
         status: ending.status,
         excerpt: ending.excerpt,
         request: ending.request,
-        memory: ending.memory.map(|memory| *memory),
+        memory: ending.memory,
         ticket_is_void: ending.ticket_is_void,
         remote_id,
         change: delivery.record.change,

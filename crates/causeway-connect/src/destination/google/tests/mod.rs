@@ -91,7 +91,7 @@ fn next(batch: &[Delivery], results: &[AttemptResult]) -> Vec<Delivery> {
         if result.ticket_is_void {
             delivery.ticket = None;
         }
-        match result.memory.as_deref() {
+        match &result.memory {
             Some(Value::Null) => delivery.memory = None,
             Some(memory) => delivery.memory = Some(memory.clone()),
             None => {}

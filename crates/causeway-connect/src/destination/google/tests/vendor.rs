@@ -249,7 +249,7 @@ async fn a_removal_names_exactly_what_was_put_there() {
 
     // The person moves, and has another number and address.
     let mut moved = person.clone();
-    moved.memory = Some(*memory);
+    moved.memory = Some(memory);
     moved.record.change = Change::None;
     for (name, value) in [
         ("email", "person2@example.org"),
@@ -260,7 +260,7 @@ async fn a_removal_names_exactly_what_was_put_there() {
     }
     let results = ads.settle(&*connected, &[moved.clone()], 3).await;
     assert_eq!((outcomes(&results), ads.people()), (vec!["delivered"], 2));
-    let memory = results[0].memory.as_deref().cloned();
+    let memory = results[0].memory.clone();
 
     // Another program added somebody; the erasure knows only the address.
     let eve =
@@ -297,7 +297,7 @@ async fn a_removal_names_exactly_what_was_put_there() {
             json!({ "kind": "RemoveAudienceMembersRequest", "body": removal }),
         )
         .await;
-    let memory = Memory::read(results[0].memory.as_deref(), &format!("{ACCOUNT}/{}", ads.list));
+    let memory = Memory::read(results[0].memory.as_ref(), &format!("{ACCOUNT}/{}", ads.list));
     assert!(memory.ids.is_empty());
 }
 
@@ -307,7 +307,7 @@ async fn an_unchanged_person_costs_no_call_until_it_is_time_to_renew() {
     let connected = ads.connect("renew_days = 100");
     let results = ads.settle(&*connected, &[subscriber(1)], 3).await;
     let mut again = subscriber(1);
-    again.memory = results[0].memory.as_deref().cloned();
+    again.memory = results[0].memory.clone();
     again.planned_at = causeway_core::clock::Clock::now(&*ads.clock);
     again.record.change = Change::None;
     let calls = ads.google.requests().len();
@@ -398,7 +398,7 @@ async fn a_removal_is_confirmed_only_by_success() {
         let results = ads.settle(&*connected, &[subscriber(1)], 3).await;
         ads.google.with(|google| google.courses = [course.clone()].into());
         let mut out = withdrawal(1, Change::Unsubscribe);
-        out.memory = results[0].memory.as_deref().cloned();
+        out.memory = results[0].memory.clone();
         let batch = [out];
         let results = connected.deliver(&batch).await;
         ads.advance_minutes(30);

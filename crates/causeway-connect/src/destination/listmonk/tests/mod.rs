@@ -24,6 +24,7 @@ fn context() -> Context {
         clock: Arc::new(TestClock::default()),
         dir: ".".into(),
         tables: causeway_core::mapping::Tables::default(),
+        vault: crate::vault::NoVault::shared(),
     }
 }
 

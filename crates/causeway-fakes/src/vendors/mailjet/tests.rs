@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::*;
-use crate::clock::TestClock;
+use causeway_testkit::clock::TestClock;
 
 fn request(method: &str, path: &str, secret: &str, body: &Value) -> Request {
     let basic = format!(

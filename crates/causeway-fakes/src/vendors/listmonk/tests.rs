@@ -3,7 +3,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::clock::TestClock;
+use causeway_testkit::clock::TestClock;
 
 fn installation() -> Listmonk {
     let mut listmonk = Listmonk::new(Arc::<TestClock>::default());
