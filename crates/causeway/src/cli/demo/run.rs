@@ -4,9 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::Context as _;
 
-use super::{crm, progress, senders};
+use super::{crm, progress, senders, vendors};
 use crate::{
     cli::print_line,
+    clock::SystemClock,
     hub::{self, Hub, Options},
     telemetry::{LogFormat, start_log},
 };
@@ -14,6 +15,8 @@ use crate::{
 pub struct Demo {
     /// Messages a second.
     pub rate: f64,
+    /// Names of vendors.
+    pub with: Vec<String>,
     pub stop_after: Option<Duration>,
     pub dir: Option<PathBuf>,
 }
@@ -23,7 +26,13 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
     let (dir, temporary) = folder(demo.dir)?;
     let crm = crm::start().await.context("starting the simulated CRM")?;
     let tokens = senders::Tokens::draw()?;
-    let text = configuration(&tokens, crm.address);
+    let clock: std::sync::Arc<dyn causeway_core::clock::Clock> = std::sync::Arc::new(SystemClock);
+    let mut accounts = Vec::new();
+    for name in &demo.with {
+        accounts.extend(vendors::start(name, &clock).await);
+    }
+    let mut text = configuration(&tokens, crm.address);
+    text.extend(accounts.iter().map(vendors::Account::section));
     write_private(&dir.join("causeway.toml"), &text)?;
     let hub = Hub::start(
         hub::in_folder(&dir, &text)?,
@@ -33,7 +42,7 @@ pub async fn run(demo: Demo) -> anyhow::Result<()> {
         },
     )
     .await?;
-    greet(&hub, &tokens, &dir);
+    greet(&hub, &tokens, &dir, &accounts);
 
     let stop = causeway_core::source::Stop::new();
     let senders = tokio::spawn(senders::run(hub.listener, tokens, demo.rate, stop.clone()));
@@ -143,7 +152,7 @@ consent = "all"
     )
 }
 
-fn greet(hub: &Hub, tokens: &senders::Tokens, dir: &std::path::Path) {
+fn greet(hub: &Hub, tokens: &senders::Tokens, dir: &std::path::Path, accounts: &[vendors::Account]) {
     let defaults = crate::config::Http::default();
     for (what, wanted, got) in [
         ("listener", defaults.listen, hub.listener),
@@ -160,6 +169,9 @@ fn greet(hub: &Hub, tokens: &senders::Tokens, dir: &std::path::Path) {
     print_line("Causeway runs, with invented people as senders and a simulated CRM as destination.\n");
     print_line(&format!("  console   http://{}/", hub.console));
     print_line(&format!("  file      {}", dir.join("archive.csv").display()));
+    for account in accounts {
+        print_line(&format!("  {:<9} {}/", account.name, account.url));
+    }
     print_line(
         "  your own  curl 'http://LISTENER/in/TOKEN?email=you@example.org&firstName=You'"
             .replace("LISTENER", &hub.listener.to_string())

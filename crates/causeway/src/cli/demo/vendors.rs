@@ -1,0 +1,139 @@
+//! Vendors' accounts in memory, as destinations of the demo.
+
+use std::{any::Any, sync::Arc};
+
+use causeway_core::clock::Clock;
+use causeway_fakes::vendors::{
+    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, google, hubspot, listmonk, mailchimp,
+    mailjet, meta, salesforce,
+};
+use jiff::tz::TimeZone;
+
+/// An account that runs until it is dropped.
+pub(super) struct Account {
+    pub name: &'static str,
+    /// Where to look at its content.
+    pub url: String,
+    /// The section of the configuration, without its title and kind.
+    keys: String,
+    _running: Box<dyn Any + Send>,
+}
+
+/// The kinds of destinations that can be tried this way.
+pub(super) const NAMES: [&str; 10] = [
+    "actionnetwork",
+    "activecampaign",
+    "civicrm",
+    "google",
+    "hubspot",
+    "listmonk",
+    "mailchimp",
+    "mailjet",
+    "meta",
+    "salesforce",
+];
+
+impl Account {
+    pub(super) fn section(&self) -> String {
+        let Self { name, url, keys, .. } = self;
+        format!(
+            "\n[destination.{name}]           # {name}'s API in memory: {url}/\nkind = \"{name}\"\nconsent = \"opt_in\"\n\
+             allow_private = true\n{keys}\n"
+        )
+    }
+}
+
+/// Starts an account. `None` if there is none of that name.
+pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account> {
+    let clock = || Arc::clone(clock);
+    let account = match name {
+        "actionnetwork" => {
+            let group = actionnetwork::ActionNetwork::new(clock());
+            let keys = format!("api_key = \"{}\"", actionnetwork::TOKEN);
+            run("actionnetwork", group, |url| {
+                format!("base_url = \"{url}\"\n{keys}")
+            })
+            .await
+        }
+        "activecampaign" => {
+            let mut fake = activecampaign::ActiveCampaign::new(clock());
+            let list = fake.add_list("News");
+            let keys = format!("list = {list}\ntoken = \"{}\"", activecampaign::TOKEN);
+            run("activecampaign", fake, |url| format!("base_url = \"{url}\"\n{keys}")).await
+        }
+        "civicrm" => {
+            let mut site = civicrm::CiviCrm::new(clock());
+            site.zone = TimeZone::UTC;
+            let (key, path) = (civicrm::API_KEY, civicrm::PATH);
+            run("civicrm", site, |url| {
+                format!("api_key = \"{key}\"\nbase_url = \"{url}{path}\"\ntime_zone = \"UTC\"")
+            })
+            .await
+        }
+        "google" => {
+            let mut fake = google::Google::new(clock());
+            let list = fake.add_list(google::ACCOUNT, "Supporters");
+            let (token, account) = (google::TOKEN, google::ACCOUNT);
+            run("google", fake, |url| {
+                format!("token = \"{token}\"\naccount = \"{account}\"\nlist = {list}\naccept_terms = true\nbase_url = \"{url}\"")
+            })
+            .await
+        }
+        "hubspot" => {
+            let mut fake = hubspot::HubSpot::default();
+            fake.add_subscription(7, "News");
+            fake.account.has_data_privacy = true;
+            let keys = format!("token = \"{}\"\nsubscription = 7", hubspot::TOKEN);
+            run("hubspot", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        "listmonk" => {
+            let keys = format!(
+                "user = \"{}\"\ntoken = \"{}\"\nlists = [1]",
+                listmonk::USER,
+                listmonk::TOKEN
+            );
+            let fake = listmonk::Listmonk::new(clock());
+            run("listmonk", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        "mailchimp" => {
+            let keys = format!("token = \"{}\"\nlist = \"{}\"", mailchimp::KEY, mailchimp::LIST);
+            let fake = mailchimp::Mailchimp::default();
+            run("mailchimp", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        "mailjet" => {
+            let mut fake = mailjet::Mailjet::new(clock());
+            let list = fake.add_list("News");
+            let (key, secret) = (mailjet::API_KEY, mailjet::SECRET_KEY);
+            run("mailjet", fake, |url| {
+                format!("list = {list}\napi_key = \"{key}\"\nsecret_key = \"{secret}\"\nbase_url = \"{url}\"")
+            })
+            .await
+        }
+        "meta" => {
+            let mut fake = meta::Meta::new(clock());
+            let audience = fake.add_audience(meta::ACCOUNT, "Supporters");
+            let keys = format!("token = \"{}\"\naudience = {audience}", meta::TOKEN);
+            run("meta", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        "salesforce" => {
+            let mut org = salesforce::Salesforce::new(clock());
+            org.add_field("Contact", salesforce::Field::external_id("Causeway_Id__c"));
+            let keys = format!("token = \"{}\"", salesforce::TOKEN);
+            run("salesforce", org, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        _ => return None,
+    };
+    Some(account)
+}
+
+/// `keys` makes the section's keys from the address of the account.
+async fn run<V: Vendor>(name: &'static str, vendor: V, keys: impl FnOnce(&str) -> String) -> Account {
+    let running = FakeVendor::start(vendor).await;
+    let url = running.url();
+    Account {
+        name,
+        keys: keys(&url),
+        url,
+        _running: Box::new(running),
+    }
+}
