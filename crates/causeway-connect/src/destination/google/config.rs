@@ -18,7 +18,7 @@ use crate::{
     config::{ConfigError, Context, SecretRef, read},
     destination::fields::Fields,
     http::{Options, read_header, read_url},
-    oauth::{self, Assertion, Defaults, Grant, GrantName},
+    oauth::{self, Assertion, Defaults, Grant, GrantName, SignIn},
 };
 
 const SCOPE: &str = "https://www.googleapis.com/auth/datamanager";
@@ -30,7 +30,7 @@ const DAY: i64 = 86_400;
 pub(super) struct Config {
     /// The JSON key file of a service account that is a user of the account of Google Ads.
     service_account: Option<SecretRef>,
-    /// An app, and the refresh token of a person who connected it, in place of a service account.
+    /// In place of a service account: an app of yours, for which `causeway connect NAME` signs in.
     oauth: Option<oauth::Config>,
     /// An access token, for trials: it ends after an hour.
     token: Option<SecretRef>,
@@ -82,7 +82,11 @@ impl Sort {
     fn paths(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Email => &[("email", "contact.email")],
-            Self::Phone => &[("phone", "contact.phone | phone(default=none)")],
+            // The number as it is says whether the contact has one.
+            Self::Phone => &[
+                ("phone", "contact.phone | phone(default=none)"),
+                ("phone_given", "contact.phone"),
+            ],
             Self::Address => &[
                 ("given", "contact.firstName"),
                 ("family", "contact.lastName"),
@@ -247,10 +251,10 @@ impl Settings {
                     )
                 }
                 Sort::Phone => {
-                    let phone = text("phone");
+                    let phone = normal::phone(&text("phone"));
                     (
-                        normal::phone(&phone).into_iter().map(Identifier::Phone).collect(),
-                        !phone.is_empty(),
+                        phone.into_iter().map(Identifier::Phone).collect(),
+                        !text("phone_given").is_empty(),
                     )
                 }
                 Sort::Address => (address(&text).into_iter().collect::<Vec<_>>(), false),
@@ -282,6 +286,18 @@ impl Settings {
             (AUTHORIZATION, authorization),
             (CONTENT_TYPE, json),
         ]))
+    }
+
+    /// For `causeway connect`. Reads the secrets.
+    pub fn sign_in(&self, context: &Context) -> Result<SignIn, ConfigError> {
+        match &self.credentials {
+            Credentials::OAuth(config) => config.sign_in(&defaults(), context, self.options.allow_private),
+            _ => Err(ConfigError::new(
+                "oauth",
+                "the destination has a service account or a token: nobody has to sign in",
+            )
+            .hint("to sign in as a person, write oauth = { client_id = \"…\", grant = \"refresh_token\" } instead")),
+        }
     }
 
     /// Where tokens come from; `None` for a token that is configured.

@@ -31,7 +31,7 @@ use self::{
     config::Settings,
     memory::{Identifier, Memory, Ticket},
 };
-use super::{Kind, Needs, Resource, with_notes};
+use super::{Kind, Needs, Resource};
 use crate::{
     config::{ConfigError, Context},
     connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
@@ -70,11 +70,13 @@ pub const KIND: Kind = Kind {
     },
     preview: |context, table, batch| {
         let google = Google::new(context, table)?;
-        let previews = connector::preview(&google, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(connector::previews(&google, batch, &context.clock))
     },
-    sign_in: None,
+    sign_in: Some(|context, table| {
+        let settings = Settings::parse(table, &context.tables)?;
+        let sign_in = settings.sign_in(context)?;
+        Ok((sign_in, Client::new(settings.options)?))
+    }),
     create: None,
     // One destination would remove whom another one added.
     exclusive: Some(|_, table| {
