@@ -65,8 +65,9 @@ impl Google {
 
     /// Who calls, unless the gateway refuses the token.
     pub(super) fn principal(&self, request: &Request) -> Result<String, ApiError> {
-        let unauthenticated =
-            |reason: &str, message: &str| Err(ApiError::gateway(401, "UNAUTHENTICATED", reason, message));
+        let unauthenticated = |reason: &'static str, message: &str| {
+            Err(ApiError::gateway(401, "UNAUTHENTICATED", reason, message))
+        };
         let header = request.header("authorization").unwrap_or_default();
         let Some(text) = header.strip_prefix("Bearer ") else {
             let message = "Request is missing required authentication credential.";
@@ -82,8 +83,9 @@ impl Google {
             };
             return unauthenticated(reason, "Request had invalid authentication credentials.");
         };
-        let forbidden =
-            |reason: &str, message: String| Err(ApiError::gateway(403, "PERMISSION_DENIED", reason, message));
+        let forbidden = |reason: &'static str, message: String| {
+            Err(ApiError::gateway(403, "PERMISSION_DENIED", reason, message))
+        };
         if !token.scopes.contains(SCOPE) {
             let message = "Request had insufficient authentication scopes.";
             return forbidden("ACCESS_TOKEN_SCOPE_INSUFFICIENT", message.to_owned());

@@ -35,24 +35,26 @@ pub struct ApiError {
     pub http: u16,
     pub status: &'static str,
     pub message: String,
-    pub reason: String,
-    pub domain: &'static str,
+    /// Empty for what only the gateway found.
+    pub reason: &'static str,
+    /// Whether it is the API's own error, and not the gateway's.
+    pub is_own: bool,
     pub metadata: Vec<(&'static str, String)>,
     pub violations: Vec<Violation>,
     /// Seconds, for `RetryInfo`.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
 }
 
 impl ApiError {
     /// An error that the API itself found.
-    pub fn new(reason: &str) -> Self {
+    pub fn new(reason: &'static str) -> Self {
         let (http, status) = code(reason);
         Self {
             http,
             status,
             message: sentence(reason),
-            reason: reason.to_owned(),
-            domain: "datamanager.googleapis.com",
+            reason,
+            is_own: true,
             metadata: Vec::new(),
             violations: Vec::new(),
             retry_after: None,
@@ -60,12 +62,17 @@ impl ApiError {
     }
 
     /// An error of Google's gateway in front of the API.
-    pub(super) fn gateway(http: u16, status: &'static str, reason: &str, message: impl Into<String>) -> Self {
+    pub(super) fn gateway(
+        http: u16,
+        status: &'static str,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             http,
             status,
             message: message.into(),
-            domain: "googleapis.com",
+            is_own: false,
             metadata: vec![("service", "datamanager.googleapis.com".to_owned())],
             ..Self::new(reason)
         }
@@ -85,7 +92,7 @@ impl ApiError {
         let texts: Vec<&str> = violations.iter().map(|one| one.description.as_str()).collect();
         Self {
             message: texts.join("\n"),
-            reason: String::new(),
+            reason: "",
             violations,
             ..Self::new("INVALID_ARGUMENT")
         }
@@ -100,9 +107,14 @@ impl ApiError {
                 .map(|(name, value)| ((*name).to_owned(), value.as_str().into()))
                 .collect();
             metadata.insert("requestId".to_owned(), request_id.into());
+            let domain = if self.is_own {
+                "datamanager.googleapis.com"
+            } else {
+                "googleapis.com"
+            };
             details.push(json!({
                 "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-                "reason": self.reason, "domain": self.domain, "metadata": metadata,
+                "reason": self.reason, "domain": domain, "metadata": metadata,
             }));
         }
         if !self.violations.is_empty() {

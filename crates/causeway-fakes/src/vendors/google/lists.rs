@@ -175,7 +175,7 @@ impl Google {
         &mut self,
         call: &ListCall<'_>,
         id: u64,
-        fields: Map<String, Value>,
+        fields: &Map<String, Value>,
     ) -> Result<Value, ApiError> {
         self.read_list(call, id)?;
         let mask = call.text("updateMask", "update_mask");
@@ -191,7 +191,7 @@ impl Google {
                 return Err(one(&format!("user_list.{name}"), "IMMUTABLE_FIELD_FOR_UPDATE"));
             }
         }
-        self.check_list(call, &fields, Some(id))?;
+        self.check_list(call, fields, Some(id))?;
         if !call.is_trial {
             let list = self.list_mut(call.account, id);
             for name in names {

@@ -68,6 +68,10 @@ pub enum Misuse {
 }
 
 /// The API's state, and the conditions that tests set.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a condition that a test sets by itself"
+)]
 pub struct Google {
     clock: Arc<dyn Clock>,
     /// By id.
@@ -283,7 +287,7 @@ impl Google {
             ("GET", Some(id)) => ("UserList", self.read_list(&call, id)?),
             ("PATCH", Some(id)) => (
                 "UserList",
-                self.update_list(&call, id, body("UserList", request)?)?,
+                self.update_list(&call, id, &body("UserList", request)?)?,
             ),
             ("DELETE", Some(id)) => ("UserList", self.delete_list(&call, id)?),
             _ => return Err(not_found()),
@@ -296,7 +300,7 @@ impl Google {
 fn body(message: &str, request: &Request) -> Result<Map<String, Value>, ApiError> {
     let json = serde_json::from_slice(&request.body).map_err(|_| {
         let mut error = ApiError::unreadable(Vec::new());
-        error.message = "Invalid JSON payload received. Unexpected token.".to_owned();
+        "Invalid JSON payload received. Unexpected token.".clone_into(&mut error.message);
         error
     })?;
     schema::read(message, &json).map_err(ApiError::unreadable)
