@@ -163,8 +163,8 @@ impl Google {
         let number = |name: &str| claims[name].as_i64().unwrap_or_default();
         let (from, until, now) = (number("iat"), number("exp"), self.now().as_second());
         if until - from > 3_600 || until <= now || (from - now).abs() > 3_600 || from > now + LEEWAY {
-            let why = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. Check \
-                       your iat and exp values in the JWT claim.";
+            let why = "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe. \
+                       Check your iat and exp values in the JWT claim.";
             return Err((400, "invalid_grant", why));
         }
         let scopes = claims["scope"].as_str().unwrap_or_default();

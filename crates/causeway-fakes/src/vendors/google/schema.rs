@@ -129,7 +129,8 @@ impl Reader {
                 && let Some(other) = groups.insert(group, field.name)
             {
                 let text = format!(
-                    "Invalid value at '{path}' (oneof), oneof field '{group}' is already set by '{other}'. Cannot set '{}'",
+                    "Invalid value at '{path}' (oneof), oneof field '{group}' is already set by '{other}'. \
+                     Cannot set '{}'",
                     camel(field.name)
                 );
                 self.refuse(path, text);

@@ -105,7 +105,11 @@ async fn a_service_account_gets_a_token_for_an_hour_by_its_key() {
 #[tokio::test]
 async fn a_person_who_connected_an_app_is_asked_again_after_revoking_it() {
     let mut rig = Rig::start().await;
-    let arguments = |secret: &str, base: String| json!({ "base": base, "client_id": CLIENT_ID, "client_secret": secret, "refresh_token": REFRESH_TOKEN });
+    let arguments = |secret: &str, base: String| {
+        json!({
+            "base": base, "client_id": CLIENT_ID, "client_secret": secret, "refresh_token": REFRESH_TOKEN,
+        })
+    };
     let granted = rig
         .ok("refresh", arguments(CLIENT_SECRET, rig.google.url()))
         .await;

@@ -67,7 +67,11 @@ async fn lists_are_created_read_changed_and_deleted() {
         json!(["CONTACT_ID"])
     );
 
-    let change = |fields: Value, mask: &str| json!({ "account": ACCOUNT, "id": id, "user_list": fields, "mask": [mask] });
+    let change = |fields: Value, mask: &str| {
+        json!({
+            "account": ACCOUNT, "id": id, "user_list": fields, "mask": [mask],
+        })
+    };
     let changed = rig
         .ok(
             "update",

@@ -7,7 +7,9 @@ use super::{Rig, destination, member};
 #[tokio::test]
 async fn people_are_added_and_removed_by_any_of_their_identifiers() {
     let mut rig = Rig::start().await;
-    let address = json!({ "givenName": hash("zoe"), "familyName": hash("demooneil"), "regionCode": "BE", "postalCode": "1060" });
+    let address = json!({
+        "givenName": hash("zoe"), "familyName": hash("demooneil"), "regionCode": "BE", "postalCode": "1060",
+    });
     let zoe = json!({ "userData": { "userIdentifiers": [
         { "emailAddress": hash("zoedemo@gmail.com") }, { "phoneNumber": hash("+32470123456") }, { "address": address },
     ] } });
@@ -170,7 +172,9 @@ async fn limits_and_required_fields_are_checked() {
         ),
         (
             |body| {
-                let address = json!({ "givenName": hash("a"), "familyName": hash("b"), "regionCode": "be", "postalCode": "1" });
+                let address = json!({
+                    "givenName": hash("a"), "familyName": hash("b"), "regionCode": "be", "postalCode": "1",
+                });
                 body["audienceMembers"][0]["userData"]["userIdentifiers"][0] = json!({ "address": address });
             },
             "INVALID_REGION_CODE",
