@@ -142,7 +142,7 @@ pub(super) fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
         });
     };
     match body.get("error").filter(|error| error.is_object()) {
-        Some(error) => refused(answer, outcome, error),
+        Some(error) => refused(answer, &outcome, error),
         None => match outcome {
             Outcome::Delivered { .. } if body.is_object() => Verdict::Done(body),
             Outcome::Delivered { .. } => Verdict::All(Outcome::Retry {
@@ -229,8 +229,29 @@ fn first_part(field: &str) -> String {
     field.chars().take_while(is_name).take(40).collect()
 }
 
+/// A limit was reached.
+fn busy(named: &str, details: &Details, outcome: &Outcome) -> Outcome {
+    let (what, wait) = if details.is_daily {
+        ("the calls of this day are used up", Duration::from_hours(1))
+    } else {
+        ("too many calls of this project", Duration::from_mins(1))
+    };
+    Outcome::Busy {
+        reason: format!("{named}: {what}"),
+        after: Some(asked(outcome).or(details.delay).unwrap_or(wait)),
+    }
+}
+
+/// The wait that the header asks for.
+fn asked(outcome: &Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Busy { after, .. } | Outcome::Retry { after, .. } => *after,
+        _ => None,
+    }
+}
+
 /// The error object of the API.
-fn refused(answer: &Answer, outcome: Outcome, error: &Value) -> Verdict {
+fn refused(answer: &Answer, outcome: &Outcome, error: &Value) -> Verdict {
     let details = details(error);
     let status = name(error.get("status")).unwrap_or_default();
     let code = details
@@ -245,19 +266,7 @@ fn refused(answer: &Answer, outcome: Outcome, error: &Value) -> Verdict {
     };
     let has = |reason: &str| details.reasons.iter().any(|have| have == reason) || status == reason;
     if answer.status == 429 || has("RESOURCE_EXHAUSTED") || has("RATE_LIMIT_EXCEEDED") {
-        let (what, wait) = if details.is_daily {
-            ("the calls of this day are used up", Duration::from_hours(1))
-        } else {
-            ("too many calls of this project", Duration::from_mins(1))
-        };
-        let asked = match outcome {
-            Outcome::Busy { after, .. } => after,
-            _ => None,
-        };
-        return Verdict::All(Outcome::Busy {
-            reason: format!("{named}: {what}"),
-            after: Some(asked.or(details.delay).unwrap_or(wait)),
-        });
+        return Verdict::All(busy(&named, &details, outcome));
     }
     if has("INVALID_REQUEST_ID") || has("REQUEST_TOO_OLD") {
         return Verdict::NoSuchRequest(named);
@@ -278,10 +287,7 @@ fn refused(answer: &Answer, outcome: Outcome, error: &Value) -> Verdict {
     if answer.status >= 500 || transient.iter().any(|reason| has(reason)) {
         return Verdict::All(Outcome::Retry {
             reason: named,
-            after: match outcome {
-                Outcome::Retry { after, .. } => after.or(details.delay),
-                _ => details.delay,
-            },
+            after: asked(outcome).or(details.delay),
         });
     }
     let halt = |what: &str| {

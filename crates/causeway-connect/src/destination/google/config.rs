@@ -209,7 +209,7 @@ impl Settings {
             renew_after: Some(i64::from(config.renew_days) * DAY).filter(|seconds| *seconds > 0),
             calls_per_minute: config.calls_per_minute,
             options,
-            fields: Fields::read("identifiers", &toml::Table::from_iter(paths), tables)?,
+            fields: Fields::read("identifiers", &paths.collect(), tables)?,
             sorts: config.identifiers,
             credentials: credentials(
                 config.service_account,

@@ -370,123 +370,37 @@ fn error(http: u16, status: &str, reason: &str) -> Reply {
     Reply::json(http, &body)
 }
 
+/// Status, code, reason, outcome and a part of the text.
+#[rustfmt::skip]
+const ERRORS: [(u16, &str, &str, &str, &str); 20] = [
+    (500, "INTERNAL", "INTERNAL_ERROR", "retry", "INTERNAL_ERROR"),
+    (400, "INTERNAL", "INTERNAL_ERROR", "retry", "INTERNAL_ERROR"),
+    (503, "UNAVAILABLE", "", "retry", "UNAVAILABLE"),
+    (504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "retry", "DEADLINE"),
+    (429, "RESOURCE_EXHAUSTED", "RATE_LIMIT_EXCEEDED", "busy", "too many calls"),
+    (403, "RESOURCE_EXHAUSTED", "RESOURCE_EXHAUSTED", "busy", "too many calls"),
+    (401, "UNAUTHENTICATED", "ACCESS_TOKEN_EXPIRED", "halt", "the token"),
+    (403, "PERMISSION_DENIED", "PERMISSION_DENIED", "halt", "Access and security"),
+    (403, "PERMISSION_DENIED", "SERVICE_DISABLED", "halt", "not enabled"),
+    (403, "PERMISSION_DENIED", "ACCESS_TOKEN_SCOPE_INSUFFICIENT", "halt", "the scope"),
+    (403, "PERMISSION_DENIED", "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED", "halt", "political ads"),
+    (400, "INVALID_ARGUMENT", "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED", "halt", "political ads"),
+    (400, "INVALID_ARGUMENT", "TERMS_AND_CONDITIONS_NOT_SIGNED", "halt", "terms of Customer Match"),
+    (403, "PERMISSION_DENIED", "NOT_ALLOWLISTED", "halt", "does not let"),
+    (400, "INVALID_ARGUMENT", "OPERATING_ACCOUNT_LOGIN_ACCOUNT_MISMATCH", "halt", "login_account"),
+    (400, "INVALID_ARGUMENT", "INVALID_USER_LIST_ID", "halt", "no such list"),
+    (400, "INVALID_ARGUMENT", "INVALID_USER_LIST_TYPE", "halt", "no contacts"),
+    (404, "NOT_FOUND", "NOT_FOUND", "halt", "no such account"),
+    (400, "INVALID_ARGUMENT", "INVALID_POSTAL_CODE", "reject", "INVALID_POSTAL_CODE"),
+    // A text that is no reason is not shown.
+    (400, "INVALID_ARGUMENT", "person1@example.org", "reject", "INVALID_ARGUMENT"),
+];
+
 #[tokio::test]
 async fn the_reason_of_an_error_decides() {
     let api = FakeApi::start().await;
     let connected = connect(&api.url(""), "");
-    for (http, status, why, expected, found) in [
-        (500, "INTERNAL", "INTERNAL_ERROR", "retry", "INTERNAL_ERROR"),
-        (400, "INTERNAL", "INTERNAL_ERROR", "retry", "INTERNAL_ERROR"),
-        (503, "UNAVAILABLE", "", "retry", "UNAVAILABLE"),
-        (504, "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED", "retry", "DEADLINE"),
-        (
-            429,
-            "RESOURCE_EXHAUSTED",
-            "RATE_LIMIT_EXCEEDED",
-            "busy",
-            "too many calls",
-        ),
-        (
-            403,
-            "RESOURCE_EXHAUSTED",
-            "RESOURCE_EXHAUSTED",
-            "busy",
-            "too many calls",
-        ),
-        (
-            401,
-            "UNAUTHENTICATED",
-            "ACCESS_TOKEN_EXPIRED",
-            "halt",
-            "the token",
-        ),
-        (
-            403,
-            "PERMISSION_DENIED",
-            "PERMISSION_DENIED",
-            "halt",
-            "Access and security",
-        ),
-        (
-            403,
-            "PERMISSION_DENIED",
-            "SERVICE_DISABLED",
-            "halt",
-            "not enabled",
-        ),
-        (
-            403,
-            "PERMISSION_DENIED",
-            "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
-            "halt",
-            "the scope",
-        ),
-        (
-            403,
-            "PERMISSION_DENIED",
-            "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED",
-            "halt",
-            "political ads",
-        ),
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "EU_POLITICAL_ADVERTISING_DECLARATION_REQUIRED",
-            "halt",
-            "political ads",
-        ),
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "TERMS_AND_CONDITIONS_NOT_SIGNED",
-            "halt",
-            "terms of Customer Match",
-        ),
-        (
-            403,
-            "PERMISSION_DENIED",
-            "NOT_ALLOWLISTED",
-            "halt",
-            "does not let",
-        ),
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "OPERATING_ACCOUNT_LOGIN_ACCOUNT_MISMATCH",
-            "halt",
-            "login_account",
-        ),
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "INVALID_USER_LIST_ID",
-            "halt",
-            "no such list",
-        ),
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "INVALID_USER_LIST_TYPE",
-            "halt",
-            "no contacts",
-        ),
-        (404, "NOT_FOUND", "NOT_FOUND", "halt", "no such account"),
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "INVALID_POSTAL_CODE",
-            "reject",
-            "INVALID_POSTAL_CODE",
-        ),
-        // A text that is no reason is not shown.
-        (
-            400,
-            "INVALID_ARGUMENT",
-            "person1@example.org",
-            "reject",
-            "INVALID_ARGUMENT",
-        ),
-    ] {
+    for (http, status, why, expected, found) in ERRORS {
         api.reset();
         api.reply(error(http, status, why));
         let results = connected.deliver(&[subscriber(1), subscriber(2)]).await;
