@@ -32,7 +32,7 @@ use schemars::schema_for;
 use serde_json::{Map, Value};
 
 use self::config::Settings;
-use super::{Kind, Needs, fields::Fields, with_notes};
+use super::{Kind, Needs, fields::Fields};
 use crate::{
     connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
@@ -66,9 +66,7 @@ pub const KIND: Kind = Kind {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
         let network = ActionNetwork::new(settings, headers);
-        let previews = connector::preview(&network, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(connector::previews(&network, batch, &context.clock))
     },
     sign_in: None,
     create: None,

@@ -177,7 +177,7 @@ fn decide(civicrm: &CiviCrm, answer: &Answer, task: &mut Task<'_, CiviCrm>) {
             let reason = format!("several contacts have the address ({ids}); merge them in CiviCRM");
             // The opt-out is for all of them.
             if task.has_step(&Step::OptOut) {
-                task.notes.push(reason);
+                task.memo.ambiguous = Some(reason);
                 task.leave_out(|step| *step != Step::OptOut);
             } else {
                 end(answer, task, Outcome::Reject { reason });
@@ -389,6 +389,12 @@ fn one(
                 let contact = task.memo.contact.get_or_insert_default();
                 contact.id = id;
             }
+            // A row that the user may not edit is left out without an error. That must not confirm an opt-out.
+            Ok(rows) if rows.len() < calls::affected_by(&key, step, &task.memo) => {
+                let reason =
+                    format!("CiviCRM did not write {what} for all contacts; the API user may not edit them");
+                worst = Some(answer.result_with(Outcome::Retry { reason, after: None }));
+            }
             Ok(_) => {}
             Err(result) => {
                 if worst.as_ref().is_none_or(|worst| rank(worst) < rank(&result)) {
@@ -399,6 +405,8 @@ fn one(
     }
     if let Some(worst) = worst {
         task.end(worst);
+    } else if let (Step::OptOut, Some(reason)) = (step, task.memo.ambiguous.take()) {
+        end(answer, task, Outcome::Reject { reason });
     } else if step == Step::Remove
         && let Err(several) = calls::removed(&task.memo)
         && civicrm.settings.on_remove != OnRemove::OptOut

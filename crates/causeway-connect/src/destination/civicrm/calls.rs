@@ -120,6 +120,16 @@ pub(super) fn affected(memo: &Memo) -> Vec<&Found> {
     in_use.collect()
 }
 
+/// How many rows a call of an opt-out or an erasure has to change.
+pub(super) fn affected_by(key: &str, step: Step, memo: &Memo) -> usize {
+    let affected = affected(memo);
+    match step {
+        Step::OptOut if key.ends_with(".hold") => affected.len(),
+        Step::OptOut | Step::Remove => ids(&affected).len(),
+        _ => 0,
+    }
+}
+
 fn ids(found: &[&Found]) -> Vec<u64> {
     let mut ids: Vec<u64> = found.iter().map(|found| found.id).collect();
     ids.sort_unstable();

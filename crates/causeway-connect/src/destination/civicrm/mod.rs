@@ -32,7 +32,7 @@ use schemars::schema_for;
 use serde_json::{Map, Value};
 
 use self::config::{Campaigns, OptOut, Settings};
-use super::{Kind, Needs, fields::Fields, with_notes};
+use super::{Kind, Needs, fields::Fields};
 use crate::{
     connector::{self, Connector, Http, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
@@ -65,9 +65,11 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
-        let previews = connector::preview(&CiviCrm { settings, headers }, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(connector::previews(
+            &CiviCrm { settings, headers },
+            batch,
+            &context.clock,
+        ))
     },
     sign_in: None,
     create: None,
@@ -126,6 +128,8 @@ pub(super) struct Memo {
     campaign: Option<(String, String)>,
     campaign_id: Option<u64>,
     found: Vec<Found>,
+    /// Why no contact may be written, although the opt-out is.
+    ambiguous: Option<String>,
     /// The contact that is written.
     contact: Option<Found>,
     /// What is new for a known contact.

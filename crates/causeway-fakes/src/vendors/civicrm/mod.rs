@@ -54,6 +54,8 @@ pub struct CiviCrm {
     pub shows_errors: bool,
     /// `Entity.action` that the API user has no permission for.
     pub denied: BTreeSet<String>,
+    /// Contacts that the API user may see and not edit.
+    pub locked: BTreeSet<u64>,
     /// Whether `create` rolls the record back when a chained call fails. Old sites do, of others it is not known.
     pub has_transactions: bool,
     /// Whether the site is in maintenance mode.
@@ -80,6 +82,7 @@ impl CiviCrm {
             site_key: None,
             shows_errors: true,
             denied: BTreeSet::new(),
+            locked: BTreeSet::new(),
             has_transactions: true,
             in_maintenance: false,
             loses_answers: 0,

@@ -297,7 +297,10 @@ impl CiviCrm {
     fn ids(&self, entity: &str, params: &Value) -> Result<Vec<u64>, ApiError> {
         let clauses = json!({ "where": params.get("where"), "select": ["id"] });
         let found = self.found(entity, self.rows(entity), &clauses)?;
-        Ok(found.iter().filter_map(|row| row.get("id")?.as_u64()).collect())
+        let ids = found.iter().filter_map(|row| row.get("id")?.as_u64());
+        // Rows that the user may not edit are left out without an error.
+        let is_locked = |id: &u64| entity == "Contact" && self.locked.contains(id);
+        Ok(ids.filter(|id| !is_locked(id)).collect())
     }
 
     /// All records are checked first. The rows, and how many of them were there.
@@ -391,6 +394,9 @@ impl CiviCrm {
                     let rows = self.tables.entry(other).or_default();
                     rows.retain(|_, row| row.get("contact_id") != Some(&id.into()));
                 }
+                // What only this contact did goes with it.
+                let activities = self.tables.entry("Activity").or_default();
+                activities.retain(|_, row| row.get("source_contact_id") != Some(&id.into()));
             }
             deleted.push(json!({ "id": id }));
         }

@@ -328,6 +328,39 @@ async fn opt_outs_and_bounces_reach_all_contacts_with_the_address() {
 }
 
 #[tokio::test]
+async fn a_contact_that_may_not_be_edited_is_not_opted_out() {
+    let rig = Rig::start().await;
+    let id = rig.site.with(|site| {
+        let id = site.add_contact("person1@example.org", &json!({}));
+        site.locked.insert(id);
+        id
+    });
+    let civicrm = rig.connect("");
+    for change in [Change::Unsubscribe, Change::Remove] {
+        let results = civicrm.deliver(&[withdrawal(1, change)]).await;
+        assert_eq!(outcomes(&results), ["retry"]);
+        assert!(reason(&results[0]).contains("may not edit"), "{results:?}");
+    }
+    assert_eq!(rig.get("Contact", id, "is_opt_out"), false);
+}
+
+#[tokio::test]
+async fn an_opt_out_reaches_several_contacts_although_none_may_be_chosen() {
+    let rig = Rig::start().await;
+    let both = rig
+        .site
+        .with(|site| [(); 2].map(|()| site.add_contact("person1@example.org", &json!({}))));
+    let mut opted_out = delivery(1);
+    opted_out.record.change = Change::Unsubscribe;
+    let results = rig.connect("several = 'reject'").deliver(&[opted_out]).await;
+    assert_eq!(outcomes(&results), ["reject"]);
+    assert!(reason(&results[0]).contains("merge them"), "{results:?}");
+    for id in both {
+        assert_eq!(rig.get("Contact", id, "is_opt_out"), true);
+    }
+}
+
+#[tokio::test]
 async fn an_opt_out_comes_before_anything_that_may_fail() {
     let rig = Rig::start().await;
     let id = rig.site.with(|site| {
@@ -433,6 +466,7 @@ async fn an_erasure_deletes_one_contact_for_good_and_never_chooses() {
         ["delivered"]
     );
     assert_eq!(rig.count("Contact"), 1, "the one in the trash, too: {trashed}");
+    assert_eq!(rig.count("Activity"), 1, "what they wrote goes with them");
     assert_eq!(
         outcomes(&civicrm.deliver(&[withdrawal(1, Change::Remove)]).await),
         ["skip"]
