@@ -7,14 +7,10 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{
-    CiviCrm, Found, Memo, Step,
-    config::{Existing, OnRemove},
-    opt_in, suppression,
-};
+use super::{CiviCrm, Step, config::Existing, opt_in, suppression, withdraw};
 use crate::{connector::Task, http::HttpRequest};
 
-type Calls = Map<String, Value>;
+pub(super) type Calls = Map<String, Value>;
 
 /// What a form gives a meaning to. The rest stays readable in a preview.
 const ENCODED: &AsciiSet = &CONTROLS
@@ -44,10 +40,10 @@ pub(super) fn request(civicrm: &CiviCrm, step: Step, tasks: &[&Task<'_, CiviCrm>
 /// The calls of a step about one delivery.
 fn own(civicrm: &CiviCrm, step: Step, at: usize, task: &Task<'_, CiviCrm>, calls: &mut Calls) {
     match step {
-        Step::OptOut => opt_out(civicrm, at, task, calls),
+        Step::OptOut => withdraw::opt_out(civicrm, at, task, calls),
         Step::Write => write(civicrm, at, task, calls),
         Step::Relate => relate(civicrm, at, task, calls),
-        Step::Remove => remove(civicrm, at, task, calls),
+        Step::Remove => withdraw::remove(civicrm, at, task, calls),
         Step::Find | Step::Read | Step::CreateCampaign => {}
     }
 }
@@ -111,79 +107,11 @@ fn find(civicrm: &CiviCrm, tasks: &[&Task<'_, CiviCrm>], calls: &mut Calls) {
     }
 }
 
-/// All contacts that have the address and are in use, of any type: the address may not be used for any of them.
-pub(super) fn affected(memo: &Memo) -> Vec<&Found> {
-    let in_use = memo
-        .found
-        .iter()
-        .filter(|found| !found.is_deleted && !found.lacks_address);
-    in_use.collect()
-}
-
-/// How many rows a call of an opt-out or an erasure has to change.
-pub(super) fn affected_by(key: &str, step: Step, memo: &Memo) -> usize {
-    let affected = affected(memo);
-    match step {
-        Step::OptOut if key.ends_with(".hold") => affected.len(),
-        Step::OptOut | Step::Remove => ids(&affected).len(),
-        _ => 0,
-    }
-}
-
-fn ids(found: &[&Found]) -> Vec<u64> {
-    let mut ids: Vec<u64> = found.iter().map(|found| found.id).collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
-
-/// The state of an address that must not be used: 1 as after a bounce, 2 as after an opt-out.
-fn hold(why: Suppression) -> u8 {
-    if why == Suppression::Complained { 2 } else { 1 }
-}
-
-fn opt_out(civicrm: &CiviCrm, at: usize, task: &Task<'_, CiviCrm>, calls: &mut Calls) {
-    let affected = affected(&task.memo);
-    let contacts = ids(&affected);
-    let settings = &civicrm.settings;
-    let why = suppression(task.delivery);
-    let by_person = match why {
-        None => true,
-        Some(why) => why == Suppression::Complained,
-    };
-    if let Some(why) = why {
-        let hold = hold(why);
-        let emails: Vec<u64> = affected.iter().map(|found| found.email_id).collect();
-        let params = json!({ "where": [["id", "IN", emails]], "values": { "on_hold": hold } });
-        calls.insert(key(at, "hold"), json!(["Email", "update", params]));
-    }
-    // A complaint ends all bulk mail, whatever an opt-out ends.
-    let flag = match why {
-        Some(Suppression::Complained) => settings.flag().or(Some("is_opt_out")),
-        _ => settings.flag(),
-    };
-    if let Some(flag) = flag.filter(|_| by_person) {
-        let params = json!({ "where": [["id", "IN", contacts]], "values": { flag: true } });
-        calls.insert(key(at, "flag"), json!(["Contact", "update", params]));
-    }
-    if by_person {
-        for (number, group) in settings.groups.iter().enumerate() {
-            let record = |id: &u64| json!({ "contact_id": id, "group_id:name": group, "status": "Removed" });
-            let records: Vec<Value> = contacts.iter().map(record).collect();
-            let params = json!({ "records": records, "match": ["contact_id", "group_id"] });
-            calls.insert(
-                key(at, &format!("group{number}")),
-                json!(["GroupContact", "save", params]),
-            );
-        }
-    }
-}
-
 /// What the contacts of the batch have already.
 fn read(civicrm: &CiviCrm, tasks: &[&Task<'_, CiviCrm>], calls: &mut Calls) {
     let settings = &civicrm.settings;
     let known = tasks.iter().filter_map(|task| task.memo.contact.as_ref());
-    let known = ids(&known.collect::<Vec<_>>());
+    let known = withdraw::ids(&known.collect::<Vec<_>>());
     if !known.is_empty() {
         let own = ["is_opt_out", "do_not_email", "is_deceased", "modified_date"];
         let select: Vec<&str> = own.into_iter().chain(settings.fields.names()).collect();
@@ -269,7 +197,7 @@ fn created(civicrm: &CiviCrm, task: &Task<'_, CiviCrm>) -> Value {
     }
     let mut email = json!({ "contact_id": "$id", "email": memo.email, "is_primary": true });
     if let (Some(why), Some(email)) = (why, email.as_object_mut()) {
-        email.insert("on_hold".to_owned(), hold(why).into());
+        email.insert("on_hold".to_owned(), withdraw::hold(why).into());
     }
     let chain = json!({ "email": ["Email", "create", { "values": email }] });
     json!(["Contact", "create", { "values": values, "chain": chain }])
@@ -326,51 +254,6 @@ fn relate(civicrm: &CiviCrm, at: usize, task: &Task<'_, CiviCrm>, calls: &mut Ca
         let (name, _) = &activity.key;
         let params = json!({ "records": [record], "match": ["activity_type_id", name] });
         calls.insert(key(at, "activity"), json!(["Activity", "save", params]));
-    }
-}
-
-/// The contacts that an erasure deletes: the one in use, and those in the trash. `Err` has the contacts among which nobody
-/// may choose.
-pub(super) fn removed(memo: &Memo) -> Result<Vec<u64>, Vec<&Found>> {
-    let in_use = affected(memo);
-    match ids(&in_use).len() {
-        0 | 1 => Ok(ids(&memo
-            .found
-            .iter()
-            .filter(|found| !found.lacks_address)
-            .collect::<Vec<_>>())),
-        _ => Err(in_use),
-    }
-}
-
-fn remove(civicrm: &CiviCrm, at: usize, task: &Task<'_, CiviCrm>, calls: &mut Calls) {
-    let memo = &task.memo;
-    let settings = &civicrm.settings;
-    let deletes = |trash: bool, contacts: &[u64]| json!(["Contact", "delete", { "where": [["id", "IN", contacts]], "useTrash": trash }]);
-    match (settings.on_remove, removed(memo)) {
-        (OnRemove::Delete, Ok(contacts)) => {
-            calls.insert(key(at, "delete"), deletes(false, &contacts));
-        }
-        (OnRemove::Trash, Ok(_)) => {
-            calls.insert(key(at, "delete"), deletes(true, &ids(&affected(memo))));
-        }
-        // Nobody may choose whom to delete, but nobody is mailed any more.
-        (OnRemove::OptOut, _) | (_, Err(_)) => {
-            let contacts = ids(&affected(memo));
-            let flag = settings.flag().unwrap_or("is_opt_out");
-            let params = json!({ "where": [["id", "IN", contacts]], "values": { flag: true } });
-            calls.insert(key(at, "flag"), json!(["Contact", "update", params]));
-            for (number, group) in settings.groups.iter().enumerate() {
-                let record =
-                    |id: &u64| json!({ "contact_id": id, "group_id:name": group, "status": "Removed" });
-                let records: Vec<Value> = contacts.iter().map(record).collect();
-                let params = json!({ "records": records, "match": ["contact_id", "group_id"] });
-                calls.insert(
-                    key(at, &format!("group{number}")),
-                    json!(["GroupContact", "save", params]),
-                );
-            }
-        }
     }
 }
 

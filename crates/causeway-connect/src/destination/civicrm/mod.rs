@@ -9,10 +9,13 @@ mod calls;
 mod config;
 mod consent;
 mod envelope;
+mod find;
+mod known;
 mod person;
 mod probe;
 #[cfg(test)]
 mod tests;
+mod withdraw;
 
 use std::sync::Arc;
 

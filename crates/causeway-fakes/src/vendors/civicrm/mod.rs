@@ -8,6 +8,7 @@ mod chain;
 mod clauses;
 mod errors;
 pub mod faults;
+mod hooks;
 mod http;
 mod page;
 mod query;
