@@ -59,7 +59,10 @@ pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account>
             let mut fake = activecampaign::ActiveCampaign::new(clock());
             let list = fake.add_list("News");
             let keys = format!("list = {list}\ntoken = \"{}\"", activecampaign::TOKEN);
-            run("activecampaign", fake, |url| format!("base_url = \"{url}\"\n{keys}")).await
+            run("activecampaign", fake, |url| {
+                format!("base_url = \"{url}\"\n{keys}")
+            })
+            .await
         }
         "civicrm" => {
             let mut site = civicrm::CiviCrm::new(clock());
