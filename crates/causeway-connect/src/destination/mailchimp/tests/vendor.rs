@@ -255,6 +255,7 @@ async fn faults_and_limits_of_the_account_lose_nobody() {
             ["retry", "delivered", "delivered"]
         );
     }
+    assert_eq!(outcomes(&connected.deliver(&batch).await), ["delivered"; 3]);
     account.mailchimp.with(|mailchimp| {
         mailchimp.list().fakes.insert("person4@example.org".to_owned());
         mailchimp.list().busy.insert("person5@example.org".to_owned());
