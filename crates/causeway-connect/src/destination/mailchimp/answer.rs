@@ -129,7 +129,6 @@ fn missing(mailchimp: &Mailchimp, step: &Step, answer: &Answer, task: &mut Of<'_
         }
         Step::ReadMember => {
             task.memo.is_new = true;
-            task.memo.by_contact = false;
             task.memo.path.clone_from(&task.memo.hash);
             Reading::Read
         }
@@ -137,7 +136,7 @@ fn missing(mailchimp: &Mailchimp, step: &Step, answer: &Answer, task: &mut Of<'_
             task.then(Step::ProveList);
             Reading::Read
         }
-        Step::ProveList | Step::Upsert if !task.memo.by_contact || *step == Step::ProveList => all(
+        Step::ProveList | Step::Upsert if !task.memo.by_contact() || *step == Step::ProveList => all(
             answer,
             halt(&format!(
                 "answered 404: the account has no audience {}; check `list`, `api_version` and `base_url`",

@@ -121,7 +121,6 @@ pub(super) struct Memo {
     hash: String,
     /// How the member is named in paths: by the hash, or by the id of the contact.
     path: String,
-    by_contact: bool,
     memory: Memory,
     /// Before the opt-out.
     could_be_mailed: bool,
@@ -138,6 +137,13 @@ pub(super) struct Memo {
     language: Option<&'static str>,
     tags: Vec<String>,
     event: Map<String, Value>,
+}
+
+impl Memo {
+    /// Whether the member has another address at Mailchimp.
+    fn by_contact(&self) -> bool {
+        self.path != self.hash
+    }
 }
 
 impl Mailchimp {

@@ -43,7 +43,9 @@ pub(super) fn request(mailchimp: &Mailchimp, step: &Step, tasks: &[&Task<'_, Mai
         Step::ProveList => get(mailchimp, &["lists", &settings.list], &[("fields", "id")]),
         Step::Look | Step::ReadMember => call(Method::GET, &[], &[("fields", SEEN)], None),
         // The person chose another address there, which a PUT would change back.
-        Step::Upsert if memo.by_contact => call(Method::PATCH, &[], &unchecked, Some(member(settings, memo))),
+        Step::Upsert if memo.by_contact() => {
+            call(Method::PATCH, &[], &unchecked, Some(member(settings, memo)))
+        }
         Step::Upsert => call(Method::PUT, &[], &unchecked, Some(member(settings, memo))),
         Step::Tag => {
             let tags = memo.tags.iter();
@@ -105,7 +107,7 @@ fn permissions(settings: &Settings, enabled: bool) -> Value {
 fn member(settings: &Settings, memo: &Memo) -> Value {
     let mut body = Map::new();
     let mut put = |name: &str, value: Value| body.insert(name.to_owned(), value);
-    if !memo.by_contact {
+    if !memo.by_contact() {
         put("email_address", memo.email.as_str().into());
         put("status_if_new", memo.if_new.into());
     }

@@ -36,7 +36,7 @@ impl List {
     pub(super) fn address(&self, body: &Map<String, Value>) -> Result<String, Problem> {
         let email = match body.get("email_address") {
             Some(Value::String(email)) if !email.trim().is_empty() => email.trim(),
-            Some(Value::String(_)) | Some(Value::Null) | None => {
+            Some(Value::String(_) | Value::Null) | None => {
                 return Err(Problem::field("email_address", "This value should not be blank."));
             }
             Some(_) => return Err(Problem::field("email_address", "Schema describes string")),

@@ -107,7 +107,7 @@ impl Member {
     }
 
     pub(super) fn to_json(&self, list: &List) -> Value {
-        let merge_fields = list.merge_fields.iter().map(|(tag, _)| {
+        let merge_fields = list.merge_fields.keys().map(|tag| {
             let value = self.merge_fields.get(tag).cloned();
             (tag.clone(), value.unwrap_or_else(|| "".into()))
         });
