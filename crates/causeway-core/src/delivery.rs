@@ -50,6 +50,11 @@ pub enum Next {
         ticket: String,
         due_at: Timestamp,
     },
+    /// It waits as if it had not been tried, but until this time. The destination refused it in a way that only a person can
+    /// fix, and other deliveries show whether it refuses everybody.
+    Suspected {
+        due_at: Timestamp,
+    },
     /// It waits as if it had not been tried. The destination is halted until a person acts.
     Halted,
 }
@@ -57,7 +62,10 @@ pub enum Next {
 impl Next {
     /// Whether the attempt counts towards the retry schedule.
     pub fn costs_attempt(&self) -> bool {
-        !matches!(self, Self::Halted | Self::Postponed | Self::Pending { .. })
+        !matches!(
+            self,
+            Self::Halted | Self::Postponed | Self::Pending { .. } | Self::Suspected { .. }
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! The trait of the places that records are sent to.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 
 use crate::delivery::Delivery;
@@ -21,6 +23,76 @@ pub trait Destination: Send + Sync {
     /// again with the same [`Delivery::key`]. The engine enforces the time-out: a delivery that was cut off
     /// counts as [`Outcome::Retry`].
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult>;
+
+    /// Like [`Destination::deliver`], and reports each result as soon as it is known. What was reported
+    /// counts, even if the call is cut off afterwards. A delivery that was not started costs no attempt.
+    async fn deliver_into(&self, batch: &[Delivery], results: &Results) {
+        for index in 0..batch.len() {
+            results.start(index);
+        }
+        for (index, result) in self.deliver(batch).await.into_iter().enumerate() {
+            results.end(index, result);
+        }
+    }
+}
+
+/// How far a delivery of a batch got.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// Nothing was sent for it.
+    NotStarted,
+    /// Something may have been sent.
+    Started,
+    Ended(AttemptResult),
+}
+
+/// The progress of a batch. Deliveries are named by their position in it.
+#[derive(Debug)]
+pub struct Results(Mutex<Vec<Progress>>);
+
+impl Results {
+    pub fn new(deliveries: usize) -> Self {
+        Self(Mutex::new(vec![Progress::NotStarted; deliveries]))
+    }
+
+    /// Call it before anything about the delivery is sent.
+    pub fn start(&self, index: usize) {
+        self.change(index, |progress| {
+            if *progress == Progress::NotStarted {
+                *progress = Progress::Started;
+            }
+        });
+    }
+
+    /// The receiver refused the request as a whole, so nothing about the delivery was applied.
+    pub fn undo(&self, index: usize) {
+        self.change(index, |progress| {
+            if *progress == Progress::Started {
+                *progress = Progress::NotStarted;
+            }
+        });
+    }
+
+    /// The first result of a delivery counts.
+    pub fn end(&self, index: usize, result: AttemptResult) {
+        self.change(index, |progress| {
+            if !matches!(progress, Progress::Ended(_)) {
+                *progress = Progress::Ended(result);
+            }
+        });
+    }
+
+    /// All, in the order of the batch.
+    pub fn take(self) -> Vec<Progress> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, index: usize, change: impl FnOnce(&mut Progress)) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(progress) = all.get_mut(index) {
+            change(progress);
+        }
+    }
 }
 
 /// Why `check` failed.

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use causeway_core::{
     clock::Clock,
     delivery::Delivery,
-    destination::{AttemptResult, CheckError, Destination, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome, Results},
 };
 
 use super::{Connector, Reading, Task, limit::Spread};
@@ -239,18 +239,48 @@ impl<C: Connector> Destination for Http<C> {
     }
 
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
-        let tasks = batch.iter();
-        let mut tasks: Vec<Task<'_, C>> = tasks
+        let results = Results::new(batch.len());
+        let tasks = self.work(batch, &results).await;
+        tasks.iter().map(Task::result).collect()
+    }
+
+    async fn deliver_into(&self, batch: &[Delivery], results: &Results) {
+        self.work(batch, results).await;
+    }
+}
+
+impl<C: Connector> Http<C> {
+    /// Makes all calls of a batch. Reports each delivery that ended as soon as that is known. Deliveries without a call,
+    /// because the vendor takes none for now or needs a person, are not reported.
+    async fn work<'d>(&self, batch: &'d [Delivery], results: &Results) -> Vec<Task<'d, C>> {
+        let mut tasks: Vec<Task<'d, C>> = batch
+            .iter()
             .map(|delivery| Task::new(delivery, self.connector.plan(delivery)))
             .collect();
+        let mut is_started: Vec<bool> = tasks.iter().map(|task| task.step().is_none()).collect();
         loop {
+            for (index, (task, _)) in tasks
+                .iter()
+                .zip(&is_started)
+                .enumerate()
+                .filter(|(_, (_, started))| **started)
+            {
+                if task.step().is_none() {
+                    results.end(index, task.result());
+                }
+            }
             let group = next_group(&self.connector, &tasks);
             if group.is_empty() {
-                break;
+                return tasks;
+            }
+            for index in &group {
+                results.start(*index);
+                if let Some(started) = is_started.get_mut(*index) {
+                    *started = true;
+                }
             }
             self.call(&mut tasks, &group).await;
             stop_if_nothing_is_taken(&mut tasks, &group);
         }
-        tasks.into_iter().map(Task::into_result).collect()
     }
 }

@@ -136,17 +136,18 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.most = usize::MAX;
     }
 
-    pub(super) fn into_result(self) -> AttemptResult {
-        let remote_id = self.remote_id;
+    pub(super) fn result(&self) -> AttemptResult {
+        let remote_id = self.remote_id.clone();
         let mut result = self
             .result
+            .clone()
             .unwrap_or_else(|| Outcome::Delivered { remote_id }.into());
-        result.notes.extend(self.notes);
+        result.notes.extend(self.notes.iter().cloned());
         result.rest = result.rest.max(self.rest);
         result.status = result.status.or(self.status);
-        result.memory = self.memory.or(result.memory);
+        result.memory = self.memory.clone().or(result.memory);
         result.ticket_is_void |= self.ticket_is_void;
-        result.request = Some(self.sent).filter(|sent| !sent.is_empty());
+        result.request = Some(self.sent.clone()).filter(|sent| !sent.is_empty());
         result
     }
 }

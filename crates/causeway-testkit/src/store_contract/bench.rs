@@ -223,7 +223,7 @@ pub fn attempt(delivery: &Delivery, next: Next, started_at: Timestamp) -> Attemp
         Next::Waiting { .. } => "retry",
         Next::Postponed => "busy",
         Next::Pending { .. } => "pending",
-        Next::Halted => "halt",
+        Next::Suspected { .. } | Next::Halted => "halt",
     };
     Attempt {
         delivery: delivery.id,

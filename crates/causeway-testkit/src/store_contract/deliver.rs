@@ -411,6 +411,11 @@ pub async fn an_attempt_at_a_halted_or_busy_destination_does_not_count(open: Ope
     let again = bench.claim("crm", 4).await.deliveries;
     assert_eq!(inbox_ids(&again), [id]);
     assert_eq!(again[0].attempt, 1);
+    // A suspected delivery waits until its time.
+    bench.end(&again[0], Next::Suspected { due_at: at(9) }, 5).await;
+    assert!(bench.claim("crm", 8).await.deliveries.is_empty());
+    let again = bench.claim("crm", 9).await.deliveries;
+    assert_eq!((inbox_ids(&again), again[0].attempt), (vec![id], 1));
     bench.assert_balanced().await;
 }
 

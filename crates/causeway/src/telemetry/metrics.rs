@@ -210,7 +210,7 @@ impl Metrics {
             Next::Delivered => self.delivered.get_or_create(&destination(name)).inc(),
             Next::Skipped => self.skipped.get_or_create(&destination(name)).inc(),
             Next::Dead => self.dead.get_or_create(&label()).inc(),
-            Next::Waiting { .. } | Next::Halted | Next::Postponed => {
+            Next::Waiting { .. } | Next::Suspected { .. } | Next::Halted | Next::Postponed => {
                 self.retried.get_or_create(&label()).inc()
             }
             // Neither ended nor failed.

@@ -3,13 +3,14 @@
 use std::{
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use causeway_core::{
     clock::Timestamp,
     contact::normal_email,
     delivery::{Delivery, Next, next_state},
-    destination::{AttemptResult, Destination, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome, Progress, Results},
     id::{DeliveryId, Name},
     store::Attempt,
 };
@@ -17,6 +18,7 @@ use futures_util::FutureExt;
 use tokio::sync::mpsc;
 
 use super::{
+    evidence::Verdict,
     later,
     throttle::{Reason, Throttle},
 };
@@ -74,21 +76,24 @@ impl Call {
             return Report::default();
         }
         let started_at = self.engine.clock.now();
-        let mut endings = self.deliver(&self.batch, started_at).await;
+        let mut endings = self.deliver(started_at).await;
         let now = self.engine.clock.now();
         // The system clock may have been set back during the call.
         let took_ms = now.duration_since(started_at).as_millis().max(0);
         let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
         self.engine.metrics.called(&self.name, took_ms);
         let mut report = Report::default();
-        // If a destination returns fewer results than deliveries, the remaining deliveries are retried.
-        endings.resize_with(self.batch.len(), || {
-            retry("the destination reported nothing about this delivery")
-        });
         self.throttle(&mut endings, now);
-        for (delivery, ending) in self.batch.iter().zip(endings) {
-            report.count(&ending.outcome);
-            let next = next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random());
+        let waits = self.weigh(&mut endings).await;
+        for ((delivery, ending), wait) in self.batch.iter().zip(endings).zip(waits) {
+            let next = if let Some(wait) = wait {
+                Next::Suspected {
+                    due_at: later(now, wait),
+                }
+            } else {
+                report.count(&ending.outcome);
+                next_state(delivery.attempt, &ending.outcome, &self.pace.retry, now, random())
+            };
             self.engine.metrics.attempted(&self.name, &ending, &next);
             log(delivery, &ending, &next);
             let attempt = attempt(delivery, ending, next, started_at, took_ms);
@@ -121,11 +126,7 @@ impl Call {
             if stale.is_empty() {
                 return;
             }
-            engine.answers.given_back(&stale);
-            if let Err(error) = engine.store.release(stale, engine.clock.now()).await {
-                tracing::error!(destination = %self.name, %error, "could not give deliveries back; they are claimed again when their leases end");
-            }
-            engine.wake.lane(&self.name);
+            self.give_back(stale).await;
         }
     }
 
@@ -160,17 +161,95 @@ impl Call {
         }
     }
 
-    async fn deliver(&self, batch: &[Delivery], started_at: Timestamp) -> Vec<AttemptResult> {
-        let all = |reason: &str| batch.iter().map(|_| retry(reason)).collect();
-        tokio::select! {
-            endings = AssertUnwindSafe(self.destination.deliver(batch)).catch_unwind() => {
-                // A panic costs an attempt. Otherwise a record that makes its destination panic would be retried for ever.
-                endings.unwrap_or_else(|_| all("the destination's code panicked: please report this as a bug"))
+    /// Decides whether refusals that only a person can fix are about everybody. Returns how long each refused delivery
+    /// waits while that is unknown.
+    async fn weigh(&self, endings: &mut [AttemptResult]) -> Vec<Option<Duration>> {
+        let mut waits = vec![None; endings.len()];
+        let mut is_halted = false;
+        let mut is_about_one = false;
+        {
+            let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+            for ((delivery, ending), wait) in self.batch.iter().zip(endings.iter_mut()).zip(&mut waits) {
+                let Outcome::Halt { reason } = &ending.outcome else {
+                    continue;
+                };
+                let address = delivery.record.email().and_then(normal_email);
+                let subject = address.unwrap_or_else(|| delivery.id.0.to_string());
+                match throttle.evidence.refused(delivery.id, &subject) {
+                    Verdict::Halt => is_halted = true,
+                    Verdict::Suspect(time) => {
+                        throttle.slow_down();
+                        *wait = Some(time);
+                    }
+                    Verdict::Delivery => {
+                        ending.outcome = Outcome::Retry {
+                            reason: format!("{reason}; others are accepted, so this record is the reason"),
+                            after: None,
+                        };
+                    }
+                }
             }
-            () = self.engine.clock.sleep_until(later(started_at, self.pace.timeout)) => {
-                all(&format!("no answer within {} s", self.pace.timeout.as_secs_f64()))
-            }
+            is_about_one |= throttle.evidence.is_about_one();
         }
+        let is_unknown = !is_halted && waits.iter().any(Option::is_some);
+        // The destination's own check may prove that nobody is accepted, which a single record cannot.
+        if is_halted || (is_unknown && is_about_one && self.check_refuses().await) {
+            waits.fill(None);
+        }
+        waits
+    }
+
+    async fn check_refuses(&self) -> bool {
+        let longest = later(self.engine.clock.now(), self.pace.timeout);
+        let check = AssertUnwindSafe(self.destination.check()).catch_unwind();
+        tokio::select! {
+            checked = check => matches!(checked, Ok(Err(CheckError::Refused(_)))),
+            () = self.engine.clock.sleep_until(longest) => false,
+        }
+    }
+
+    /// The results of the batch. Deliveries that were not started are given back and leave the batch.
+    async fn deliver(&mut self, started_at: Timestamp) -> Vec<AttemptResult> {
+        let results = Results::new(self.batch.len());
+        let reason = tokio::select! {
+            ended = AssertUnwindSafe(self.destination.deliver_into(&self.batch, &results)).catch_unwind() => match ended {
+                Ok(()) => "the destination reported nothing about this delivery".to_owned(),
+                // A panic costs an attempt. Otherwise a record that makes its destination panic would be retried for ever.
+                Err(_) => "the destination's code panicked: please report this as a bug".to_owned(),
+            },
+            () = self.engine.clock.sleep_until(later(started_at, self.pace.timeout)) => {
+                format!("no answer within {} s", self.pace.timeout.as_secs_f64())
+            }
+        };
+        let mut kept = Vec::with_capacity(self.batch.len());
+        let mut endings = Vec::with_capacity(self.batch.len());
+        let mut not_started = Vec::new();
+        for (delivery, progress) in std::mem::take(&mut self.batch).into_iter().zip(results.take()) {
+            match progress {
+                Progress::NotStarted => {
+                    not_started.push(delivery.id);
+                    continue;
+                }
+                Progress::Started => endings.push(retry(&reason)),
+                Progress::Ended(result) => endings.push(result),
+            }
+            kept.push(delivery);
+        }
+        self.batch = kept;
+        if !not_started.is_empty() {
+            self.give_back(not_started).await;
+        }
+        endings
+    }
+
+    /// Releases leases without an attempt.
+    async fn give_back(&self, deliveries: Vec<DeliveryId>) {
+        let engine = &self.engine;
+        engine.answers.given_back(&deliveries);
+        if let Err(error) = engine.store.release(deliveries, engine.clock.now()).await {
+            tracing::error!(destination = %self.name, %error, "could not give deliveries back; they are claimed again when their leases end");
+        }
+        engine.wake.lane(&self.name);
     }
 }
 
@@ -225,6 +304,14 @@ fn log(delivery: &Delivery, ending: &AttemptResult, next: &Next) {
             outcome,
             reason,
             "the destination is busy; its deliveries wait"
+        ),
+        Next::Suspected { .. } => tracing::warn!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "refused; other deliveries show whether the destination refuses everybody"
         ),
         Next::Halted => tracing::warn!(
             delivery.id = id,

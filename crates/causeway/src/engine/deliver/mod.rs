@@ -5,6 +5,7 @@
 
 mod call;
 mod circuit;
+mod evidence;
 mod rate;
 mod recorder;
 mod throttle;

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 
 use causeway_core::{clock::Timestamp, delivery::LONGEST_RETRY_AFTER, id::DeliveryId};
 
-use super::later;
+use super::{evidence::Evidence, later};
 
 /// The first wait if the destination names none. It doubles each time, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ pub(super) struct Throttle {
     answers: u64,
     /// Delivery → its refusals as busy, and `answers` at the last one.
     refused: HashMap<DeliveryId, (u32, u64)>,
+    /// Whether the destination refuses everybody.
+    pub(super) evidence: Evidence,
 }
 
 /// Why a delivery was refused as busy.
@@ -55,6 +57,7 @@ impl Throttle {
             next_wait: SHORTEST,
             answers: 0,
             refused: HashMap::new(),
+            evidence: Evidence::default(),
         }
     }
 
@@ -103,6 +106,11 @@ impl Throttle {
         Reason::Limit
     }
 
+    /// The destination may refuse everybody: few calls find out.
+    pub(super) fn slow_down(&mut self) {
+        self.window = 1.0;
+    }
+
     /// The destination takes no calls for this time.
     pub(super) fn rest(&mut self, wait: Duration, now: Timestamp) {
         let until = later(now, wait.min(LONGEST));
@@ -114,6 +122,7 @@ impl Throttle {
     pub(super) fn answered(&mut self, delivery: DeliveryId) {
         self.answers = self.answers.wrapping_add(1);
         self.refused.remove(&delivery);
+        self.evidence.answered(delivery);
         self.next_wait = SHORTEST;
         self.window = (self.window + 1.0 / self.window).min(self.ceiling);
     }

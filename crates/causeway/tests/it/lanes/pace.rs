@@ -270,9 +270,11 @@ async fn another_process_pauses_and_resumes_and_a_paused_lane_is_quiet() {
 }
 
 #[tokio::test]
-async fn a_halt_stops_the_lane_with_an_alarm_and_costs_no_attempt() {
-    let (mut rig, crm) = Rig::start(pace(), |_, call| if call == 1 { halt() } else { delivered() }).await;
-    rig.sign("ada").await;
+async fn refusals_of_different_people_halt_the_lane_with_an_alarm_and_cost_no_attempt() {
+    let (mut rig, crm) = Rig::start(pace(), |_, call| if call <= 3 { halt() } else { delivered() }).await;
+    for name in ["ada", "ben", "cem"] {
+        rig.sign(name).await;
+    }
     eventually("the lane is halted", async || {
         let lanes = rig.store.lanes().await.unwrap();
         lanes
@@ -281,10 +283,10 @@ async fn a_halt_stops_the_lane_with_an_alarm_and_costs_no_attempt() {
     })
     .await;
     assert!(rig.metrics().contains("halted{destination=\"crm\"} 1"));
-    rig.sign("ben").await;
+    rig.sign("dot").await;
     rig.clock.advance(Duration::from_hours(5));
     rig.wake_and_settle().await;
-    assert_eq!(crm.calls(), 1);
+    assert_eq!(crm.calls(), 3);
     assert!(
         rig.rows()
             .await
@@ -294,7 +296,73 @@ async fn a_halt_stops_the_lane_with_an_alarm_and_costs_no_attempt() {
     rig.store.set_lane("crm", LaneState::default()).await.unwrap();
     // The clock does not move: the resume wakes the lane.
     rig.engine.wake.lane("crm");
-    rig.until("delivered", 2).await;
+    rig.until("delivered", 4).await;
     assert!(rig.metrics().contains("halted{destination=\"crm\"} 0"));
-    assert_eq!(crm.seen()[1].attempt, 1);
+    assert_eq!(crm.seen()[3].attempt, 1);
+}
+
+#[tokio::test]
+async fn one_refused_record_stops_nobody_else_and_is_dead_in_the_end() {
+    let mut once = pace();
+    once.retry.waits = Vec::new();
+    let (mut rig, crm) = Rig::start(once, |seen, _| {
+        if seen.who == ["mallory"] {
+            halt()
+        } else {
+            delivered()
+        }
+    })
+    .await;
+    rig.sign("mallory").await;
+    until_calls(&crm, 1).await;
+    rig.wake_and_settle().await;
+    let row = rig.rows().await.remove(0);
+    assert_eq!((row.state.as_str(), row.attempts), ("waiting", 0));
+    for (count, name) in [(1, "ada"), (2, "ben")] {
+        rig.sign(name).await;
+        rig.until("delivered", count).await;
+    }
+    rig.clock.advance(Duration::from_secs(2));
+    rig.until("dead", 1).await;
+    let lanes = rig.store.lanes().await.unwrap();
+    assert!(
+        lanes.get("crm").is_none_or(|lane| lane.halted.is_none()),
+        "{lanes:?}"
+    );
+    assert_eq!(crm.calls(), 4);
+}
+
+#[tokio::test]
+async fn what_was_delivered_before_a_time_out_is_not_sent_again() {
+    let mut batches = pace();
+    batches.batch = 4;
+    let (mut rig, crm) = Rig::start(
+        batches,
+        |_, call| if call == 1 { Act::Partly(2) } else { delivered() },
+    )
+    .await;
+    let paused = LaneState {
+        paused: true,
+        halted: None,
+    };
+    rig.store.set_lane("crm", paused).await.unwrap();
+    rig.clock.advance(SECOND);
+    rig.wake_and_settle().await;
+    rig.sign_all(4).await;
+    rig.store.set_lane("crm", LaneState::default()).await.unwrap();
+    rig.clock.advance(SECOND);
+    rig.engine.wake.lane("crm");
+    until_calls(&crm, 1).await;
+    assert_eq!(crm.seen()[0].who.len(), 4);
+    rig.clock.advance(Duration::from_secs(10));
+    // Two were delivered, and the one that was not started goes out at once.
+    rig.until("delivered", 3).await;
+    let attempts = |row: &causeway_core::store::DeliveryRow| row.attempts;
+    assert_eq!(rig.rows().await.iter().map(attempts).sum::<u32>(), 4);
+    rig.clock.advance(Duration::from_mins(1));
+    rig.until("delivered", 4).await;
+    let who = crm.who();
+    let first = &crm.seen()[0].who;
+    let count = |name: &String| who.iter().filter(|known| *known == name).count();
+    assert_eq!(first.iter().map(count).collect::<Vec<_>>(), [1, 1, 2, 2]);
 }

@@ -16,7 +16,7 @@ use causeway_core::{
     clock::{Clock, Timestamp},
     consent::What,
     delivery::Delivery,
-    destination::{AttemptResult, CheckError, Destination, Outcome},
+    destination::{AttemptResult, CheckError, Destination, Outcome, Results},
     envelope::Envelope,
     event::{Decode, Decoded, Decoders, Event},
     id::InboxId,
@@ -39,6 +39,8 @@ pub enum Act {
     /// The same outcome for the whole batch.
     Answer(Outcome),
     Hang,
+    /// Delivers this number of the batch, starts the next one, and hangs.
+    Partly(usize),
     Panic,
     /// Delivers once the test gives a permit.
     Gate(Arc<Semaphore>),
@@ -109,6 +111,32 @@ impl Destination for Scripted {
     }
 
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
+        self.perform(self.call(batch), batch).await
+    }
+
+    async fn deliver_into(&self, batch: &[Delivery], results: &Results) {
+        let act = self.call(batch);
+        let is_partly = matches!(act, Act::Partly(_));
+        let started = match act {
+            Act::Partly(ended) => ended + 1,
+            _ => batch.len(),
+        };
+        for index in 0..started {
+            results.start(index);
+        }
+        if is_partly {
+            for index in 0..started - 1 {
+                results.end(index, Outcome::Delivered { remote_id: None }.into());
+            }
+        }
+        for (index, result) in self.perform(act, batch).await.into_iter().enumerate() {
+            results.end(index, result);
+        }
+    }
+}
+
+impl Scripted {
+    fn call(&self, batch: &[Delivery]) -> Act {
         let name = |delivery: &Delivery| {
             let name = delivery.record.contact.text("firstName").unwrap_or("?");
             name.to_owned()
@@ -124,9 +152,13 @@ impl Destination for Scripted {
             all.push(seen.clone());
             all.len()
         };
-        let outcome = match (self.script)(&seen, number) {
+        (self.script)(&seen, number)
+    }
+
+    async fn perform(&self, act: Act, batch: &[Delivery]) -> Vec<AttemptResult> {
+        let outcome = match act {
             Act::Answer(outcome) => outcome,
-            Act::Hang => std::future::pending().await,
+            Act::Hang | Act::Partly(_) => std::future::pending().await,
             Act::Panic => panic!("the destination has a bug"),
             Act::Gate(gate) => {
                 gate.acquire().await.expect("never closed").forget();
