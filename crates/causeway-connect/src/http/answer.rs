@@ -30,7 +30,7 @@ impl Answer {
 
     /// Reads the response. A body that breaks off does not invalidate the status: the part is kept and marked
     /// as incomplete.
-    pub(super) async fn read(mut response: reqwest::Response, most: usize) -> Self {
+    pub(super) async fn read(mut response: reqwest::Response, options: super::Options) -> Self {
         let mut answer = Self {
             status: response.status().as_u16(),
             headers: std::mem::take(response.headers_mut()),
@@ -38,17 +38,18 @@ impl Answer {
             complete: true,
         };
         loop {
-            match response.chunk().await {
-                Ok(None) => return answer,
-                Ok(Some(chunk)) => {
-                    let room = most.saturating_sub(answer.body.len());
+            // The status decides once it is there. A body that stalls must not make the hub send everything again.
+            match tokio::time::timeout(options.stalled, response.chunk()).await {
+                Ok(Ok(None)) => return answer,
+                Ok(Ok(Some(chunk))) => {
+                    let room = options.answer_bytes.saturating_sub(answer.body.len());
                     answer.body.extend(chunk.iter().take(room));
                     if chunk.len() > room {
                         answer.complete = false;
                         return answer;
                     }
                 }
-                Err(_) => {
+                Ok(Err(_)) | Err(_) => {
                     answer.complete = false;
                     return answer;
                 }
@@ -63,11 +64,13 @@ impl Answer {
 
     /// The start of the body for [`AttemptResult::excerpt`]; `None` if it is empty.
     pub fn excerpt(&self) -> Option<String> {
+        Self::excerpt_of(&self.body)
+    }
+
+    /// The start of a part of the body.
+    pub fn excerpt_of(bytes: &[u8]) -> Option<String> {
         // Replacing invalid bytes can make the text longer, so the text is cut and not the bytes.
-        let start = self
-            .body
-            .get(..AttemptResult::EXCERPT_BYTES)
-            .unwrap_or(&self.body);
+        let start = bytes.get(..AttemptResult::EXCERPT_BYTES).unwrap_or(bytes);
         let mut text = String::from_utf8_lossy(start).into_owned();
         let mut end = text.len().min(AttemptResult::EXCERPT_BYTES);
         while !text.is_char_boundary(end) {

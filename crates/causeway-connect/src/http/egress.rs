@@ -21,9 +21,10 @@ pub struct Forbidden {
 
 /// The name has no address, or could not be resolved. The text holds only the name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the name {host} could not be resolved")]
+#[error("the name {host} {why}")]
 pub struct Unresolved {
     pub host: String,
+    pub why: &'static str,
 }
 
 /// Resolves names and rejects a name if any of its addresses is forbidden, because a mixed answer is a way to
@@ -56,6 +57,7 @@ impl Guard {
     pub async fn resolve(self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
         let unresolved = || Unresolved {
             host: host.to_owned(),
+            why: "could not be resolved",
         };
         let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port))
             .await
@@ -63,6 +65,14 @@ impl Guard {
             .collect();
         if addresses.is_empty() {
             return Err(unresolved().into());
+        }
+        // Filters and broken resolvers answer so. It is no address of a server, and passes.
+        if addresses.iter().any(|address| address.ip().is_unspecified()) {
+            return Err(Unresolved {
+                host: host.to_owned(),
+                why: "resolves to 0.0.0.0, as a blocked name does",
+            }
+            .into());
         }
         for address in &addresses {
             self.check(host, address.ip())?;
@@ -94,8 +104,25 @@ impl Resolve for Guard {
 }
 
 impl Guard {
-    pub fn into_resolver(self) -> Arc<dyn Resolve> {
-        Arc::new(self)
+    /// `proxy` is the host of a proxy, which may be private: the operator chose it, and no URL of a destination
+    /// leads to it without [`Guard::resolve`].
+    pub fn into_resolver(self, proxy: Option<String>) -> Arc<dyn Resolve> {
+        Arc::new(WithProxy { guard: self, proxy })
+    }
+}
+
+struct WithProxy {
+    guard: Guard,
+    proxy: Option<String>,
+}
+
+impl Resolve for WithProxy {
+    fn resolve(&self, name: Name) -> Resolving {
+        let is_proxy = self.proxy.as_deref() == Some(name.as_str());
+        let guard = Guard {
+            allow_private: self.guard.allow_private || is_proxy,
+        };
+        Resolve::resolve(&guard, name)
     }
 }
 
@@ -107,6 +134,11 @@ pub fn forbidden_range(address: IpAddr) -> Option<&'static str> {
             .iter()
             .find(|(net, _)| net.contains(&v4))
             .map(|(_, word)| *word),
+        // A translator leads to the IPv4 address at the end (RFC 6052). Networks without IPv4 reach everything so.
+        IpAddr::V6(v6) if NAT64.contains(&v6) => {
+            let [.., a, b, c, d] = v6.octets();
+            forbidden_range(IpAddr::V4(Ipv4Addr::new(a, b, c, d)))
+        }
         IpAddr::V6(v6) => V6
             .iter()
             .find(|(net, _)| net.contains(&v6))
@@ -134,8 +166,11 @@ const V4: &[(Ipv4Net, &str)] = &[
     (v4net([240, 0, 0, 0], 4), "reserved"),
 ];
 
-/// Ranges that contain an IPv4 address (6to4, NAT64, Teredo, IPv4-compatible) are forbidden as a whole,
-/// because an unknown relay decides where they lead.
+/// The well-known prefix for addresses that contain an IPv4 address.
+const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
+
+/// Other ranges that contain an IPv4 address (6to4, Teredo, IPv4-compatible, NAT64 with a prefix of a network's
+/// own) are forbidden as a whole, because an unknown relay decides where they lead.
 const V6: &[(Ipv6Net, &str)] = &[
     (v6net([0, 0], 96), "loopback or IPv4-compatible"),
     (v6net([0x64, 0xff9b], 32), "NAT64"),
@@ -220,7 +255,11 @@ mod tests {
         ("[::ffff:127.0.0.1]", Some("loopback")),
         ("[::ffff:a9fe:a9fe]", Some("link-local")),
         ("[::ffff:0:1.1.1.1]", Some("not publicly routed")),
-        ("[64:ff9b::1.1.1.1]", Some("NAT64")),
+        ("[64:ff9b::1.1.1.1]", None),
+        ("[64:ff9b::10.0.0.1]", Some("private")),
+        ("[64:ff9b::7f00:1]", Some("loopback")),
+        ("[64:ff9b::a9fe:a9fe]", Some("link-local")),
+        ("[64:ff9b:0:0:0:1:101:101]", Some("NAT64")),
         ("[64:ff9b:1::1]", Some("NAT64")),
         ("[100::1]", Some("discard-only")),
         ("[2001::1]", Some("protocol")),

@@ -1,10 +1,17 @@
 //! The only HTTP client. Destinations make an [`HttpRequest`] (which can be shown without a client), and
 //! [`Client::send`] sends it. The result is an [`Answer`] or a [`SendError`]; both become an `AttemptResult`.
 //!
-//! It connects only where [`egress`] allows, follows no redirects, uses no proxy from the environment, and
-//! reads at most [`Options::answer_bytes`] of a response.
+//! It connects only where [`egress`] allows, follows no redirects, uses no proxy from the environment (only one
+//! of the configuration), and reads at most [`Options::answer_bytes`] of a response.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use causeway_core::destination::{AttemptResult, CheckError};
@@ -22,12 +29,14 @@ use crate::config::ConfigError;
 pub mod answer;
 pub mod egress;
 pub mod error;
+mod network;
 mod tls;
 
 pub use answer::{Answer, classify, retry_after};
 pub use error::SendError;
+pub use network::{ClientCertificate, Network, NetworkKeys};
 
-use egress::Guard;
+use egress::{Guard, ResolveError};
 
 /// What a destination may decide about its connections.
 #[derive(Debug, Clone, Copy)]
@@ -36,6 +45,8 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// Maximum bytes of a response that are read.
     pub answer_bytes: usize,
+    /// A body of which nothing comes for this time is given up.
+    pub stalled: Duration,
 }
 
 impl Default for Options {
@@ -44,6 +55,7 @@ impl Default for Options {
             allow_private: false,
             connect_timeout: Duration::from_secs(10),
             answer_bytes: Answer::BODY_BYTES,
+            stalled: Duration::from_secs(5),
         }
     }
 }
@@ -53,20 +65,41 @@ impl Default for Options {
 pub struct Client {
     inner: reqwest::Client,
     options: Options,
+    network: Network,
+    /// It was reached before, so an address that is suddenly forbidden is a mistake of the resolver.
+    was_reached: Arc<AtomicBool>,
 }
 
 impl Client {
     /// Opens no connection. Fails only if TLS cannot be set up at all.
     pub fn new(options: Options) -> Result<Self, ConfigError> {
+        Self::with_network(options, Network::default())
+    }
+
+    /// A client with a way of its own.
+    pub fn with_network(options: Options, network: Network) -> Result<Self, ConfigError> {
         let guard = Guard {
             allow_private: options.allow_private,
         };
-        let tls = tls::config().map_err(|error| ConfigError::new("", format!("setting up TLS: {error}")))?;
-        let inner = reqwest::Client::builder()
+        let tls = match &network.tls {
+            Some(tls) => Arc::clone(tls),
+            None => {
+                tls::config().map_err(|error| ConfigError::new("", format!("setting up TLS: {error}")))?
+            }
+        };
+        let proxy_host = network.proxy.as_ref().map(|proxy| proxy.host.clone());
+        let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(rustls::ClientConfig::clone(&tls))
-            .dns_resolver(guard.into_resolver())
-            .redirect(redirect::Policy::none())
-            .no_proxy()
+            .dns_resolver(guard.into_resolver(proxy_host))
+            .redirect(redirect::Policy::none());
+        let builder = match &network.proxy {
+            None => builder.no_proxy(),
+            Some(proxy) => {
+                let proxy = reqwest::Proxy::all(proxy.url.reveal());
+                builder.proxy(proxy.map_err(|_| ConfigError::new("proxy", "is not a usable URL"))?)
+            }
+        };
+        let inner = builder
             .referer(false)
             // The hub's own schedule decides about retries, and knows which are safe.
             .retry(reqwest::retry::never())
@@ -80,7 +113,12 @@ impl Client {
             .user_agent(concat!("Causeway/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| ConfigError::new("", format!("setting up the HTTP client: {error}")))?;
-        Ok(Self { inner, options })
+        Ok(Self {
+            inner,
+            options,
+            network,
+            was_reached: Arc::default(),
+        })
     }
 
     /// Sends the request and reads the response. Safe to drop at any time: the connection is then closed and
@@ -91,6 +129,9 @@ impl Client {
             allow_private: self.options.allow_private,
         };
         guard.check_literal(&request.url)?;
+        if self.network.proxy.is_some() {
+            self.check_behind_proxy(guard, &request.url).await?;
+        }
         let response = self
             .inner
             .request(request.method.clone(), request.url.clone())
@@ -98,8 +139,30 @@ impl Client {
             .body(request.body.clone())
             .send()
             .await
-            .map_err(|error| SendError::from_reqwest(host, self.options.connect_timeout, &error))?;
-        Ok(Answer::read(response, self.options.answer_bytes).await)
+            .map_err(|error| SendError::from_reqwest(host, self.options.connect_timeout, &error))
+            .map_err(|error| match error {
+                SendError::Forbidden(reason) if self.was_reached.load(Ordering::Relaxed) => {
+                    SendError::Unreachable(format!("{reason} (it was elsewhere before)"))
+                }
+                error => error,
+            })?;
+        self.was_reached.store(true, Ordering::Relaxed);
+        Ok(Answer::read(response, self.options).await)
+    }
+
+    /// The proxy resolves the name, so the guard looks at it here. A name that only the proxy knows may pass: which
+    /// names that are is up to whoever runs the proxy.
+    async fn check_behind_proxy(&self, guard: Guard, url: &Url) -> Result<(), SendError> {
+        let Some(url::Host::Domain(name)) = url.host() else {
+            return Ok(());
+        };
+        match guard
+            .resolve(name, url.port_or_known_default().unwrap_or(443))
+            .await
+        {
+            Err(ResolveError::Forbidden(forbidden)) => Err(forbidden.into()),
+            Ok(_) | Err(ResolveError::Unresolved(_)) => Ok(()),
+        }
     }
 
     /// Connects to the host of `url`, with TLS for https, and sends nothing: many endpoints would count even
@@ -119,6 +182,13 @@ impl Client {
             allow_private: self.options.allow_private,
         };
         guard.check_literal(url)?;
+        if let Some(proxy) = &self.network.proxy {
+            self.check_behind_proxy(guard, url).await?;
+            return TcpStream::connect((proxy.host.as_str(), proxy.port))
+                .await
+                .map(drop)
+                .map_err(|error| SendError::from_io(&format!("the proxy {}", proxy.host), &error));
+        }
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         let addresses = guard
             .resolve(bare, url.port_or_known_default().unwrap_or(443))
@@ -129,9 +199,12 @@ impl Client {
         if url.scheme() == "https" {
             let broken =
                 |error: &dyn std::fmt::Display| SendError::Unreachable(format!("TLS with {host}: {error}"));
-            let tls = tls::config().map_err(|error| broken(&error))?;
+            let tls = match &self.network.tls {
+                Some(tls) => Arc::clone(tls),
+                None => tls::config().map_err(|error| broken(&error))?,
+            };
             let name = ServerName::try_from(bare.to_owned()).map_err(|error| broken(&error))?;
-            tokio_rustls::TlsConnector::from(Arc::clone(&tls))
+            tokio_rustls::TlsConnector::from(tls)
                 .connect(name, stream)
                 .await
                 .map_err(|error| SendError::from_io(host, &error))?;
@@ -253,3 +326,5 @@ pub fn read_header(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;

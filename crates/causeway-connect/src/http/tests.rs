@@ -218,6 +218,25 @@ async fn a_response_that_breaks_off_keeps_its_status() {
 }
 
 #[tokio::test]
+async fn a_response_that_stalls_keeps_its_status() {
+    let api = FakeApi::start().await;
+    api.reply(
+        Reply::status(201)
+            .body("{\"id\":1}")
+            .trickle(Duration::from_secs(60)),
+    );
+    let impatient = Client::new(Options {
+        allow_private: true,
+        stalled: Duration::from_millis(50),
+        ..Options::default()
+    })
+    .unwrap();
+    let answer = impatient.send(&request(&api.url("/"))).await.unwrap();
+    assert_eq!((answer.status, answer.complete), (201, false));
+    assert_eq!(answer.attempt_result(now()).outcome.as_str(), "delivered");
+}
+
+#[tokio::test]
 async fn errors_are_distinguished_in_words_that_name_only_the_host() {
     let api = FakeApi::start().await;
     api.reply_at("/close", Reply::close());

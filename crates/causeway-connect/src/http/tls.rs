@@ -19,7 +19,7 @@ pub(crate) fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
     Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
 }
 
-fn roots() -> RootCertStore {
+pub(super) fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     // Single certificates that cannot be read do no harm; having none would.
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
