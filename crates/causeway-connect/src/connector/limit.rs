@@ -28,7 +28,7 @@ impl Limit {
 
 /// Gives each call its time.
 #[derive(Debug)]
-pub(super) struct Spread {
+pub(crate) struct Spread {
     limit: Limit,
     state: Mutex<State>,
 }
@@ -42,7 +42,7 @@ struct State {
 }
 
 impl Spread {
-    pub(super) fn new(limit: Limit) -> Self {
+    pub(crate) fn new(limit: Limit) -> Self {
         Self {
             limit,
             state: Mutex::new(State {
@@ -53,7 +53,7 @@ impl Spread {
     }
 
     /// Waits until one more call is within the limit.
-    pub(super) async fn wait(&self, clock: &dyn Clock) {
+    pub(crate) async fn wait(&self, clock: &dyn Clock) {
         let at = self.take(clock.now());
         clock.sleep_until(at).await;
     }

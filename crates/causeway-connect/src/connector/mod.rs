@@ -18,6 +18,7 @@ use causeway_core::{
     destination::{AttemptResult, Outcome},
 };
 
+pub(crate) use self::limit::Spread;
 pub use self::{
     credential::Credential,
     limit::Limit,

@@ -1,9 +1,12 @@
 //! `fields = { "EMAIL" = "contact.email", "SOURCE" = "=petition" }`: which values of a record are sent, and
 //! under which names. Read once, with the configuration; evaluated for each delivery.
 
-use causeway_core::mapping::{
-    Mapping, MappingError, Scope, Tables,
-    omission::{Omissions, Reads},
+use causeway_core::{
+    mapping::{
+        Mapping, MappingError, Scope, Tables,
+        omission::{Omissions, Reads},
+    },
+    path,
 };
 use serde_json::{Map, Value};
 
@@ -81,6 +84,7 @@ impl Fields {
             shows_no_consent: SHOWS_NO_CONSENT,
             warnings: self.0.doubts(),
             deletes_on_erasure: false,
+            effort: None,
         }
     }
 }
@@ -108,21 +112,25 @@ enum Node {
     Inner(Vec<(String, Node)>),
 }
 
-/// `a[b][0]` → `a`, `b`, `0`. A name in any other form is one step.
-fn steps(name: &str) -> Vec<&str> {
-    let whole = vec![name];
-    let Some((first, rest)) = name.strip_suffix(']').and_then(|name| name.split_once('[')) else {
-        return whole;
-    };
-    let mut steps = vec![first];
-    steps.extend(rest.split("]["));
-    let plain = steps
-        .iter()
-        .all(|step| !step.is_empty() && !step.contains(['[', ']']));
-    if plain { steps } else { whole }
+/// `a[b][0]` → `a`, `b`, `0`. So does `a[b][0].c`, which is how paths in responses are written. A name in any other
+/// form is one step.
+fn steps(name: &str) -> Vec<String> {
+    in_brackets(name)
+        .or_else(|| path::names(name).ok().filter(|_| name.contains("].")))
+        .unwrap_or_else(|| vec![name.to_owned()])
 }
 
-fn put(members: &mut Vec<(String, Node)>, steps: &[&str], value: Value) -> Option<()> {
+fn in_brackets(name: &str) -> Option<Vec<String>> {
+    let (first, rest) = name.strip_suffix(']')?.split_once('[')?;
+    let steps: Vec<&str> = std::iter::once(first).chain(rest.split("][")).collect();
+    let is_plain = |step: &&str| !step.is_empty() && !step.contains(['[', ']']);
+    steps
+        .iter()
+        .all(is_plain)
+        .then(|| steps.into_iter().map(str::to_owned).collect())
+}
+
+fn put(members: &mut Vec<(String, Node)>, steps: &[String], value: Value) -> Option<()> {
     let (first, rest) = steps.split_first()?;
     let known = members.iter_mut().find(|(name, _)| name == first);
     match known {
@@ -136,7 +144,7 @@ fn put(members: &mut Vec<(String, Node)>, steps: &[&str], value: Value) -> Optio
                 put(&mut inner, rest, value)?;
                 Node::Inner(inner)
             };
-            members.push(((*first).to_owned(), node));
+            members.push((first.clone(), node));
             Some(())
         }
     }
@@ -349,11 +357,12 @@ mod tests {
     fn names_with_brackets_nest() {
         let nested = fields(
             "'c[id]' = 'event'\n't[0]' = '=p'\n't[1]' = '=q'\n'g[2]' = 'event'\n'd[e][f]' = 'action.fields'\n\
-             'odd[' = 'event'\n'x[]' = 'event'",
+             'odd[' = 'event'\n'x[]' = 'event'\n'inputs[0].id' = '=i'\n'inputs[1].id' = '=j'\n'a.b' = 'event'\n'p.q[r]' = 'event'",
         );
         let expected = json!({
             "c": { "id": "action" }, "t": ["p", "q"], "g": { "2": "action" },
             "d": { "e": { "f": { "comment": "Save\nthe river" } } }, "odd[": "action", "x[]": "action",
+            "inputs": [{ "id": "i" }, { "id": "j" }], "a.b": "action", "p.q": { "r": "action" },
         });
         assert_eq!(nest(apply(&nested.unwrap()).unwrap()).unwrap(), expected);
     }

@@ -1,6 +1,6 @@
 //! Destinations: one file each, and one line in [`KINDS`].
 
-use std::{future::Future, path::Path, pin::Pin};
+use std::{future::Future, path::Path, pin::Pin, time::Duration};
 
 use causeway_core::{
     consent::Change,
@@ -87,6 +87,40 @@ pub struct Needs {
     pub deletes_on_erasure: bool,
     /// Settings that are valid but probably unintended, for `config check`.
     pub warnings: Vec<String>,
+    /// How many requests a batch takes, if that depends on its size.
+    pub effort: Option<Effort>,
+}
+
+/// The requests that a call of `deliver` makes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Effort {
+    /// Requests for each delivery.
+    pub requests: u32,
+    /// Requests at the same time.
+    pub at_once: usize,
+    /// One request is about the whole batch.
+    pub in_one_request: bool,
+    /// Requests that the receiver allows in a period.
+    pub limit: Option<(u32, Duration)>,
+}
+
+impl Effort {
+    /// How long a receiver probably takes for a request.
+    const USUAL: Duration = Duration::from_millis(500);
+
+    /// How long a batch probably takes.
+    pub fn time(&self, batch: u32) -> Duration {
+        if self.in_one_request {
+            return Self::USUAL;
+        }
+        let requests = batch.saturating_mul(self.requests);
+        let rounds = requests.div_ceil(u32::try_from(self.at_once).unwrap_or(u32::MAX).max(1));
+        let by_limit = self
+            .limit
+            .map(|(calls, per)| per / calls.max(1) * requests)
+            .unwrap_or_default();
+        (Self::USUAL * rounds).max(by_limit)
+    }
 }
 
 /// How a kind creates its tables or the like. It only adds, and never alters or removes anything.

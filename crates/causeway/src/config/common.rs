@@ -7,7 +7,7 @@ use std::{
 
 use causeway_connect::{
     config::{ConfigError, did_you_mean, expected_names, json_members, read},
-    destination::{self, Kind, Needs},
+    destination::{self, Effort, Kind, Needs},
     source::{self, checked_purpose},
 };
 use causeway_core::{
@@ -229,23 +229,40 @@ pub(super) fn destination(
     }
     warnings.extend(settings::doubts(&own, &common.settings));
     match pace(&common, kind) {
-        Ok(pace) if errors.is_empty() => Ok(DestinationConfig {
-            sets_takes: common.takes.is_some(),
-            rule: DestinationRule {
-                deletes_on_erasure: needs.deletes_on_erasure,
-                ..rule(name, common, kind, is_mute, needs.history)
-            },
-            pace,
-            kind,
-            table: own,
-            warnings,
-        }),
+        Ok(pace) if errors.is_empty() => {
+            warnings.extend(needs.effort.and_then(|effort| too_slow(&effort, &pace)));
+            Ok(DestinationConfig {
+                sets_takes: common.takes.is_some(),
+                rule: DestinationRule {
+                    deletes_on_erasure: needs.deletes_on_erasure,
+                    ..rule(name, common, kind, is_mute, needs.history)
+                },
+                pace,
+                kind,
+                table: own,
+                warnings,
+            })
+        }
         Ok(_) => Err(errors),
         Err(error) => {
             errors.push(error);
             Err(errors)
         }
     }
+}
+
+/// Warns of batches that cannot end in time.
+fn too_slow(effort: &Effort, pace: &Pace) -> Option<String> {
+    let time = effort.time(pace.batch);
+    (time > pace.timeout).then(|| {
+        format!(
+            "`batch`: {} deliveries probably take {} s, and a call ends after {} s (`timeout_s`). Lower `batch`, raise \
+             `timeout_s`, or send many records in one request with `each`",
+            pace.batch,
+            time.as_secs_f64().ceil(),
+            pace.timeout.as_secs_f64()
+        )
+    })
 }
 
 /// The known names as a hint, and the one that was probably meant.

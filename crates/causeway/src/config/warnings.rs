@@ -152,6 +152,10 @@ fn plain_secrets(section: &str, table: &toml::Table, warnings: &mut Vec<String>)
                 .as_array()
                 .is_some_and(|all| all.iter().any(toml::Value::is_str));
         let in_header = section.ends_with(".headers") && is_secret_header(key, value);
+        let ends = |tables: &[&str]| tables.iter().any(|table| section.ends_with(table));
+        let secret = secret
+            || (key == "value" && ends(&[".auth.header", ".auth.query"]))
+            || (key == "key" && ends(&[".client_certificate"]));
         if (secret && is_text) || in_header || password_in_url {
             warnings.push(format!("[{section}] `{key}` holds a secret in plain text; {{ env = \"NAME\" }} or {{ file = \"path\" }} keeps it out of this file"));
         }
@@ -187,6 +191,31 @@ mod tests {
                 })
                 .count();
             assert_eq!(count, usize::from(is_warned), "{headers}: {warnings:?}");
+        }
+    }
+
+    #[test]
+    fn a_batch_that_cannot_end_in_time_is_named() {
+        for (keys, is_warned) in [
+            ("batch = 100", false),
+            ("batch = 1000", true),
+            ("batch = 1000\ntimeout_s = 60", false),
+            ("batch = 1000\neach = {}", false),
+            ("batch = 100\nlimit = { calls = 60, per_s = 60 }", true),
+            ("batch = 10\nlimit = { calls = 60, per_s = 60 }", false),
+            (
+                "batch = 600\nfind = { url = 'https://hooks.example.org/?e=[#EMAIL#]', id = 'id' }",
+                true,
+            ),
+        ] {
+            let text =
+                format!("[destination.out]\nkind = 'webhook'\nurl = 'https://hooks.example.org/'\n{keys}\n");
+            let config = crate::config::parse(Path::new("c.toml"), &text).unwrap();
+            let warnings = super::warnings(&config);
+            let found = warnings
+                .iter()
+                .any(|warning| warning.contains("[destination.out]: `batch`: "));
+            assert_eq!(found, is_warned, "{keys}: {warnings:?}");
         }
     }
 }

@@ -73,6 +73,31 @@ fn each_sample_says_whom_it_is_for_and_passes_its_tests() {
     }
 }
 
+/// The configurations for single APIs have no source, because any source fits.
+#[test]
+fn each_sample_for_an_api_is_valid_without_a_warning() {
+    let files = std::fs::read_dir(root().join("samples/rest")).expect("the samples");
+    let mut count = 0;
+    for file in files {
+        let text = std::fs::read_to_string(file.expect("a file").path()).expect("text");
+        let config = causeway::config::parse(Path::new("c.toml"), &text);
+        let config = config.unwrap_or_else(|errors| {
+            panic!(
+                "{text}: {:?}",
+                errors.iter().map(ToString::to_string).collect::<Vec<_>>()
+            )
+        });
+        let warnings = causeway::config::warnings(&config);
+        let own: Vec<&String> = warnings
+            .iter()
+            .filter(|text| text.contains("[destination.") && !text.contains("pt-outs are not sent"))
+            .collect();
+        assert!(own.is_empty(), "{own:?}");
+        count += 1;
+    }
+    assert_eq!(count, 8);
+}
+
 /// A mistake in a sample that its tests must notice.
 const MISTAKES: [(&str, &str, &str); 11] = [
     (

@@ -22,6 +22,8 @@ pub(super) enum Content {
     Xml,
     /// As a form in the query, without a body, as PHP reads into `$_GET`.
     Query,
+    /// Nothing: no body, and nothing is added to the query.
+    None,
 }
 
 impl Content {
@@ -30,8 +32,13 @@ impl Content {
             Self::Json => Some("application/json"),
             Self::Form => Some("application/x-www-form-urlencoded"),
             Self::Xml => Some("application/xml"),
-            Self::Query => None,
+            Self::Query | Self::None => None,
         }
+    }
+
+    /// Whether a request has a body that can hold several records.
+    pub fn has_body(self) -> bool {
+        self.media_type().is_some()
     }
 }
 
@@ -62,5 +69,6 @@ pub(super) fn fill(
             }
             Ok(Bytes::new())
         }
+        Content::None => Ok(Bytes::new()),
     }
 }

@@ -41,7 +41,7 @@ impl Headers {
             fixed: HeaderMap::new(),
             templates: Vec::new(),
         };
-        if let Some(content_type) = config.content.media_type() {
+        if let Some(content_type) = config.content().media_type() {
             headers
                 .fixed
                 .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -69,9 +69,6 @@ impl Headers {
             if name == AUTHORIZATION {
                 value.set_sensitive(true);
             }
-            headers.fixed.insert(name, value);
-        }
-        if let Some((name, value)) = authorization(config, resolve)? {
             headers.fixed.insert(name, value);
         }
         Ok(headers)
@@ -105,55 +102,17 @@ impl Headers {
     }
 }
 
-fn authorization(
-    config: &Config,
-    resolve: Resolve<'_>,
-) -> Result<Option<(HeaderName, HeaderValue)>, ConfigError> {
-    let Some(auth) = &config.auth else {
-        return Ok(None);
-    };
-    let (key, text) = match (&auth.basic, &auth.bearer) {
-        (Some(basic), None) => {
-            let password = resolve("auth.basic.password", &basic.password, "stand-in")?;
-            if basic.user.contains(':') {
-                return Err(ConfigError::new(
-                    "auth.basic.user",
-                    "a user name may not contain a colon",
-                ));
-            }
-            let pair = format!("{}:{}", basic.user, password.reveal());
-            ("auth.basic", format!("Basic {}", BASE64.encode(pair.as_bytes())))
-        }
-        (None, Some(bearer)) => {
-            let token = resolve("auth.bearer", bearer, "stand-in")?;
-            if token.reveal().is_empty() {
-                return Err(ConfigError::new(
-                    "auth.bearer",
-                    "is empty: leave `auth` out if the receiver asks for none",
-                ));
-            }
-            ("auth.bearer", format!("Bearer {}", token.reveal()))
-        }
-        _ => {
-            return Err(ConfigError::new(
-                "auth",
-                "needs exactly one of `basic` and `bearer`",
-            ));
-        }
-    };
-    read_header(key, AUTHORIZATION.as_str(), &text, true).map(Some)
-}
-
 pub(super) fn method(verb: Option<Verb>, content: Content) -> Result<Method, ConfigError> {
     Ok(match (verb, content) {
-        (None | Some(Verb::Get), Content::Query) => Method::GET,
+        (None | Some(Verb::Get), Content::Query) | (Some(Verb::Get), Content::None) => Method::GET,
         (Some(Verb::Get), _) => {
             return Err(ConfigError::new("method", "GET sends no body").hint("add content = \"query\""));
         }
+        (Some(Verb::Delete), _) => Method::DELETE,
         (Some(_), Content::Query) => {
             return Err(ConfigError::new(
                 "content",
-                "\"query\" works with the method GET only",
+                "\"query\" works with the methods GET and DELETE only",
             ));
         }
         (None | Some(Verb::Post), _) => Method::POST,

@@ -14,7 +14,7 @@ use super::body::Content;
 use crate::config::ConfigError;
 
 /// `"all"`, or the names of the groups.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected \"all\", or a list of groups, as [\"contact\", \"fields\"]"
@@ -25,7 +25,7 @@ pub(super) enum Groups {
 }
 
 /// How the groups are written.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Payload {
     /// Maximum number of rows of a history group, by its name; the newest are sent.

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::config::ConfigError;
 
 /// A path in the response, or a table with more settings.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(
     untagged,
     expecting = "expected a path in the response, or { path = \"…\", type = \"…\", if_null = … } with a type of text, \
@@ -26,7 +26,7 @@ pub(super) enum Update {
     Row(UpdateRow),
 }
 
-#[derive(Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct UpdateRow {
     /// `data.id`, `people[0].id`, `errors[].code`, or `.` for the whole response.

@@ -101,7 +101,7 @@ fn a_wrong_type_is_described_and_its_value_never_repeated() {
         ),
         (
             "auth = 'hush, \", expected nothing'",
-            "invalid type: a text, expected { bearer = … } or { basic = { user = …, password = … } }",
+            "invalid type: a text, expected { bearer = … }, { basic = { user = …, password = … } }, { query = … } or { hmac = … }",
         ),
         ("sign = 'hush'", "expected { secrets = [{ env = \"NAME\" }] }"),
         ("shortcodes = 'hush'", "invalid type: a text, expected a table"),

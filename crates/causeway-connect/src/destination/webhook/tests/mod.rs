@@ -1,10 +1,19 @@
+mod auth;
 mod configuration;
+mod each;
+mod requests;
+mod samples;
 mod sync;
 mod withdrawal;
 
 use std::path::PathBuf;
 
-use causeway_core::mapping::Tables;
+use std::sync::Arc;
+
+use causeway_core::{
+    destination::{AttemptResult, Destination, Outcome, Progress, Results},
+    mapping::Tables,
+};
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -237,8 +246,10 @@ async fn the_response_decides_the_outcome() {
         (
             "",
             Reply::status(404),
-            Outcome::Reject {
-                reason: "answered 404 Not Found".to_owned(),
+            Outcome::Halt {
+                reason:
+                    "answered 404 Not Found: check `url` and `method`, which are the same for every record"
+                        .to_owned(),
             },
         ),
     ];
@@ -292,7 +303,7 @@ fn a_configuration_that_cannot_work_is_refused_by_key() {
         ("", "url"),
         ("url = { env = 'HOOK' }\nurll = 1", "urll"),
         (&format!("{url}method = 'GET'"), "method"),
-        (&format!("{url}method = 'DELETE'"), "method"),
+        (&format!("{url}method = 'TRACE'"), "method"),
         (&format!("{url}method = 'POST'\ncontent = 'query'"), "content"),
         (&format!("{url}auth = {{}}"), "auth"),
         (

@@ -7,6 +7,7 @@ use causeway_core::{
     automation::Scoring,
     clock::Timestamp,
     contact::{Contact, Identity},
+    destination::{Destination, Outcome},
     event::{Engagement, EngagementKind},
     id::ContactId,
     mapping::Tables,

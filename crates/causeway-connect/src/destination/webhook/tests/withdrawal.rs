@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use causeway_core::{consent::Change, delivery::Kind, mapping::Tables};
+use causeway_core::{
+    consent::Change,
+    delivery::Kind,
+    destination::{Destination, Outcome},
+    mapping::Tables,
+};
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::delivery,
