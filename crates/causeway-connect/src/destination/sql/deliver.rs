@@ -153,6 +153,9 @@ impl Sql {
         let (mut shape, mut remarks) = (Vec::new(), Vec::new());
         for table in &self.settings.tables {
             let described = link.describe(&table.name).await?;
+            if described.is_guarded {
+                remarks.push(guarded(table));
+            }
             let relation = fit(link.dialect(), table, described).map_err(SqlError::Halt);
             let relation = relation.map_err(|error| self.hinted(error))?;
             remarks.extend(remarks_on(table, &relation));
@@ -231,6 +234,15 @@ fn fit(dialect: Dialect, table: &Table, described: Described) -> Result<Relation
         columns,
         is_view: described.is_view,
     })
+}
+
+/// The remark about a table with row security.
+fn guarded(table: &Table) -> String {
+    format!(
+        "{} has row security: a row that its policies hide from this database user counts as missing, so an opt-out of \
+         such a contact is skipped; let the policies show this user all rows that the hub has to change",
+        table.name
+    )
 }
 
 /// Remarks about a table that works, but may surprise.

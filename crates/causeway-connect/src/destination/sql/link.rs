@@ -119,6 +119,8 @@ pub(super) struct Described {
     /// The columns of each unique index without conditions.
     pub unique: Vec<Vec<String>>,
     pub is_view: bool,
+    /// The database shows and changes only the rows that a policy allows.
+    pub is_guarded: bool,
     /// The schema in which it was found; `None` for the one in the configuration.
     pub schema: Option<String>,
 }

@@ -15,7 +15,7 @@ pub(super) struct MysqlLink {
 }
 
 const COLUMNS: &str = "SELECT COLUMN_NAME, COLUMN_TYPE, DATA_TYPE, CHARACTER_MAXIMUM_LENGTH, \
-         NUMERIC_PRECISION, NUMERIC_SCALE, COLLATION_NAME \
+         NUMERIC_PRECISION, NUMERIC_SCALE, COLLATION_NAME, DATETIME_PRECISION \
      FROM information_schema.COLUMNS \
      WHERE TABLE_SCHEMA = COALESCE(?, DATABASE()) AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
 
@@ -38,6 +38,7 @@ type ColumnRow = (
     Option<u64>,
     Option<u64>,
     Option<String>,
+    Option<u64>,
 );
 
 impl MysqlLink {
@@ -64,25 +65,32 @@ impl MysqlLink {
         };
         let columns = rows
             .into_iter()
-            .map(|(name, type_name, base, length, precision, scale, collation)| {
-                let check = format!("json_valid({})", Dialect::Mysql.quote(&name));
-                let is_json = checks.iter().any(|clause| clause.eq_ignore_ascii_case(&check));
-                let kind = if is_json {
-                    Kind::Json
-                } else {
-                    kind(&base, &type_name, length, precision, scale)
-                };
-                Column {
-                    name,
-                    type_name,
-                    kind,
-                    base: String::new(),
-                    equals: EQUALS.to_owned(),
-                    loose: collation
-                        .filter(|name| !name.ends_with("_bin") && name != "binary")
-                        .map(|name| format!("collation {name}")),
-                }
-            })
+            .map(
+                |(name, type_name, base, length, precision, scale, collation, time_digits)| {
+                    let check = format!("json_valid({})", Dialect::Mysql.quote(&name));
+                    let is_json = checks.iter().any(|clause| clause.eq_ignore_ascii_case(&check));
+                    let kind = if is_json {
+                        Kind::Json
+                    } else {
+                        kind(&base, &type_name, length, precision, scale)
+                    };
+                    let fraction = match kind {
+                        Kind::Decimal { .. } => scale,
+                        _ => time_digits,
+                    };
+                    Column {
+                        name,
+                        type_name,
+                        kind,
+                        base: String::new(),
+                        equals: EQUALS.to_owned(),
+                        fraction: fraction.and_then(|digits| usize::try_from(digits).ok()),
+                        loose: collation
+                            .filter(|name| !name.ends_with("_bin") && name != "binary")
+                            .map(|name| format!("collation {name}")),
+                    }
+                },
+            )
             .collect();
 
         let rows: Vec<(String, Option<String>, Option<u64>)> =
@@ -106,6 +114,7 @@ impl MysqlLink {
             columns,
             unique,
             is_view: is_view.unwrap_or(false),
+            is_guarded: false,
             schema: None,
         })
     }

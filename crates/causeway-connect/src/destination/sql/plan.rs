@@ -420,6 +420,7 @@ mod tests {
             base: String::new(),
             equals: coerce::EQUALS.to_owned(),
             loose: None,
+            fraction: None,
         };
         let relation = Relation {
             dialect: Dialect::Sqlite,

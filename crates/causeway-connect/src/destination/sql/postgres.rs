@@ -44,7 +44,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_tra
 const BEGIN_13: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '5min'; \
      SET CONSTRAINTS ALL IMMEDIATE";
 
-const RELATION: &str = "SELECT n.nspname::text, c.relkind IN ('v', 'f') FROM pg_catalog.pg_class c \
+const RELATION: &str = "SELECT n.nspname::text, c.relkind IN ('v', 'f'), \
+         pg_catalog.row_security_active(c.oid) FROM pg_catalog.pg_class c \
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
      WHERE c.oid = pg_catalog.to_regclass($1::text)";
 
@@ -153,6 +154,7 @@ impl PostgresLink {
                         || EQUALS.to_owned(),
                         |schema| format!("OPERATOR({}.=)", quote(&schema)),
                     ),
+                    fraction: fraction(&base, modifier),
                     loose: match base.as_str() {
                         "citext" => Some("citext".to_owned()),
                         _ => loose.map(|collation| format!("collation {collation}")),
@@ -171,6 +173,7 @@ impl PostgresLink {
             columns,
             unique,
             is_view: found.try_get(1).map_err(sql_error)?,
+            is_guarded: found.try_get(2).map_err(sql_error)?,
             schema: Some(found.try_get(0).map_err(sql_error)?),
         })
     }
@@ -308,9 +311,24 @@ fn kind(base: &str, category: &str, modifier: i32) -> Kind {
 fn whole_digits(modifier: i32) -> Option<usize> {
     let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
     let precision = (packed >> 16) & 0xffff;
-    // Eleven bits with a sign.
-    let scale = ((packed & 0x7ff) ^ 1024) - 1024;
-    usize::try_from(precision - scale).ok()
+    usize::try_from(precision - scale(packed)).ok()
+}
+
+/// The digits after the point that the column keeps, from the same number.
+fn fraction(base: &str, modifier: i32) -> Option<usize> {
+    match base {
+        "numeric" => {
+            let packed = modifier.checked_sub(4).filter(|packed| *packed >= 0)?;
+            Some(usize::try_from(scale(packed)).unwrap_or(0))
+        }
+        "timestamp" | "timestamptz" => usize::try_from(modifier).ok(),
+        _ => None,
+    }
+}
+
+/// Eleven bits with a sign.
+fn scale(packed: i32) -> i32 {
+    ((packed & 0x7ff) ^ 1024) - 1024
 }
 
 fn connect_error(error: Error) -> SqlError {

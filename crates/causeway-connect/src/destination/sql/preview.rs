@@ -41,6 +41,7 @@ fn relation(dialect: Dialect, table: &Table) -> Relation {
         base: String::new(),
         equals: EQUALS.to_owned(),
         loose: None,
+        fraction: None,
     };
     Relation {
         dialect,

@@ -149,7 +149,7 @@ async fn blank(link: &mut Link, place: Place<'_>, target: &Target, erased_key: &
         else {
             continue;
         };
-        let is_text = matches!(stored.kind, Kind::Text(_) | Kind::Other);
+        let is_text = matches!(stored.kind, Kind::Text(_) | Kind::Numeric | Kind::Other);
         let values: &[Cell] = match (column.is_key, is_text) {
             (false, false) => &[Cell::Null],
             (false, true) => &[Cell::Null, Cell::Text(String::new())],

@@ -257,12 +257,14 @@ fn describe(connection: &Connection, table: &TableName) -> Result<Described, Err
             type_name,
             base: String::new(),
             equals: EQUALS.to_owned(),
+            fraction: None,
         })
         .collect();
     Ok(Described {
         columns,
         unique,
         is_view,
+        is_guarded: false,
         schema: None,
     })
 }
@@ -293,7 +295,10 @@ fn kind(declared: &str) -> Kind {
         _ if has("DEC") || has("NUMERIC") => Kind::Decimal {
             whole_digits: first.and_then(|precision| precision.checked_sub(second.unwrap_or(0))),
         },
-        _ => Kind::Other,
+        "" => Kind::Other,
+        _ if has("BLOB") => Kind::Other,
+        // The affinity of every other word, `STRING` among them.
+        _ => Kind::Numeric,
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Column {
     /// Why the database may treat two different texts as equal: its collation or type. `None` if it never
     /// does.
     pub loose: Option<String>,
+    /// The digits after the point of a number or of a second that the column keeps. `None`: all of them.
+    pub fraction: Option<usize>,
 }
 
 pub(super) const EQUALS: &str = "=";
@@ -44,6 +46,8 @@ pub(super) enum Kind {
     Json,
     /// PostgreSQL's list of texts.
     Array,
+    /// SQLite: a text that looks like a number is stored as one.
+    Numeric,
     /// Sent as text; the database decides.
     Other,
 }
@@ -82,7 +86,7 @@ impl Column {
     /// them again.
     pub(super) fn is_compared_as_text(&self) -> bool {
         match self.kind {
-            Kind::Text(_) => true,
+            Kind::Text(_) | Kind::Numeric => true,
             // PostgreSQL compares its other types exactly, and writes some of them in another form than the
             // hub does.
             Kind::Other => self.base.is_empty(),
@@ -94,19 +98,33 @@ impl Column {
     /// contact's, so that is an error.
     pub(super) fn coerce_key(&self, value: &Value) -> Result<Cell, String> {
         let cell = self.coerce(value, false)?;
-        let is_number = matches!(
-            self.kind,
-            Kind::Integer { .. } | Kind::Decimal { .. } | Kind::Float | Kind::Boolean
-        );
-        match value {
-            Value::String(text) if is_number && cell.text().is_some_and(|held| held != *text) => {
-                Err(format!(
-                    "key column {:?} ({}): the column would store the text in another form, which could be another \
-                     contact's key; use a text column",
-                    self.name, self.type_name
-                ))
-            }
-            _ => Ok(cell),
+        if cell.text().is_none_or(|held| self.keeps(value, &held)) {
+            return Ok(cell);
+        }
+        Err(format!(
+            "key column {:?} ({}): the column would store the value in another form, which could be another \
+             contact's key; use a column that stores it unchanged, such as a text column",
+            self.name, self.type_name
+        ))
+    }
+
+    /// Whether the column holds the key so that no other text or number becomes the same key.
+    fn keeps(&self, value: &Value, held: &str) -> bool {
+        let text = value.as_str();
+        let is_same = text.is_none_or(|text| text == held);
+        let fits = || {
+            let digits = held.trim_end_matches("+00").rsplit_once('.');
+            let used = digits.map_or(0, |(_, digits)| digits.trim_end_matches('0').len());
+            used <= self.fraction.unwrap_or(usize::MAX)
+        };
+        match self.kind {
+            Kind::Integer { .. } | Kind::Float | Kind::Boolean => is_same,
+            Kind::Decimal { .. } => is_same && text.is_none_or(is_shortest) && fits(),
+            Kind::Numeric => plain_decimal(held).is_none_or(|number| number == held && is_shortest(held)),
+            // A date is a key, and a time of that day is not.
+            Kind::Date => text == Some(held),
+            Kind::DateTime | Kind::TimestampTz => fits(),
+            Kind::Text(_) | Kind::Uuid | Kind::Json | Kind::Array | Kind::Other => true,
         }
     }
 
@@ -126,7 +144,7 @@ fn fit(value: &Value, kind: Kind, truncate: bool) -> Result<Cell, String> {
     }
     Ok(match kind {
         Kind::Text(limit) => Cell::Text(limited(text(value), limit, truncate)?),
-        Kind::Other => Cell::Text(text(value)),
+        Kind::Numeric | Kind::Other => Cell::Text(text(value)),
         Kind::Integer { least, most } => integer(value, least, most)?,
         Kind::Decimal { whole_digits } => decimal(value, whole_digits)?,
         Kind::Float => match scalar(value).and_then(|text| text.parse::<f64>().ok()) {
@@ -259,6 +277,11 @@ fn plain_decimal(text: &str) -> Option<String> {
     } else {
         format!("{sign}{whole}.{fraction}")
     })
+}
+
+/// Whether the plain decimal is the shortest text of its number.
+fn is_shortest(plain: &str) -> bool {
+    plain != "-0" && !(plain.contains('.') && plain.ends_with('0'))
 }
 
 fn boolean(value: &Value) -> Result<bool, String> {

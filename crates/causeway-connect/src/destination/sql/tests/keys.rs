@@ -8,6 +8,7 @@ on_each!(
     a_key_that_is_equal_only_to_the_database_is_rejected,
     ids_that_differ_in_case_are_different,
     a_number_is_no_key_unless_it_is_written_as_one,
+    a_key_that_its_column_would_change_is_rejected,
 );
 
 mod check {
@@ -201,6 +202,55 @@ mod check {
             database.run("SELECT email FROM members WHERE crm = 12"),
             "ann@example.org"
         );
+    }
+
+    pub(super) async fn a_key_that_its_column_would_change_is_rejected(database: Database) {
+        // The type, a key that fits, and others that the column would store as the same one.
+        let decimal = ["12.50", "012.5", "-0", "12.504"];
+        // SQLite keeps all digits, so the last one is another number there.
+        let decimal = &decimal[..if database.sort == Sort::Sqlite { 3 } else { 4 }];
+        let moment = &["2026-03-01T10:00:00.25Z"][..];
+        let types = [
+            ("decimal(10,2)", "12.5", decimal),
+            ("date", "2026-03-01", &["2026-03-01T10:00:00Z", "2026-03-01 "][..]),
+            match database.sort {
+                Sort::Postgres => ("timestamp(0)", "2026-03-01T10:00:00Z", moment),
+                Sort::MariaDb => ("datetime", "2026-03-01T10:00:00Z", moment),
+                // A column of this type has the affinity NUMERIC.
+                Sort::Sqlite => ("STRING", "12", &["0012", "12.0", "1.2e1"][..]),
+            },
+        ];
+        for (number, (column, own, others)) in types.into_iter().enumerate() {
+            let table = format!("members{number}");
+            database.run(&format!(
+                "CREATE TABLE {table} (crm {column} PRIMARY KEY, email varchar(50))"
+            ));
+            let sql = connect(
+                &database,
+                &format!(
+                    "[contacts]\ntable = '{table}'\nkey = ['crm']\n[contacts.columns]\ncrm = 'contact.crm'\n\
+                     email = 'contact.email'"
+                ),
+            );
+            let mut batch = vec![of(1, "ann@example.org", own)];
+            batch.extend(others.iter().map(|other| of(2, "bob@example.org", other)));
+            for _ in 0..2 {
+                let results = sql.deliver(&batch).await;
+                all_delivered(&results[..1]);
+                for result in &results[1..] {
+                    assert!(is_rejected(result), "{column}: {results:?}");
+                    assert!(reason(result).contains("key column \"crm\""), "{results:?}");
+                }
+            }
+            assert_eq!(
+                database.run(&format!("SELECT email FROM {table}")),
+                "ann@example.org",
+                "{column}"
+            );
+            // A key that the column would change is not stored for the first time, either.
+            let results = sql.deliver(&[of(3, "cem@example.org", others[0])]).await;
+            assert!(is_rejected(&results[0]), "{results:?}");
+        }
     }
 }
 

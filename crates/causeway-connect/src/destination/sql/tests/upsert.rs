@@ -231,6 +231,12 @@ async fn a_row_that_row_security_refuses_is_rejected_alone() {
         "[contacts]\ntable = 'contacts'\n[contacts.columns]\nemail = 'contact.email'\n\
          subscribed = 'consent.email.subscribed'",
     );
+    sql.check().await.unwrap();
+    assert!(
+        sql.remarks().iter().any(|remark| remark.contains("row security")),
+        "{:?}",
+        sql.remarks()
+    );
     let results = sql
         .deliver(&[
             signed(1, &json!({})),
