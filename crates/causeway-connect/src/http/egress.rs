@@ -126,6 +126,62 @@ impl Resolve for WithProxy {
     }
 }
 
+/// Whether the host of a URL is this machine, without asking for the address of a name.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    match address(host) {
+        Some(address) => address.to_canonical().is_loopback(),
+        None => {
+            let name = host.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+/// Whether the address is on this machine or in a private network.
+pub(crate) fn is_private_address(address: IpAddr) -> bool {
+    matches!(
+        forbidden_range(address),
+        Some(
+            "private"
+                | "carrier-shared"
+                | "loopback"
+                | "loopback or IPv4-compatible"
+                | "link-local"
+                | "unique local"
+                | "site-local"
+        )
+    )
+}
+
+/// Endings of names that no public resolver knows.
+const PRIVATE_ENDINGS: [&str; 8] = [
+    "local",
+    "localdomain",
+    "internal",
+    "intranet",
+    "private",
+    "lan",
+    "corp",
+    "home.arpa",
+];
+
+/// Whether the host of a URL is in a private network, as far as its text shows: a private address, or a name
+/// without a dot or with an ending for private networks.
+pub(crate) fn is_private(host: &str) -> bool {
+    if let Some(address) = address(host) {
+        return is_private_address(address);
+    }
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    let has = |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.ends_with('.'));
+    is_loopback(host) || !name.contains('.') || PRIVATE_ENDINGS.iter().any(|ending| has(&ending))
+}
+
+/// The address that the text is; brackets of a URL do not matter.
+fn address(host: &str) -> Option<IpAddr> {
+    let inner = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    inner.unwrap_or(host).parse().ok()
+}
+
 /// The kind of range that an address is in; `None` for a public address.
 pub fn forbidden_range(address: IpAddr) -> Option<&'static str> {
     // `::ffff:10.0.0.1` is another spelling of 10.0.0.1.
@@ -304,6 +360,39 @@ mod tests {
             "1.2.3.4.5",
         ] {
             assert!(Url::parse(&format!("https://{host}/")).is_err(), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_private_host_is_known_by_its_text() {
+        for (host, loopback, private) in [
+            ("localhost", true, true),
+            ("LOCALHOST.", true, true),
+            ("broker.localhost", true, true),
+            ("127.0.0.1", true, true),
+            ("[::1]", true, true),
+            ("::1", true, true),
+            ("::ffff:127.0.0.1", true, true),
+            ("10.1.2.3", false, true),
+            ("100.64.0.1", false, true),
+            ("fd12::1", false, true),
+            ("rabbit", false, true),
+            ("rabbit.default.svc.cluster.local", false, true),
+            ("ip-10-0-0-5.eu-central-1.compute.internal", false, true),
+            ("broker.home.arpa", false, true),
+            ("0.0.0.0", false, false),
+            ("8.8.8.8", false, false),
+            ("203.0.113.7", false, false),
+            ("2606:4700::1111", false, false),
+            ("broker.example.org", false, false),
+            ("localhost.example.org", false, false),
+            ("notlocal.example.internal.org", false, false),
+        ] {
+            assert_eq!(
+                (is_loopback(host), is_private(host)),
+                (loopback, private),
+                "{host}"
+            );
         }
     }
 

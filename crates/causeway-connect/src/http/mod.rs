@@ -30,7 +30,7 @@ pub mod answer;
 pub mod egress;
 pub mod error;
 mod network;
-mod tls;
+pub(crate) mod tls;
 
 pub use answer::{Answer, classify, retry_after};
 pub use error::SendError;

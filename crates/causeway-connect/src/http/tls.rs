@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use rustls::{ClientConfig, RootCertStore, crypto::ring};
+use rustls::{ClientConfig, RootCertStore, crypto::ring, pki_types::CertificateDer};
 
 /// One configuration for all clients. The system's certificates are read once; `SSL_CERT_FILE` and
 /// `SSL_CERT_DIR` name others, for an organisation with an authority of its own. A container without any
@@ -19,10 +19,22 @@ pub(crate) fn config() -> Result<Arc<ClientConfig>, rustls::Error> {
     Ok(Arc::clone(CONFIG.get_or_init(|| Arc::new(config))))
 }
 
+/// The system's certificates that can be used, for a driver with its own configuration. Empty in a container
+/// without any.
+pub(crate) fn trusted() -> Vec<CertificateDer<'static>> {
+    static TRUSTED: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+    let trusted = TRUSTED.get_or_init(|| {
+        let mut found = rustls_native_certs::load_native_certs().certs;
+        // Single certificates that cannot be read do no harm; having none would.
+        found.retain(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+        found
+    });
+    trusted.clone()
+}
+
 pub(super) fn roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    // Single certificates that cannot be read do no harm; having none would.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(trusted());
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }

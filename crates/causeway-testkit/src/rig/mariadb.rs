@@ -31,6 +31,11 @@ pub fn shared() -> &'static MariaDb {
 
 /// Starts a server and waits until it answers.
 pub fn start() -> MariaDb {
+    start_with(&[])
+}
+
+/// Starts a server with further options, such as `--ssl-cert=FILE`.
+pub fn start_with(options: &[String]) -> MariaDb {
     let (user, port) = (process::server_user("mysql"), port::free());
     let folder = process::folder("mariadb", user);
     let path = |name: &str| folder.path().join(name).display().to_string();
@@ -72,6 +77,7 @@ pub fn start() -> MariaDb {
     ] {
         server.arg(format!("--{option}={value}"));
     }
+    server.args(options);
     process::run_as(&mut server, user, folder.path());
     let mut server = Process::spawn(
         "mariadbd",

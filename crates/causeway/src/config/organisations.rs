@@ -102,7 +102,7 @@ mod tests {
 
     fn source(name: &str, queue: &str, more: &str) -> String {
         format!(
-            "[source.{name}]\nkind = 'proca'\nurl = 'amqp://a:b@broker.example.org/v'\nqueue = '{queue}'\nconsent = 'single'\n{more}\n"
+            "[source.{name}]\nkind = 'proca'\nurl = 'amqps://a:b@broker.example.org/v'\nqueue = '{queue}'\nconsent = 'single'\n{more}\n"
         )
     }
 

@@ -17,7 +17,8 @@ use serde_json::Value;
 use super::{
     mapping::Mapped,
     statement::TableName,
-    target::{Target, Tls},
+    target::Target,
+    tls::{Tls, Wanted},
 };
 use crate::{
     config::{ConfigError, Context, SecretRef, read, term_json},
@@ -32,11 +33,11 @@ pub(super) struct Config {
     /// Instead of a password in the URL.
     #[serde(default)]
     password: Option<SecretRef>,
-    /// Default: the URL's `sslmode`, otherwise `prefer`.
+    /// Default: the URL's `sslmode`, otherwise `verify`, and `prefer` on this machine.
     #[serde(default)]
     tls: Option<Tls>,
-    /// Certificates (PEM) of the authority that signed the server's certificate, for `tls = "verify"`.
-    /// Default: the public authorities.
+    /// Certificates (PEM) of the authority that signed the server's certificate; implies `verify`. Default: the
+    /// authorities that the system trusts.
     #[serde(default)]
     ca_file: Option<PathBuf>,
     /// Cut text that is too long for its column instead of rejecting the record. Key columns are never cut.
@@ -48,6 +49,16 @@ pub(super) struct Config {
     /// One row per action.
     #[serde(default)]
     actions: Option<TableConfig>,
+}
+
+impl Config {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            key: self.tls,
+            url: None,
+            ca_file: self.ca_file.as_deref(),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -197,7 +208,12 @@ pub(super) fn parse(
 ) -> Result<(Config, Vec<Table>, Needs), ConfigError> {
     let config: Config = read(table)?;
     if let SecretRef::Text(url) = &config.url {
-        Target::parse(url, None, config.tls, None, std::path::Path::new(""))?;
+        let mut wanted = config.wanted();
+        if !url.starts_with("sqlite:") {
+            // The file need not exist here.
+            wanted.ca_file = None;
+        }
+        Target::parse(url, None, wanted, std::path::Path::new(""))?;
     }
     let mut tables = Vec::new();
     let mut needs = Needs {
@@ -248,18 +264,14 @@ pub(super) fn settings(context: &Context, table: &toml::Table) -> Result<Setting
         Some(password) => Some(password.resolve("password", &context.dir)?),
         None => None,
     };
-    let target = Target::parse(
-        url.reveal(),
-        password,
-        config.tls,
-        config.ca_file.as_deref(),
-        &context.dir,
-    )?;
+    let target = Target::parse(url.reveal(), password, config.wanted(), &context.dir)?;
     Ok(Settings {
         target,
         truncate: config.truncate,
         tables,
     })
+    let at_no_host = std::iter::empty();
+    config.wanted().choose(at_no_host, std::path::Path::new(""))?;
 }
 
 const CONTACT_COLUMNS: &[(&str, &str)] = &[

@@ -87,8 +87,9 @@ impl Sql {
             }
         }
         link.run("ROLLBACK").await?;
-        let remark = Link::remark_on(&self.settings.target).await;
-        lock(&self.remarks).extend(remark);
+        let relayed = Link::remark_on(&self.settings.target).await;
+        let remarks = self.settings.target.remark().into_iter().chain(relayed);
+        lock(&self.remarks).extend(remarks);
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::{
     sqlite::SqliteLink,
     statement::{Dialect, Relation, TableName},
     target::Target,
+    tls::Tls,
 };
 
 /// Stored values of one row as texts, byte for byte.
@@ -146,9 +147,9 @@ impl Link {
     /// With `make` a missing SQLite file is created.
     pub(super) async fn connect(target: &Target, make: bool) -> Result<Self, SqlError> {
         Ok(match target {
-            Target::Postgres { config, tls } => Self::Postgres(PostgresLink::connect(config, tls).await?),
-            Target::Mysql { opts, may_be_plain } => {
-                Self::Mysql(MysqlLink::connect(opts, *may_be_plain).await?)
+            Target::Postgres { config, tls, .. } => Self::Postgres(PostgresLink::connect(config, tls).await?),
+            Target::Mysql { opts, protection } => {
+                Self::Mysql(MysqlLink::connect(opts, protection.tls == Tls::Prefer).await?)
             }
             Target::Sqlite { path } => Self::Sqlite(SqliteLink::connect(path, make).await?),
         })
@@ -156,7 +157,7 @@ impl Link {
 
     /// What `doctor` reports about the connection to the database.
     pub(super) async fn remark_on(target: &Target) -> Option<String> {
-        let Target::Postgres { config, tls } = target else {
+        let Target::Postgres { config, tls, .. } = target else {
             return None;
         };
         let is_relayed = PostgresLink::is_relayed(config, tls).await?;

@@ -26,6 +26,7 @@ mod target;
 mod tests;
 mod write;
 
+mod tls;
 pub const KIND: Kind = Kind {
     name: "sql",
     summary: "rows for contacts and actions in your own PostgreSQL, MySQL, MariaDB or SQLite",

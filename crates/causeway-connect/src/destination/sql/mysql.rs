@@ -7,6 +7,7 @@ use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
     link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Dialect, Form, Relation, TableName},
+    tls,
 };
 
 pub(super) struct MysqlLink {
@@ -305,15 +306,20 @@ fn kind(base: &str, whole: &str, length: Option<u64>, precision: Option<u64>, sc
 fn sql_error(error: Error) -> SqlError {
     let reply = match error {
         Error::Server(reply) => reply,
+        Error::Io(IoError::Io(error)) if tls::is_bad_certificate(&error) => {
+            return SqlError::Halt(tls::BAD_CERTIFICATE.to_owned());
+        }
         Error::Io(IoError::Tls(error)) => {
             return SqlError::Halt(format!("securing the connection to the database: {error}"));
         }
         Error::Io(IoError::Io(error)) => {
             return SqlError::Broken(format!("the database cannot be reached: {error}"));
         }
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => {
+            return SqlError::Halt(tls::NO_TLS.to_owned());
+        }
         Error::Driver(
-            error @ (DriverError::NoClientSslFlagFromServer
-            | DriverError::MysqlOldPasswordDisabled
+            error @ (DriverError::MysqlOldPasswordDisabled
             | DriverError::CleartextPluginDisabled
             | DriverError::UnknownAuthPlugin { .. }),
         ) => return SqlError::Halt(format!("connecting to the database: {error}")),

@@ -20,6 +20,7 @@ use super::{
     coerce::{Cell, Column, EQUALS, Kind, Limit},
     link::{Described, NO_COLUMN, SqlError, Texts},
     statement::{Dialect, Form, Relation, TableName},
+    tls,
 };
 
 pub(super) struct PostgresLink {
@@ -338,16 +339,15 @@ fn connect_error(error: Error) -> SqlError {
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            let inner = io
-                .get_ref()
-                .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            return match inner {
-                Some(rustls::Error::InvalidCertificate(_)) => SqlError::Halt(
-                    "the server's certificate is not valid for its name and authority: set `ca_file`, or `tls = \"require\"`"
-                        .to_owned(),
-                ),
-                _ => SqlError::Broken(format!("the database cannot be reached: {io}")),
+            return if tls::is_bad_certificate(io) {
+                SqlError::Halt(tls::BAD_CERTIFICATE.to_owned())
+            } else {
+                SqlError::Broken(format!("the database cannot be reached: {io}"))
             };
+        }
+        // The driver has no other sign of it.
+        if cause.to_string() == "server does not support TLS" {
+            return SqlError::Halt(tls::NO_TLS.to_owned());
         }
         source = cause.source();
     }

@@ -3,49 +3,27 @@
 //! Databases are usually private, on the same machine or network. So no range of addresses is forbidden,
 //! other than for HTTP.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use causeway_core::secret::Secret;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::CryptoProvider,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject},
-};
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::statement::Dialect;
+use super::{
+    statement::Dialect,
+    tls::{self, Protection, Tls, Wanted},
+};
 use crate::config::ConfigError;
-
-/// How the connection is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Tls {
-    /// Never.
-    Off,
-    /// If the server offers it; its certificate is not checked. This is what `psql` and `mysql` do.
-    Prefer,
-    /// Always; the certificate is not checked.
-    Require,
-    /// Always, with a valid certificate for the host's name.
-    Verify,
-}
 
 pub(super) enum Target {
     Postgres {
         config: Box<tokio_postgres::Config>,
         tls: MakeRustlsConnect,
+        protection: Protection,
     },
     Mysql {
         opts: mysql_async::Opts,
-        /// Whether to try again without TLS on a server that has none.
-        may_be_plain: bool,
+        protection: Protection,
     },
     Sqlite {
         path: PathBuf,
@@ -67,22 +45,31 @@ impl Target {
         }
     }
 
-    /// Reads no file but `ca_file`. Relative paths start at `dir`.
+    /// Reads no file but certificates. Relative paths start at `dir`.
     pub(super) fn parse(
         url: &str,
         password: Option<Secret>,
-        tls: Option<Tls>,
-        ca_file: Option<&Path>,
+        mut wanted: Wanted<'_>,
         dir: &Path,
     ) -> Result<Self, ConfigError> {
         let scheme = url.split(':').next().unwrap_or_default();
-        let (url, from_url) = without_ssl_mode(url)?;
-        let tls = tls.or(from_url).unwrap_or(Tls::Prefer);
-        let ca_file = ca_file.map(|path| dir.join(path));
+        let (url, mode) = without_ssl_mode(url)?;
+        wanted.url = mode;
         match scheme {
-            "postgres" | "postgresql" => postgres(&url, password, tls, ca_file),
-            "mysql" | "mariadb" => mysql(&url, password, tls, ca_file),
+            "postgres" | "postgresql" => postgres(&url, password, wanted, dir),
+            "mysql" | "mariadb" => mysql(&url, password, wanted, dir),
             "sqlite" => {
+                for (key, is_set) in [
+                    ("tls", wanted.key.is_some()),
+                    ("ca_file", wanted.ca_file.is_some()),
+                ] {
+                    if is_set {
+                        return Err(
+                            ConfigError::new(key, "a SQLite file has no connection to protect")
+                                .hint("remove it"),
+                        );
+                    }
+                }
                 let path = url.trim_start_matches("sqlite:").trim_start_matches("//");
                 if path.is_empty() || path.starts_with(':') {
                     let message = "a database in memory is gone as soon as it is closed";
@@ -94,13 +81,21 @@ impl Target {
                 .hint("postgres://…, mysql://… or sqlite:PATH")),
         }
     }
+
+    /// What `doctor` reports about the protection of the connection.
+    pub(super) fn remark(&self) -> Option<String> {
+        match self {
+            Self::Postgres { protection, .. } | Self::Mysql { protection, .. } => protection.remark.clone(),
+            Self::Sqlite { .. } => None,
+        }
+    }
 }
 
 fn postgres(
     url: &str,
     password: Option<Secret>,
-    tls: Tls,
-    ca_file: Option<PathBuf>,
+    wanted: Wanted<'_>,
+    dir: &Path,
 ) -> Result<Target, ConfigError> {
     let mut config: tokio_postgres::Config = url.parse().map_err(|_| {
         unknown_parameter(url).unwrap_or_else(|| unreadable("postgres://USER:PASSWORD@HOST:PORT/DATABASE"))
@@ -112,49 +107,31 @@ fn postgres(
         config.application_name("causeway");
     }
     config.keepalives_idle(std::time::Duration::from_mins(1));
-    config.ssl_mode(match tls {
+    // An address is connected to instead of the name.
+    let addresses: Vec<String> = config.get_hostaddrs().iter().map(ToString::to_string).collect();
+    let names = config.get_hosts().iter().filter_map(|host| match host {
+        Host::Tcp(name) => Some(name.as_str()),
+        #[cfg(unix)]
+        Host::Unix(_) => None,
+    });
+    let protection = if addresses.is_empty() {
+        wanted.choose(names, dir)?
+    } else {
+        wanted.choose(addresses.iter().map(String::as_str), dir)?
+    };
+    config.ssl_mode(match protection.tls {
         Tls::Off => SslMode::Disable,
         Tls::Prefer => SslMode::Prefer,
         Tls::Require | Tls::Verify => SslMode::Require,
     });
-    let tls = match (tls, ca_file) {
-        (Tls::Verify, None) => {
-            use_ring();
-            MakeRustlsConnect::with_webpki_roots()
-        }
-        (Tls::Verify, Some(path)) => {
-            let bad = |message: String| ConfigError::new("ca_file", message);
-            let mut roots = RootCertStore::empty();
-            let certificates = CertificateDer::pem_file_iter(&path)
-                .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-                .map_err(|error| bad(format!("reading {}: {error}", path.display())))?;
-            let (added, _) = roots.add_parsable_certificates(certificates);
-            if added == 0 {
-                return Err(bad(format!("{} contains no certificate (PEM)", path.display())));
-            }
-            MakeRustlsConnect::new(client()?.with_root_certificates(roots).with_no_client_auth())
-        }
-        (Tls::Off | Tls::Prefer | Tls::Require, _) => {
-            let any = Arc::new(AnyCertificate(rustls::crypto::ring::default_provider()));
-            let config = client()?
-                .dangerous()
-                .with_custom_certificate_verifier(any)
-                .with_no_client_auth();
-            MakeRustlsConnect::new(config)
-        }
-    };
     Ok(Target::Postgres {
         config: Box::new(config),
-        tls,
+        tls: MakeRustlsConnect::new(tls::client(&protection)?),
+        protection,
     })
 }
 
-fn mysql(
-    url: &str,
-    password: Option<Secret>,
-    tls: Tls,
-    ca_file: Option<PathBuf>,
-) -> Result<Target, ConfigError> {
+fn mysql(url: &str, password: Option<Secret>, wanted: Wanted<'_>, dir: &Path) -> Result<Target, ConfigError> {
     // The driver knows only one name of the scheme.
     let url = url
         .strip_prefix("mariadb:")
@@ -167,8 +144,16 @@ fn mysql(
         return Err(ConfigError::new("url", "the URL names no database")
             .hint("mysql://USER:PASSWORD@HOST:PORT/DATABASE"));
     }
-    use_ring();
-    let ssl = match tls {
+    // Parsed by the driver, whose words for it would be overwritten below.
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let mut names = query.split('&').filter_map(|pair| pair.split('=').next());
+    if let Some(name) = names.find(|name| DRIVER_TLS.contains(name)) {
+        return Err(unsupported(name));
+    }
+    let host = opts.socket().is_none().then(|| opts.ip_or_hostname().to_owned());
+    let protection = wanted.choose(host.iter().map(String::as_str), dir)?;
+    tls::use_ring();
+    let ssl = match protection.tls {
         Tls::Off => None,
         Tls::Prefer | Tls::Require => Some(
             mysql_async::SslOpts::default()
@@ -176,12 +161,14 @@ fn mysql(
                 .with_danger_skip_domain_validation(true),
         ),
         Tls::Verify => {
-            let own = ca_file.is_some();
-            let roots = ca_file.into_iter().map(Into::into).collect();
+            let roots = tls::trusted(&protection)?;
+            let has_roots = !roots.is_empty();
+            let roots = roots.into_iter().map(|root| root.as_ref().to_vec().into());
+            // The driver has Mozilla's list built in.
             Some(
                 mysql_async::SslOpts::default()
-                    .with_disable_built_in_roots(own)
-                    .with_root_certs(roots),
+                    .with_disable_built_in_roots(has_roots)
+                    .with_root_certs(roots.collect()),
             )
         }
     };
@@ -204,7 +191,7 @@ fn mysql(
     }
     Ok(Target::Mysql {
         opts: builder.into(),
-        may_be_plain: tls == Tls::Prefer,
+        protection,
     })
 }
 
@@ -247,9 +234,16 @@ fn unknown_parameter(url: &str) -> Option<ConfigError> {
     name.filter(|_| is_whole).map(unsupported)
 }
 
+/// The MySQL driver's parameters for what `tls` and `ca_file` say.
+const DRIVER_TLS: [&str; 4] = ["require_ssl", "verify_ca", "verify_identity", "built_in_roots"];
+
 fn unsupported(name: &str) -> ConfigError {
-    ConfigError::new("url", format!("unsupported parameter {name:?} in the URL"))
-        .hint("remove it; a connection pooler needs no setting here")
+    let hint = if name.starts_with("ssl") || DRIVER_TLS.contains(&name) {
+        "remove it; `tls` and `ca_file` say how the connection is protected"
+    } else {
+        "remove it; a connection pooler needs no setting here"
+    };
+    ConfigError::new("url", format!("unsupported parameter {name:?} in the URL")).hint(hint)
 }
 
 /// Removes `sslmode=` (or `ssl-mode=`) from the URL: hosting providers use values that the drivers do not
@@ -282,60 +276,6 @@ fn without_ssl_mode(url: &str) -> Result<(String, Option<Tls>), ConfigError> {
         query => format!("{base}?{query}"),
     };
     Ok((url, tls))
-}
-
-fn client() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, ConfigError> {
-    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::new("tls", error.to_string()))
-}
-
-/// For the drivers that use the process's default provider. It fails if there is one already, which is fine.
-fn use_ring() {
-    if CryptoProvider::get_default().is_none() {
-        rustls::crypto::ring::default_provider().install_default().ok();
-    }
-}
-
-/// For `prefer` and `require`: it protects from eavesdroppers, but not from an impostor of the server.
-#[derive(Debug)]
-struct AnyCertificate(CryptoProvider);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, known)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let known = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, known)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 #[cfg(test)]
@@ -375,9 +315,11 @@ mod tests {
                 Some("pgbouncer"),
             ),
             ("mysql://u:p@h/d?connection_limit=5", Some("connection_limit")),
+            ("mysql://u:p@h/d?require_ssl=true", Some("require_ssl")),
+            ("postgres://u:p@h/d?sslrootcert=ca.pem", Some("sslrootcert")),
             ("postgres://u:hun?ter2=@h:port/d", None),
         ] {
-            let error = Target::parse(url, None, None, None, Path::new("")).unwrap_err();
+            let error = Target::parse(url, None, Wanted::default(), Path::new("")).unwrap_err();
             let error = error.to_string();
             assert_eq!(error.contains("unsupported parameter"), name.is_some(), "{error}");
             assert!(
@@ -397,7 +339,7 @@ mod tests {
             "sqlite:",
             "sqlite::memory:",
         ] {
-            let error = Target::parse(url, None, None, None, Path::new("")).unwrap_err();
+            let error = Target::parse(url, None, Wanted::default(), Path::new("")).unwrap_err();
             assert_eq!(error.key, "url");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }

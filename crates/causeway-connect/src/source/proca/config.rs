@@ -78,6 +78,9 @@ pub struct Config {
     /// The name in the broker's certificate, if `url` has another one (through an SSH tunnel).
     #[serde(default)]
     pub server_name: Option<String>,
+    /// Allows `amqp://`, which is not encrypted, to a host that is not known to be in a private network.
+    #[serde(default)]
+    pub allow_plain: bool,
     /// Seconds between two checks of the queues' depth.
     #[serde(default = "default_depth_every_s")]
     pub depth_every_s: u32,
@@ -179,7 +182,12 @@ impl Config {
         }
         if let SecretRef::Text(url) = &self.url {
             let uri = super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
-            super::connect::check_server_name(self.server_name.as_deref(), &uri)?;
+            super::connect::check_protection(
+                self.server_name.as_deref(),
+                self.ca_file.is_some(),
+                self.allow_plain,
+                &uri,
+            )?;
         }
         Ok(())
     }
@@ -285,7 +293,7 @@ mod tests {
         Config::parse(&table).map_err(|error| error.to_string())
     }
 
-    const LEAST: &str = "url = 'amqp://a:b@example.org/v'\nconsent = 'single'\n";
+    const LEAST: &str = "url = 'amqp://a:b@localhost/v'\nconsent = 'single'\n";
 
     #[test]
     fn the_sample_names_every_key_and_is_valid() {
@@ -359,6 +367,10 @@ mod tests {
                 "`server_name`: only an amqps:// connection has a certificate",
             ),
             (
+                "queue = 'cus.12.deliver'\nca_file = 'ca.pem'",
+                "`ca_file`: only an amqps:// connection has a certificate",
+            ),
+            (
                 "queue = 'cus.12.deliver'\nprefetsh = 1",
                 "`prefetsh`: unknown field",
             ),
@@ -369,6 +381,14 @@ mod tests {
         let error = parse("url = 'http://u:geheim@example.org'\nconsent = 'single'\nqueue = 'cus.1.deliver'")
             .unwrap_err();
         assert_eq!(error, "`url`: must start with amqp:// or amqps://");
+        let public =
+            "url = 'amqp://u:geheim@broker.example.org'\nconsent = 'single'\nqueue = 'cus.1.deliver'";
+        let error = parse(public).unwrap_err();
+        assert!(
+            error.starts_with("`url`: amqp:// would send") && !error.contains("geheim"),
+            "{error}"
+        );
+        parse(&format!("{public}\nallow_plain = true")).unwrap();
         assert!(
             parse("url = 'amqp://h'\nqueue = 'cus.1.deliver'")
                 .unwrap_err()

@@ -11,7 +11,10 @@ use lapin::{
 };
 use tokio::time::timeout;
 
-use crate::config::{ConfigError, SecretRef};
+use crate::{
+    config::{ConfigError, SecretRef},
+    http::egress,
+};
 
 /// For name resolution, TCP and TLS.
 const TRANSPORT_LIMIT: Duration = Duration::from_secs(15);
@@ -73,6 +76,8 @@ pub(super) struct Target {
     pub(super) ca_file: Option<PathBuf>,
     /// The name in the certificate, if it is not the host of the URL.
     pub(super) server_name: Option<String>,
+    /// Allows `amqp://` outside private networks.
+    pub(super) allow_plain: bool,
     pub(super) dir: PathBuf,
     /// Shown in the broker's list of connections.
     pub(super) name: String,
@@ -83,7 +88,12 @@ impl Target {
     pub(super) fn read(&self) -> Result<(AMQPUri, OwnedTLSConfig), ConfigError> {
         let url = self.url.resolve("url", &self.dir)?;
         let uri = parse_url(url.reveal()).map_err(|message| ConfigError::new("url", message))?;
-        check_server_name(self.server_name.as_deref(), &uri)?;
+        check_protection(
+            self.server_name.as_deref(),
+            self.ca_file.is_some(),
+            self.allow_plain,
+            &uri,
+        )?;
         let cert_chain = match &self.ca_file {
             None => None,
             Some(path) => {
@@ -108,6 +118,9 @@ impl Target {
         let (uri, tls) = self
             .read()
             .map_err(|error| AmqpError::Refused(error.to_string()))?;
+        if uri.scheme == AMQPScheme::AMQP && !self.allow_plain {
+            refuse_public_address(&uri).await?;
+        }
         let server_name = self.server_name.clone();
         // Without a default provider in the process rustls panics if features name two. It fails if there is
         // one already, which is fine.
@@ -171,19 +184,51 @@ pub(super) fn parse_url(text: &str) -> Result<AMQPUri, String> {
     Ok(uri)
 }
 
-/// Checks the certificate's name. A name that would not be used is a mistake.
-pub(super) fn check_server_name(name: Option<&str>, uri: &AMQPUri) -> Result<(), ConfigError> {
-    let Some(name) = name else { return Ok(()) };
-    let error = |message: &str| Err(ConfigError::new("server_name", message));
-    if uri.scheme != AMQPScheme::AMQPS {
-        return error(
-            "only an amqps:// connection has a certificate; write amqps:// in `url` or leave it out",
-        );
+/// Checks how the connection is protected: without TLS only inside a private network, and no key for TLS that
+/// would have no effect.
+pub(super) fn check_protection(
+    server_name: Option<&str>,
+    has_ca_file: bool,
+    allow_plain: bool,
+    uri: &AMQPUri,
+) -> Result<(), ConfigError> {
+    if uri.scheme == AMQPScheme::AMQPS {
+        return match server_name {
+            Some(name) if rustls::pki_types::ServerName::try_from(name).is_err() => Err(ConfigError::new(
+                "server_name",
+                "is not the name of a host; write it as in the certificate, such as api.proca.app",
+            )),
+            _ => Ok(()),
+        };
     }
-    if rustls::pki_types::ServerName::try_from(name).is_err() {
-        return error("is not the name of a host; write it as in the certificate, such as api.proca.app");
+    for (key, is_set) in [("server_name", server_name.is_some()), ("ca_file", has_ca_file)] {
+        if is_set {
+            let message =
+                "only an amqps:// connection has a certificate; write amqps:// in `url` or leave it out";
+            return Err(ConfigError::new(key, message));
+        }
+    }
+    if !allow_plain && !egress::is_private(&uri.authority.host) {
+        return Err(ConfigError::new("url", PLAIN).hint(ALLOW_PLAIN));
     }
     Ok(())
+}
+
+const PLAIN: &str =
+    "amqp:// would send the password and personal data unencrypted to a host outside your private network";
+const ALLOW_PLAIN: &str = "use amqps://, or set allow_plain = true if the network protects the connection";
+
+/// Resolves the host's name, and refuses a public address: only its text was checked before. A name that cannot be
+/// resolved is for the connection to report.
+async fn refuse_public_address(uri: &AMQPUri) -> Result<(), AmqpError> {
+    let host = (uri.authority.host.as_str(), uri.authority.port);
+    let Ok(Ok(mut addresses)) = timeout(TRANSPORT_LIMIT, tokio::net::lookup_host(host)).await else {
+        return Ok(());
+    };
+    if addresses.all(|address| egress::is_private_address(address.ip())) {
+        return Ok(());
+    }
+    Err(AmqpError::Refused(format!("connecting: {PLAIN}; {ALLOW_PLAIN}")))
 }
 
 /// Asks for a queue without declaring it. A rejection closes the channel.
@@ -297,6 +342,52 @@ mod tests {
         ] {
             let error = parse_url(text).unwrap_err();
             assert!(!error.contains("geheim"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn without_tls_only_private_hosts_are_connected_to() {
+        for (text, is_private) in [
+            ("amqp://a:b@127.0.0.1/v", true),
+            ("amqp://a:b@[::1]/v", true),
+            ("amqp://a:b@localhost/v", true),
+            ("amqp://a:b@10.0.0.5/v", true),
+            ("amqp://a:b@rabbit/v", true),
+            ("amqp://a:b@rabbit.internal/v", true),
+            ("amqp://a:b@broker.example.org/v", false),
+            ("amqp://a:b@203.0.113.7/v", false),
+            ("amqp://a:b@[2606:4700::1111]/v", false),
+            ("amqp://a:b@0.0.0.0/v", false),
+            ("amqps://a:b@broker.example.org/v", true),
+        ] {
+            let uri = parse_url(text).unwrap();
+            let refused = check_protection(None, false, false, &uri).map_err(|error| error.key);
+            let expected = if is_private { Ok(()) } else { Err("url".to_owned()) };
+            assert_eq!(refused, expected, "{text}");
+            assert!(check_protection(None, false, true, &uri).is_ok(), "{text}");
+        }
+        // By the address behind the name, too.
+        let at = |text: &str| parse_url(text).unwrap();
+        assert_eq!(
+            refuse_public_address(&at("amqp://a:b@localhost:1/v")).await,
+            Ok(())
+        );
+        let refused = refuse_public_address(&at("amqp://a:geheim@0.0.0.0:1/v"))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(&refused, AmqpError::Refused(reason) if reason.contains("amqps://")),
+            "{refused:?}"
+        );
+        assert!(!refused.reason().contains("geheim"));
+    }
+
+    #[test]
+    fn a_certificate_of_a_connection_without_tls_is_a_mistake() {
+        let uri = parse_url("amqp://a:b@localhost/v").unwrap();
+        for (name, has_ca_file, key) in [(Some("h"), false, "server_name"), (None, true, "ca_file")] {
+            let error = check_protection(name, has_ca_file, false, &uri).unwrap_err();
+            assert_eq!(error.key, key);
         }
     }
 

@@ -93,7 +93,7 @@ mod tests {
 
     fn config(keystore: &str) -> Config {
         let text = format!(
-            "url = 'amqp://a:b@example.org'\nqueue = 'cus.12.deliver'\nconsent = 'double_opt_in'\nkeystore = {keystore}"
+            "url = 'amqp://a:b@localhost'\nqueue = 'cus.12.deliver'\nconsent = 'double_opt_in'\nkeystore = {keystore}"
         );
         Config::parse(&toml::from_str(&text).unwrap()).unwrap()
     }

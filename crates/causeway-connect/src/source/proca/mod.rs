@@ -93,6 +93,7 @@ impl Proca {
             url: config.url.clone(),
             ca_file: config.ca_file.clone(),
             server_name: config.server_name.clone(),
+            allow_plain: config.allow_plain,
             dir: context.dir.clone(),
             name: format!("causeway {}", context.name),
         };

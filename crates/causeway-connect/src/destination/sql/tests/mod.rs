@@ -7,6 +7,7 @@ mod keys;
 mod opt_out;
 mod pooler;
 mod removal;
+mod protection;
 mod types;
 mod upsert;
 
