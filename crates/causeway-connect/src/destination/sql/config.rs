@@ -15,6 +15,7 @@ use serde::{
 use serde_json::Value;
 
 use super::{
+    engagement,
     mapping::Mapped,
     statement::TableName,
     target::Target,
@@ -49,6 +50,9 @@ pub(super) struct Config {
     /// One row per action.
     #[serde(default)]
     actions: Option<TableConfig>,
+    /// One row per engagement: an opened mail, a clicked link, a visited page.
+    #[serde(default)]
+    engagements: Option<TableConfig>,
 }
 
 impl Config {
@@ -72,7 +76,7 @@ struct TableConfig {
     /// Column → expression (`"contact.firstName"`), template (`"{{ … }}"`), or `"=text"`.
     #[serde(default)]
     columns: Option<Columns>,
-    /// What to do if the row exists. Default: `update` for contacts, `ignore` for actions.
+    /// What to do if the row exists. Default: `ignore` for actions, otherwise `update`.
     #[serde(default)]
     on_conflict: Option<OnConflict>,
     /// What to do with a record that has no value for a key column.
@@ -101,7 +105,7 @@ pub(super) enum OnRemove {
     Blank,
     /// Only for `contacts`: keep the row with its data and set its consent columns.
     Unsubscribe,
-    /// Only for `actions`: keep the rows as they are.
+    /// Only for `actions` and `engagements`: keep the rows as they are.
     Keep,
 }
 
@@ -155,6 +159,50 @@ pub(super) struct Settings {
 pub(super) enum Role {
     Contacts,
     Actions,
+    Engagements,
+}
+
+impl Role {
+    /// The key of the table.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Contacts => "contacts",
+            Self::Actions => "actions",
+            Self::Engagements => "engagements",
+        }
+    }
+
+    /// Names that only the columns of this table may read.
+    pub(super) fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Contacts | Self::Actions => &[],
+            Self::Engagements => &[engagement::ROW],
+        }
+    }
+
+    fn default_columns(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Contacts => CONTACT_COLUMNS,
+            Self::Actions => ACTION_COLUMNS,
+            Self::Engagements => ENGAGEMENT_COLUMNS,
+        }
+    }
+
+    fn default_key(self) -> &'static [&'static str] {
+        match self {
+            Self::Contacts => &["email"],
+            Self::Actions => &["source", "action_id"],
+            Self::Engagements => &["engagement_id"],
+        }
+    }
+
+    fn default_conflict(self) -> OnConflict {
+        match self {
+            // The count and the score of an engagement may grow.
+            Self::Contacts | Self::Engagements => OnConflict::Update,
+            Self::Actions => OnConflict::Ignore,
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -195,8 +243,14 @@ const SHOWS_NO_CONSENT: &str = "no column of `contacts` shows whether the person
                     of this destination's purpose to a column";
 
 /// What `config check` reports if the rows of an erased contact cannot be found.
-const UNFINDABLE: &str = "`actions.columns` has no column that is `contact.email` alone, so the rows of an erased contact \
-                          cannot be found and stay: add one, or write `on_remove = \"keep\"`";
+fn unfindable(role: Role) -> String {
+    format!(
+        "`{}.columns` has no column that is `contact.email` alone, so the rows of an erased contact cannot be found and \
+         stay: add one, or write `on_remove = \"keep\"`",
+        role.key()
+    )
+}
+
 /// A warning about a table of contacts whose key is a telephone number, for example.
 const CHANGEABLE: &str = "the key of `contacts` is a field that may change. An opt-out after a change looks for the new value, \
                           and the row with the old one stays as it is: use `contact.email` or an id as the key";
@@ -207,6 +261,8 @@ pub(super) fn parse(
     lookups: &Tables,
 ) -> Result<(Config, Vec<Table>, Needs), ConfigError> {
     let config: Config = read(table)?;
+    let at_no_host = std::iter::empty();
+    config.wanted().choose(at_no_host, std::path::Path::new(""))?;
     if let SecretRef::Text(url) = &config.url {
         let mut wanted = config.wanted();
         if !url.starts_with("sqlite:") {
@@ -225,10 +281,11 @@ pub(super) fn parse(
     for (role, table) in [
         (Role::Contacts, &config.contacts),
         (Role::Actions, &config.actions),
+        (Role::Engagements, &config.engagements),
     ] {
         if let Some(table) = table {
             let (table, mapping) = resolve(role, table, lookups)?;
-            needs.history |= mapping.needs_history();
+            needs.history |= role == Role::Engagements || mapping.needs_history();
             needs.warnings.extend(mapping.doubts());
             match role {
                 Role::Contacts => {
@@ -237,10 +294,11 @@ pub(super) fn parse(
                         needs.warnings.push(CHANGEABLE.to_owned());
                     }
                 }
-                Role::Actions if table.on_remove != OnRemove::Keep && table.address().is_none() => {
-                    needs.warnings.push(UNFINDABLE.to_owned());
+                Role::Actions | Role::Engagements => {
+                    if table.on_remove != OnRemove::Keep && table.address().is_none() {
+                        needs.warnings.push(unfindable(role));
+                    }
                 }
-                Role::Actions => {}
             }
             needs.deletes_on_erasure |= matches!(table.on_remove, OnRemove::Delete | OnRemove::Blank);
             tables.push(table);
@@ -249,7 +307,7 @@ pub(super) fn parse(
     if tables.is_empty() {
         return Err(ConfigError::new(
             "contacts",
-            "neither `contacts` nor `actions` says which table to write",
+            "none of `contacts`, `actions` and `engagements` says which table to write",
         )
         .hint("contacts = { table = \"contacts\" } is enough for a start"));
     }
@@ -270,8 +328,6 @@ pub(super) fn settings(context: &Context, table: &toml::Table) -> Result<Setting
         truncate: config.truncate,
         tables,
     })
-    let at_no_host = std::iter::empty();
-    config.wanted().choose(at_no_host, std::path::Path::new(""))?;
 }
 
 const CONTACT_COLUMNS: &[(&str, &str)] = &[
@@ -299,16 +355,20 @@ const ACTION_COLUMNS: &[(&str, &str)] = &[
     ("created_at", "action.createdAt"),
 ];
 
+const ENGAGEMENT_COLUMNS: &[(&str, &str)] = &[
+    ("engagement_id", "row.id"),
+    ("email", "contact.email"),
+    ("kind", "row.kind"),
+    ("item", "row.key"),
+    ("name", "row.name"),
+    ("happened_at", "row.at"),
+    ("times", "row.count"),
+    ("score", "row.score"),
+    ("source", "source"),
+];
+
 fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table, Mapping), ConfigError> {
-    let (at, default_columns, default_key, default_conflict) = match role {
-        Role::Contacts => ("contacts", CONTACT_COLUMNS, &["email"][..], OnConflict::Update),
-        Role::Actions => (
-            "actions",
-            ACTION_COLUMNS,
-            &["source", "action_id"][..],
-            OnConflict::Ignore,
-        ),
-    };
+    let at = role.key();
     let name = TableName::parse(&config.table)
         .map_err(|message| ConfigError::new(&format!("{at}.table"), message))?;
     let pairs: Vec<(String, Value)> = match &config.columns {
@@ -316,7 +376,8 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
             .iter()
             .map(|(column, value)| (column.clone(), term_json(value.clone())))
             .collect(),
-        None => default_columns
+        None => role
+            .default_columns()
             .iter()
             .map(|(column, path)| ((*column).to_owned(), (*path).into()))
             .collect(),
@@ -328,12 +389,13 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
     let mapping = Mapping::read(
         pairs.iter().map(|(column, value)| (column.as_str(), value)),
         lookups,
-        &[],
+        role.names(),
     )
     .map_err(|error| ConfigError::from_mapping(&format!("{at}.columns"), error))?;
+    check_members(role, &mapping)?;
     let key: Vec<String> = match &config.key {
         Some(key) => key.clone(),
-        None => default_key.iter().map(|key| (*key).to_owned()).collect(),
+        None => role.default_key().iter().map(|key| (*key).to_owned()).collect(),
     };
     if key.is_empty() {
         return Err(ConfigError::new(
@@ -343,7 +405,7 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
     }
     let columns = pairs
         .iter()
-        .map(|(column, value)| Mapped::read(column, value, key.contains(column), lookups))
+        .map(|(column, value)| Mapped::read(column, value, key.contains(column), lookups, role.names()))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| ConfigError::from_mapping(&format!("{at}.columns"), error))?;
     if let Some(missing) = key
@@ -359,12 +421,34 @@ fn resolve(role: Role, config: &TableConfig, lookups: &Tables) -> Result<(Table,
         name,
         columns,
         key,
-        on_conflict: config.on_conflict.unwrap_or(default_conflict),
+        on_conflict: config.on_conflict.unwrap_or(role.default_conflict()),
         missing_key: config.missing_key,
         on_remove: on_remove(role, config.on_remove)
             .map_err(|(message, hint)| ConfigError::new(&format!("{at}.on_remove"), message).hint(hint))?,
     };
     Ok((table, mapping))
+}
+
+/// Refuses a part of an engagement that there is not.
+fn check_members(role: Role, mapping: &Mapping) -> Result<(), ConfigError> {
+    if role != Role::Engagements {
+        return Ok(());
+    }
+    for (column, term) in mapping.terms() {
+        for path in term.names() {
+            let [root, member, ..] = path.steps.as_slice() else {
+                continue;
+            };
+            if root == engagement::ROW && !engagement::MEMBERS.contains(&member.as_str()) {
+                let message = format!("an engagement has no `{path}`");
+                return Err(
+                    ConfigError::new(&format!("engagements.columns.{column}"), message)
+                        .hint(format!("there are row.{}", engagement::MEMBERS.join(", row."))),
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn on_remove(role: Role, wanted: Option<OnRemove>) -> Result<OnRemove, (&'static str, &'static str)> {
@@ -376,6 +460,10 @@ fn on_remove(role: Role, wanted: Option<OnRemove>) -> Result<OnRemove, (&'static
         (Role::Actions, OnRemove::Unsubscribe) => Err((
             "\"unsubscribe\" is for `contacts` only",
             "\"delete\", \"blank\" or \"keep\"",
+        )),
+        (Role::Engagements, OnRemove::Unsubscribe | OnRemove::Blank) => Err((
+            "the rows of an erased contact's engagements are deleted or kept",
+            "\"delete\" or \"keep\"",
         )),
         (_, on_remove) => Ok(on_remove),
     }

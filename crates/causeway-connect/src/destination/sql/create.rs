@@ -68,10 +68,11 @@ fn column_type(dialect: Dialect, path: &str) -> &'static str {
     let last = path.rsplit('.').next().unwrap_or_default();
     let [postgres, mysql, sqlite] = match (path, last) {
         (_, "subscribed") | ("action.withConsent" | "action.testing", _) => ["boolean", "BOOLEAN", "BOOLEAN"],
-        ("at" | "action.createdAt", _) => ["timestamptz", "DATETIME(6)", "DATETIME"],
+        ("at" | "action.createdAt" | "row.at", _) => ["timestamptz", "DATETIME(6)", "DATETIME"],
         (_, "since") if path.starts_with("consent.") => ["timestamptz", "DATETIME(6)", "DATETIME"],
         ("contact.birthDate", _) => ["date", "DATE", "DATE"],
-        ("campaign.externalId" | "action.dupeRank", _) => ["bigint", "BIGINT", "INTEGER"],
+        ("campaign.externalId" | "action.dupeRank" | "row.count", _) => ["bigint", "BIGINT", "INTEGER"],
+        ("row.score", _) => ["double precision", "DOUBLE", "REAL"],
         _ if OBJECTS.contains(&path) => ["jsonb", "JSON", "JSON"],
         _ if path.starts_with("consent.") && path.matches('.').count() == 1 => ["jsonb", "JSON", "JSON"],
         _ => [

@@ -7,6 +7,8 @@ use causeway_core::{
 };
 use serde_json::Value;
 
+use super::engagement::ROW;
+
 /// A column and the source of its value.
 #[derive(Debug, Clone)]
 #[expect(
@@ -34,8 +36,9 @@ impl Mapped {
         value: &Value,
         is_key: bool,
         lookups: &Tables,
+        names: &[&str],
     ) -> Result<Self, MappingError> {
-        let alone = Mapping::read([(name, value)], lookups, &[])?;
+        let alone = Mapping::read([(name, value)], lookups, names)?;
         let term = alone
             .terms()
             .next()
@@ -93,7 +96,11 @@ fn root(path: &Path) -> &str {
 fn is_personal(path: &Path) -> bool {
     let steps: Vec<&str> = path.steps.iter().map(String::as_str).collect();
     match *steps.as_slice() {
-        ["contact" | "fields" | "engagement" | "lead" | "tracking", ..] | ["action"] => true,
+        [
+            "contact" | "fields" | "engagement" | "lead" | "tracking" | ROW,
+            ..,
+        ]
+        | ["action"] => true,
         ["action", part, ..] => matches!(part, "fields" | "donation" | "tracking"),
         _ => false,
     }
@@ -138,7 +145,7 @@ mod tests {
     use crate::destination::sql::tests::signed;
 
     fn mapped(text: &str) -> Mapped {
-        Mapped::read("column", &text.into(), false, &Tables::default()).unwrap()
+        Mapped::read("column", &text.into(), false, &Tables::default(), &[]).unwrap()
     }
 
     #[test]

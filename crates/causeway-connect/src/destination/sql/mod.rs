@@ -1,4 +1,5 @@
-//! Rows in the user's own PostgreSQL, MySQL, MariaDB or SQLite: contacts are upserted, actions inserted.
+//! Rows in the user's own PostgreSQL, MySQL, MariaDB or SQLite: contacts and
+//! engagements are upserted, actions inserted.
 //!
 //! A row is identified by its key, for which the table must have a unique index, so a repeated delivery never
 //! makes a second row. Any host is allowed, because databases usually have private addresses.
@@ -12,6 +13,7 @@ mod coerce;
 mod config;
 mod create;
 mod deliver;
+mod engagement;
 mod link;
 mod mapping;
 mod mysql;
@@ -24,12 +26,12 @@ mod statement;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod write;
 
-mod tls;
 pub const KIND: Kind = Kind {
     name: "sql",
-    summary: "rows for contacts and actions in your own PostgreSQL, MySQL, MariaDB or SQLite",
+    summary: "rows for contacts, actions and engagements in your own PostgreSQL, MySQL, MariaDB or SQLite",
     sample: include_str!("../../../../../samples/destinations/sql.toml"),
     schema: || schema_for!(config::Config),
     supported_changes: &CHANGES,

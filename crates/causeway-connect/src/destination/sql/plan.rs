@@ -14,6 +14,7 @@ use causeway_core::{
 use super::{
     coerce::Cell,
     config::{MissingKey, Role, Table},
+    engagement,
     mapping::Mapped,
     statement::Relation,
 };
@@ -110,8 +111,8 @@ pub(super) fn plan(tables: &[Table], relations: &[Relation], batch: &[Delivery],
                 if let Some(place) = plan.notes.get_mut(at) {
                     *place = notes;
                 }
-                for ((row, waves), table) in rows.into_iter().zip(&mut waves).zip(tables) {
-                    if let Some(row) = row {
+                for ((rows, waves), table) in rows.into_iter().zip(&mut waves).zip(tables) {
+                    for row in rows {
                         waves.add(table, row);
                     }
                 }
@@ -133,11 +134,14 @@ pub(super) fn is_opt_out(record: &Record) -> bool {
     record.kind == Kind::Withdrawal || matches!(record.change, Change::Unsubscribe | Change::Suppress)
 }
 
-/// An action is written once, when it is new; a contact each time.
+/// An action is written once, when it is new; a contact each time, and its engagements unless it withdraws.
 pub(super) fn wants(table: &Table, delivery: &Delivery) -> bool {
     match table.role {
         Role::Contacts => true,
         Role::Actions => delivery.record.kind == Kind::Record && delivery.record.action.is_some(),
+        Role::Engagements => {
+            delivery.record.kind != Kind::Withdrawal && !delivery.record.engagements.is_empty()
+        }
     }
 }
 
@@ -161,33 +165,28 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// A row for each table that takes one.
-    fn rows(
-        mut self,
-        tables: &[Table],
-        relations: &[Relation],
-    ) -> Result<(Vec<Option<Row>>, Notes), Outcome> {
-        let mut rows: Vec<Option<Row>> = Vec::with_capacity(tables.len());
+    /// The rows of each table.
+    fn rows(mut self, tables: &[Table], relations: &[Relation]) -> Result<(Vec<Vec<Row>>, Notes), Outcome> {
+        let mut rows: Vec<Vec<Row>> = Vec::with_capacity(tables.len());
         let mut no_key = false;
         for (table, relation) in tables.iter().zip(relations) {
-            if !wants(table, self.delivery) {
-                rows.push(None);
-                continue;
-            }
-            match self.row(table, relation) {
-                Ok(row) => {
-                    no_key |= row.is_none();
-                    rows.push(row);
+            let mut of_table = Vec::new();
+            for scope in self.scopes(table) {
+                match self.row(table, relation, &scope) {
+                    Ok(row) => {
+                        no_key |= row.is_none();
+                        of_table.extend(row);
+                    }
+                    // The contact's row takes the opt-out, even if something is wrong with the other rows.
+                    Err(Outcome::Reject { reason }) if rows.iter().flatten().any(|row| row.is_opt_out) => {
+                        self.notes.incomplete.get_or_insert(reason);
+                    }
+                    Err(outcome) => return Err(outcome),
                 }
-                // The contact's row takes the opt-out, even if something is wrong with the action.
-                Err(Outcome::Reject { reason }) if rows.iter().flatten().any(|row| row.is_opt_out) => {
-                    self.notes.incomplete.get_or_insert(reason);
-                    rows.push(None);
-                }
-                Err(outcome) => return Err(outcome),
             }
+            rows.push(of_table);
         }
-        if rows.iter().all(Option::is_none) {
+        if rows.iter().all(Vec::is_empty) {
             let reason = if no_key {
                 "a key column has no value, and missing_key is \"skip\""
             } else {
@@ -198,7 +197,16 @@ impl<'a> Maker<'a> {
         Ok((rows, self.notes))
     }
 
-    fn row(&mut self, table: &Table, relation: &Relation) -> Result<Option<Row>, Outcome> {
+    /// The names that the columns of each of the table's rows read.
+    fn scopes(&self, table: &Table) -> Vec<Scope> {
+        match table.role {
+            _ if !wants(table, self.delivery) => Vec::new(),
+            Role::Contacts | Role::Actions => vec![self.scope.clone()],
+            Role::Engagements => engagement::scopes(&self.delivery.record, &self.scope),
+        }
+    }
+
+    fn row(&mut self, table: &Table, relation: &Relation, scope: &Scope) -> Result<Option<Row>, Outcome> {
         let record = &self.delivery.record;
         // An action that the person took is written, whatever they said about consent.
         let is_opt_out = table.role == Role::Contacts && is_opt_out(record);
@@ -215,7 +223,7 @@ impl<'a> Maker<'a> {
                 cells.push(None);
                 continue;
             }
-            let made = column.eval(&self.scope).and_then(|value| {
+            let made = column.eval(scope).and_then(|value| {
                 let cell = if column.is_key {
                     stored.coerce_key(&value)?
                 } else {
@@ -326,10 +334,10 @@ fn target(table: &Table, relation: &Relation, scope: &Scope) -> Result<Target, S
         let cell = stored.coerce_key(&value).ok()?;
         (cell != Cell::Null && cell != Cell::Text(String::new())).then_some((*at, cell))
     };
-    // The key of an action identifies the action; the key of a contact identifies the person.
+    // The key of an action or engagement identifies that; the key of a contact identifies the person.
     let key = match table.role {
         Role::Contacts => table.places(|column| column.is_key),
-        Role::Actions => Vec::new(),
+        Role::Actions | Role::Engagements => Vec::new(),
     };
     let by_key: Option<Vec<_>> = key.iter().map(cell).collect();
     let by_address = || Some(vec![cell(&table.address()?)?]);

@@ -11,6 +11,7 @@ use super::{
     coerce::{self, Column, EQUALS},
     config::{MissingKey, OnConflict, OnRemove, Role, Settings, Table},
     create::create,
+    engagement,
     plan::{is_opt_out, no_key, wants},
     statement::{Dialect, Form, Relation},
 };
@@ -23,7 +24,14 @@ pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String
         if delivery.record.change == Change::Remove {
             out.extend(removed(dialect, table, delivery));
         } else if wants(table, delivery) {
-            out.extend(row(dialect, table, delivery)?);
+            let scope = Scope::new(&delivery.record);
+            if table.role == Role::Engagements {
+                for scope in engagement::scopes(&delivery.record, &scope) {
+                    out.extend(row(dialect, table, delivery, &scope)?);
+                }
+            } else {
+                out.extend(row(dialect, table, delivery, &scope)?);
+            }
         }
     }
     if out.is_empty() {
@@ -51,14 +59,18 @@ fn relation(dialect: Dialect, table: &Table) -> Relation {
     }
 }
 
-fn row(dialect: Dialect, table: &Table, delivery: &Delivery) -> Result<Option<String>, String> {
+fn row(
+    dialect: Dialect,
+    table: &Table,
+    delivery: &Delivery,
+    scope: &Scope,
+) -> Result<Option<String>, String> {
     let record = &delivery.record;
-    let scope = Scope::new(record);
     let is_withdrawal = record.kind == Kind::Withdrawal;
     let is_lenient = table.role == Role::Contacts && is_opt_out(record);
     let (mut key, mut set, mut notes) = (Vec::new(), Vec::new(), Vec::new());
     for (at, mapped) in table.columns.iter().enumerate() {
-        let value = match mapped.eval(&scope) {
+        let value = match mapped.eval(scope) {
             Ok(value) => value,
             Err(reason) if is_lenient && !mapped.is_key => {
                 notes.push(format!("  -- left as it is: {reason}"));
@@ -105,7 +117,7 @@ fn removed(dialect: Dialect, table: &Table, delivery: &Delivery) -> Option<Strin
     let relation = relation(dialect, table);
     let key = match table.role {
         Role::Contacts => table.places(|mapped| mapped.is_key),
-        Role::Actions => table.address().into_iter().collect(),
+        Role::Actions | Role::Engagements => table.address().into_iter().collect(),
     };
     let value = |at: &usize| Some((*at, table.columns.get(*at)?.eval(&scope).ok()?));
     let found: Vec<(usize, Value)> = key.iter().filter_map(value).collect();

@@ -11,6 +11,7 @@ use super::{
 };
 
 const CONTACTS: &str = "contacts = { table = 'contacts' }";
+const ALL: &str = "contacts = { table = 'contacts' }\nactions = { table = 'actions' }\nengagements = { table = 'engagements' }";
 const BOTH: &str = "contacts = { table = 'contacts' }\nactions = { table = 'actions' }";
 
 async fn ending_at(sort: Sort, url: &str) -> Outcome {
@@ -219,6 +220,18 @@ fn the_configuration_is_refused_with_the_key_and_no_secret() {
             "actions.on_remove",
         ),
         (
+            "url = 'sqlite:a.db'\nengagements = { table = 'e', on_remove = 'blank' }",
+            "engagements.on_remove",
+        ),
+        (
+            "url = 'sqlite:a.db'\nengagements = { table = 'e', columns = { engagement_id = 'row.id', x = 'row.kye' } }",
+            "engagements.columns.x",
+        ),
+        (
+            "url = 'sqlite:a.db'\nactions = { table = 'a', columns = { source = 'source', action_id = 'row.id' } }",
+            "actions.columns.action_id",
+        ),
+        (
             "url = 'sqlite:a.db'\ncontacts = { table = 'c', colums = {} }",
             "contacts.colums",
         ),
@@ -303,7 +316,7 @@ fn the_sample_is_valid_and_names_the_defaults() {
     (KIND.parse)(&Tables::default(), &config).unwrap();
     let (_, sampled, _) = crate::destination::sql::config::parse(&config, &Tables::default()).unwrap();
     let (_, default, _) = crate::destination::sql::config::parse(
-        &table(&format!("url = 'sqlite:a.db'\n{BOTH}")),
+        &table(&format!("url = 'sqlite:a.db'\n{ALL}")),
         &Tables::default(),
     )
     .unwrap();
@@ -341,7 +354,7 @@ fn the_statements_that_make_the_tables_are_shown() {
     let mut shown = Vec::new();
     for url in ["postgres://h/d", "mysql://h/d", "sqlite:people.db"] {
         let database = Database::new(Sort::Sqlite, url.to_owned());
-        let config = table(&format!("url = '{url}'\n{BOTH}"));
+        let config = table(&format!("url = '{url}'\n{ALL}"));
         let statements = (KIND.create.unwrap().statements)(&database.context, &config).unwrap();
         shown.push(format!("-- {url}\n{}\n", statements.join("\n")));
     }

@@ -2,12 +2,13 @@
 
 mod database;
 mod each;
+mod engagements;
 mod failure;
 mod keys;
 mod opt_out;
 mod pooler;
-mod removal;
 mod protection;
+mod removal;
 mod types;
 mod upsert;
 
