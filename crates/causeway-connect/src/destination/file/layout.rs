@@ -160,11 +160,16 @@ impl Layout {
     }
 
     fn cell(&self, value: &Value) -> String {
-        match value {
+        let text = match value {
             Value::Null => String::new(),
-            Value::String(text) if self.escape_formulas && is_formula(text) => format!("'{text}"),
             Value::String(text) => text.clone(),
+            Value::Bool(_) | Value::Number(_) => return value.to_string(),
             other => other.to_string(),
+        };
+        if self.escape_formulas {
+            without_formulas(text)
+        } else {
+            text
         }
     }
 }
@@ -193,6 +198,28 @@ fn print_csv<'a>(out: &mut Vec<u8>, cells: impl Iterator<Item = &'a str>) {
         }
     }
     out.push(b'\n');
+}
+
+/// The text with a ' before each part that a spreadsheet would run as a formula. In many countries spreadsheets
+/// split lines at semicolons, also inside of quotes that do not begin a cell. So each part of the text may become a
+/// cell of its own.
+fn without_formulas(text: String) -> String {
+    const ENDS: [char; 4] = [';', '\t', '\n', '\r'];
+    let is_run = |(at, part): (usize, &str)| match at {
+        0 => is_formula(part),
+        _ => is_formula(part.trim_start_matches(['"', ' ']).trim_end_matches(ENDS)),
+    };
+    if !text.split_inclusive(ENDS).enumerate().any(is_run) {
+        return text;
+    }
+    let mut out = String::with_capacity(text.len() + 1);
+    for (at, part) in text.split_inclusive(ENDS).enumerate() {
+        if is_run((at, part)) {
+            out.push('\'');
+        }
+        out.push_str(part);
+    }
+    out
 }
 
 /// Whether a spreadsheet would run the text as a formula. A telephone number or a negative number does

@@ -340,6 +340,72 @@ async fn formulas_are_escaped_unless_configured_otherwise() {
     }
 }
 
+/// Spreadsheets that split at semicolons find cells inside of the hub's cells.
+#[tokio::test]
+async fn formulas_in_the_middle_of_a_text_are_escaped() {
+    let link = "=HYPERLINK(A1)";
+    let cases = [
+        (format!("hello;{link}"), format!("hello;'{link}")),
+        (format!("hello; {link};b"), format!("hello;' {link};b")),
+        (format!("a\t{link}"), format!("a\t'{link}")),
+        (format!("a\n{link}"), format!("\"a\n'{link}\"")),
+        ("a;@SUM(1)".to_owned(), "a;'@SUM(1)".to_owned()),
+        (format!("a;\"{link}"), format!("\"a;'\"\"{link}\"")),
+        (format!("{link};{link}"), format!("'{link};'{link}")),
+        ("a;b; -5;+49 30 1".to_owned(), "a;b; -5;+49 30 1".to_owned()),
+        ("x = 1; y = 2".to_owned(), "x = 1; y = 2".to_owned()),
+    ];
+    for (text, expected) in cases {
+        let folder = Folder::new();
+        let text = toml::Value::from(format!("={text}"));
+        deliver(
+            &folder.destination(&format!("path = 'p.csv'\nfields = {{ t = {text} }}")),
+            1..=1,
+        )
+        .await;
+        assert_eq!(
+            folder.read("p.csv"),
+            format!("delivery,t\n{},{expected}\n", key(1))
+        );
+    }
+    // In a list or an object, too.
+    let folder = Folder::new();
+    let list = toml::Value::from(vec![format!("={link}"), format!("=a;{link}")]);
+    deliver(
+        &folder.destination(&format!("path = 'p.csv'\nfields = {{ t = {list} }}")),
+        1..=1,
+    )
+    .await;
+    assert!(
+        folder.read("p.csv").contains(";'=HYPERLINK"),
+        "{}",
+        folder.read("p.csv")
+    );
+}
+
+/// Names of columns with every character that CSV gives a meaning.
+#[tokio::test]
+async fn columns_keep_their_places_whatever_their_names() {
+    let folder = Folder::new();
+    let config =
+        "path = 'p.csv'\n[fields]\n\"a\\nb\" = '=one'\n'c,d' = '=two'\n'e\"f' = '=three'\n\"g\\r\" = '=four'";
+    deliver(&folder.destination(config), 1..=1).await;
+    deliver(&folder.destination(config), 2..=2).await;
+    assert_eq!(folder.names(), ["p.csv"]);
+    let text = folder.read("p.csv");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    assert_eq!(
+        reader.headers().unwrap(),
+        vec!["delivery", "a\nb", "c,d", "e\"f", "g\r"]
+    );
+    for (row, number) in reader.records().zip(1..) {
+        assert_eq!(
+            row.unwrap(),
+            vec![key(number).as_str(), "one", "two", "three", "four"]
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_check_leaves_nothing_behind() {
     let folder = Folder::new();

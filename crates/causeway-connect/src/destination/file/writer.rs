@@ -162,7 +162,7 @@ impl Writer {
 impl Open {
     fn create(path: &Path, layout: &Layout, header: Vec<String>) -> io::Result<Self> {
         let dir = path.parent().unwrap_or(Path::new(""));
-        fs::create_dir_all(dir)?;
+        create_folders(dir, &mut sync_dir)?;
         // It holds personal data, so only the owner may read it.
         let file = OpenOptions::new()
             .read(true)
@@ -233,6 +233,20 @@ impl Open {
 }
 
 /// Makes created and renamed files durable. An empty path is the current folder.
+/// Creates the missing folders, and syncs the folder that each is in: otherwise a power cut could lose the folder with
+/// files that counted as delivered.
+fn create_folders(dir: &Path, sync: &mut dyn FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().unwrap_or(Path::new(""));
+    create_folders(parent, sync)?;
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync(parent),
+    }
+}
+
 fn sync_dir(dir: &Path) -> io::Result<()> {
     let dir = if dir.as_os_str().is_empty() {
         Path::new(".")
@@ -294,5 +308,28 @@ fn write_error(path: &Path, error: &io::Error) -> WriteError {
             WriteError::Permanent(format!("writing {at}: {kind}"))
         }
         kind => WriteError::Temporary(format!("writing {at}: {kind}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_folder_is_synced_in_its_parent() {
+        let dir = tempfile::tempdir().unwrap();
+        let (top, deep) = (dir.path(), dir.path().join("a/b"));
+        let mut synced = Vec::new();
+        let mut note = |dir: &Path| -> io::Result<()> {
+            synced.push(dir.to_owned());
+            sync_dir(dir)
+        };
+        create_folders(&deep, &mut note).unwrap();
+        create_folders(&deep, &mut note).unwrap();
+        // A file in the place of a folder.
+        fs::write(top.join("c"), "").unwrap();
+        assert!(create_folders(&top.join("c/d"), &mut note).is_err());
+        assert!(deep.is_dir());
+        assert_eq!(synced, [top.to_owned(), top.join("a")]);
     }
 }
