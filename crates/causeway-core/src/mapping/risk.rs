@@ -72,7 +72,10 @@ impl<'t> Chain<'t> {
                             .to_owned(),
                     );
                 }
-                "date" | "phone" | "country" | "locale" | "lookup" if !filter.has_default => {
+                "date" | "date_add" | "date_diff" | "phone" | "country" | "locale" | "lookup"
+                | "minor_units" | "major_units"
+                    if !filter.has_default =>
+                {
                     let name = filter.name;
                     return Some(format!(
                         "`| {name}` rejects a record whose value it does not know: `default=none` in it gives null \

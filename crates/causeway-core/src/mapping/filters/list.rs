@@ -1,6 +1,11 @@
 //! Lists: their members, their length, and joining them to a text.
 
-use super::{Environment, Error, ErrorKind, Value, ValueKind, change_text, engine, limit, nothing, plain};
+use std::collections::HashSet;
+
+use super::{
+    Environment, Error, ErrorKind, Value, ValueKind, change_text, engine, json_of, limit, nothing, plain,
+    refuse,
+};
 
 pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("join", join);
@@ -16,6 +21,8 @@ pub(super) fn install(environment: &mut Environment<'static>) {
     environment.add_filter("select", engine::select);
     environment.add_filter("selectattr", engine::selectattr);
     environment.add_filter("sum", engine::sum);
+    environment.add_filter("unique", unique);
+    environment.add_filter("object", object);
 }
 
 /// Joins the members to one text, without those that are none.
@@ -75,4 +82,65 @@ fn length(value: &Value) -> Result<usize, Error> {
         ValueKind::None => Ok(0),
         _ => engine::length(value),
     }
+}
+
+/// The members without repetitions, in their order. `1` and `"1"` are different.
+fn unique(value: &Value) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
+        ValueKind::None => return Ok(nothing()),
+        // A platform may send a single value instead of a list.
+        ValueKind::String | ValueKind::Number | ValueKind::Bool => {
+            return Ok(std::iter::once(value.clone()).collect());
+        }
+        _ => {}
+    }
+    let mut seen = HashSet::new();
+    let mut kept = Vec::new();
+    for item in value.try_iter()? {
+        let json = json_of(&item).map_err(|error| refuse(error.what, error.hint))?;
+        if seen.insert(json.to_string()) {
+            kept.push(item);
+        }
+    }
+    Ok(kept.into())
+}
+
+/// `object`: from a list of pairs. `object('name', 'value')`: from a list of objects, whose members of these names are the
+/// name and the value. Of equal names the last one counts; a pair without a name is left out.
+fn object(value: &Value, name: Option<&str>, held: Option<&str>) -> Result<Value, Error> {
+    match value.kind() {
+        ValueKind::Undefined => return Err(ErrorKind::UndefinedError.into()),
+        ValueKind::None => return Ok(nothing()),
+        ValueKind::Seq | ValueKind::Iterable => {}
+        kind => return Err(no_pairs(&format!("was given a {kind}"))),
+    }
+    let mut members = Vec::new();
+    for item in value.try_iter()? {
+        let (name, held) = match (name, held) {
+            (Some(name), Some(held)) if item.kind() == ValueKind::Map => {
+                (item.get_attr(name)?, item.get_attr(held)?)
+            }
+            (None, None) if item.kind() == ValueKind::Seq && item.len() == Some(2) => {
+                (item.get_item_by_index(0)?, item.get_item_by_index(1)?)
+            }
+            _ => return Err(no_pairs("was given others")),
+        };
+        let text = match name.kind() {
+            ValueKind::Undefined | ValueKind::None => String::new(),
+            _ => plain(&name)?,
+        };
+        if !text.is_empty() {
+            let held = if held.is_undefined() { nothing() } else { held };
+            members.push((text, held));
+        }
+    }
+    Ok(members.into_iter().collect())
+}
+
+fn no_pairs(given: &str) -> Error {
+    refuse(
+        format!("`object` needs a list of pairs, or of objects and the names of two members, and {given}"),
+        Some("[['a', 1]] | object, or fields | object('name', 'value')".to_owned()),
+    )
 }

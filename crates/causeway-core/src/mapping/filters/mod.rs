@@ -25,23 +25,35 @@ use super::{
 mod country;
 mod dates;
 mod hash;
+mod letters;
 mod list;
 mod locale;
 mod lookup;
+mod money;
+mod names;
+mod pattern;
 mod phone;
 mod text;
 mod value;
 
-pub(super) const FILTERS: [&str; 40] = [
+pub(super) const FILTERS: [&str; 56] = [
     "abs",
+    "ascii",
+    "base64",
     "bool",
     "capitalize",
     "coalesce",
     "country",
     "date",
+    "date_add",
+    "date_diff",
     "default",
+    "digits",
+    "family_name",
     "first",
     "float",
+    "given_name",
+    "hmac_sha256",
     "int",
     "items",
     "join",
@@ -52,11 +64,16 @@ pub(super) const FILTERS: [&str; 40] = [
     "locale",
     "lookup",
     "lower",
+    "major_units",
     "map",
     "max",
     "md5",
     "min",
+    "minor_units",
+    "object",
     "phone",
+    "regex",
+    "regex_replace",
     "reject",
     "rejectattr",
     "replace",
@@ -65,6 +82,7 @@ pub(super) const FILTERS: [&str; 40] = [
     "select",
     "selectattr",
     "sha256",
+    "slug",
     "sort",
     "split",
     "string",
@@ -72,10 +90,12 @@ pub(super) const FILTERS: [&str; 40] = [
     "title",
     "trim",
     "truncate",
+    "unique",
     "upper",
+    "urlencode",
 ];
 pub(super) const FUNCTIONS: [&str; 1] = ["coalesce"];
-pub(super) const TESTS: [&str; 24] = [
+pub(super) const TESTS: [&str; 25] = [
     "boolean",
     "defined",
     "divisibleby",
@@ -92,6 +112,7 @@ pub(super) const TESTS: [&str; 24] = [
     "le",
     "lt",
     "mapping",
+    "matching",
     "ne",
     "none",
     "number",
@@ -103,11 +124,19 @@ pub(super) const TESTS: [&str; 24] = [
 ];
 
 pub(super) fn install(environment: &mut Environment<'static>) {
+    letters::install(environment);
+    names::install(environment);
+    pattern::install(environment);
     text::install(environment);
     list::install(environment);
     value::install(environment);
     environment.add_filter("country", country::country);
     environment.add_filter("date", dates::date);
+    environment.add_filter("date_add", dates::date_add);
+    environment.add_filter("date_diff", dates::date_diff);
+    environment.add_filter("hmac_sha256", hash::hmac_sha256);
+    environment.add_filter("major_units", money::major_units);
+    environment.add_filter("minor_units", money::minor_units);
     environment.add_filter("locale", locale::locale);
     environment.add_filter("md5", hash::md5);
     environment.add_filter("sha256", hash::sha256);
@@ -227,6 +256,12 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
 pub(super) fn check_argument(filter: &str, key: &str, text: &str) -> Result<(), Error> {
     match (filter, key) {
         ("date", "") => dates::check_pattern(text),
+        ("date_add" | "date_diff", "zone") => dates::zone_named(text).map(drop),
+        ("date_diff", "-") => dates::check_unit(text),
+        ("ascii", "") => letters::check_language(text),
+        ("hmac_sha256", "encoding") => hash::check_encoding(text),
+        ("major_units" | "minor_units", "") => money::check_currency(text),
+        ("regex" | "regex_replace", "") => pattern::check(text),
         ("date", "zone" | "from") => dates::zone_named(text).map(drop),
         ("country", "") => country::check_form(text),
         ("locale", "") => locale::check_form(text),

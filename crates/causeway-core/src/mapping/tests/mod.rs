@@ -14,6 +14,7 @@ use crate::{
 
 mod docs;
 mod engine;
+mod filters;
 mod names;
 mod refusals;
 

@@ -139,12 +139,12 @@ fn unsupported_syntax_is_refused_when_parsed() {
         (
             "at | date('%ö')",
             "a date cannot be written as \"%ö\", at line 1, column 11 \
-             (the patterns are those of strftime: %Y-%m-%d %H:%M:%S; or iso, date, unix)",
+             (the patterns are those of strftime: %Y-%m-%d %H:%M:%S; or iso, date, unix, unix_ms)",
         ),
         (
             "at | date('d.m.Y')",
             "\"d.m.Y\" has no part of a date: it would be written literally, at line 1, column 11 (the patterns are \
-             those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix)",
+             those of strftime: '%d.%m.%Y' for d.m.Y; or iso, date, unix, unix_ms)",
         ),
         (
             "contact.country | country('alpha4')",
