@@ -224,6 +224,8 @@ mod tests {
             ),
             ("contact.Age | default('x') | int", "`| int` rejects"),
             ("contact.lastName | bool", "`| bool` rejects"),
+            ("contact.birthDate | date_add(days=1)", "`| date_add` rejects"),
+            ("contact.postcode | minor_units('EUR')", "`| minor_units` rejects"),
             (
                 "contact.postcode * 2",
                 "`*` rejects a record whose value is not a number: `| int(0)`",
@@ -250,6 +252,8 @@ mod tests {
             "contact.phone | phone('DE', default=none)",
             "contact.birthDate | date('%Y', default=none)",
             "contact.birthDate > '2000-01-01'",
+            "contact.birthDate | date_diff(at, 'years', default=none)",
+            "contact.postcode | digits | slug",
             "at | date('%Y')",
             "action.createdAt | date",
             "campaign.name == 'x'",

@@ -200,9 +200,8 @@ fn dates_move_in_the_calendar_of_the_zone() {
         assert_eq!(eval(text), expected, "{text}");
     }
     assert!(error("at | date_add(years=99999)").contains("too far"));
-    assert!(
-        error("at | date_add(days='x')").contains("date_add") || !error("at | date_add(days='x')").is_empty()
-    );
+    assert!(!error("at | date_add(days='secret')").contains("secret"));
+    assert!(!error("at | date_add(dayz=1)").is_empty());
     assert!(error("'9999-12-31' | date_add(days=1)").contains("out of range"));
 }
 
