@@ -119,14 +119,18 @@ pub(super) fn date_add(value: &Value, options: Kwargs) -> Result<Value, Error> {
     let zone: Option<&str> = options.get("zone")?;
     let zone = zone.map(zone_named).transpose()?;
     let instead = fallback(&options)?;
-    let mut span = Span::new();
-    let mut has_time = false;
+    // One span for each unit, because the parts of a span have one sign.
+    let (mut spans, mut has_time) = (Vec::new(), false);
     for unit in UNITS {
-        let Some(count) = options.get::<Option<i64>>(unit)? else {
+        let Some(count) = options.get::<Option<Value>>(unit)? else {
             continue;
         };
+        let count = count
+            .as_i64()
+            .ok_or_else(|| refuse(format!("{unit}= needs a whole number"), None))?;
         has_time |= matches!(unit, "hours" | "minutes" | "seconds");
-        let added = match unit {
+        let span = Span::new();
+        let span = match unit {
             "years" => span.try_years(count),
             "months" => span.try_months(count),
             "weeks" => span.try_weeks(count),
@@ -135,7 +139,7 @@ pub(super) fn date_add(value: &Value, options: Kwargs) -> Result<Value, Error> {
             "minutes" => span.try_minutes(count),
             _ => span.try_seconds(count),
         };
-        span = added.map_err(|_| refuse(format!("{unit}={count} is too far away"), None))?;
+        spans.push(span.map_err(|_| refuse(format!("{unit}={count} is too far away"), None))?);
     }
     options.assert_all_used()?;
     let utc = || zone.clone().unwrap_or(TimeZone::UTC);
@@ -144,18 +148,16 @@ pub(super) fn date_add(value: &Value, options: Kwargs) -> Result<Value, Error> {
         Err(instead) => return Ok(instead),
     };
     let too_far = |_| refuse("the date is out of range", None);
-    match read {
-        Read::Day(day) if !has_time => write_day(day.checked_add(span).map_err(too_far)?, "iso"),
-        Read::Day(day) => {
-            let at = day.to_zoned(utc()).map_err(too_far)?;
-            let at = at.checked_add(span).map_err(too_far)?;
-            write_moment(at.timestamp(), zone.as_ref(), "iso")
+    let start = match read {
+        Read::Day(day) if !has_time => {
+            let end = spans.into_iter().try_fold(day, DateTime::checked_add::<Span>);
+            return write_day(end.map_err(too_far)?, "iso");
         }
-        Read::At(at) => {
-            let at = at.to_zoned(utc()).checked_add(span).map_err(too_far)?;
-            write_moment(at.timestamp(), zone.as_ref(), "iso")
-        }
-    }
+        Read::Day(day) => day.to_zoned(utc()).map_err(too_far)?,
+        Read::At(at) => at.to_zoned(utc()),
+    };
+    let end = spans.into_iter().try_fold(start, |at, span| at.checked_add(span));
+    write_moment(end.map_err(too_far)?.timestamp(), zone.as_ref(), "iso")
 }
 
 const UNITS: [&str; 7] = ["years", "months", "weeks", "days", "hours", "minutes", "seconds"];

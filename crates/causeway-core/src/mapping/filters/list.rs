@@ -1,6 +1,6 @@
 //! Lists: their members, their length, and joining them to a text.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use super::{
     Environment, Error, ErrorKind, Value, ValueKind, change_text, engine, json_of, limit, nothing, plain,
@@ -115,7 +115,7 @@ fn object(value: &Value, name: Option<&str>, held: Option<&str>) -> Result<Value
         ValueKind::Seq | ValueKind::Iterable => {}
         kind => return Err(no_pairs(&format!("was given a {kind}"))),
     }
-    let mut members = Vec::new();
+    let mut members = BTreeMap::new();
     for item in value.try_iter()? {
         let (name, held) = match (name, held) {
             (Some(name), Some(held)) if item.kind() == ValueKind::Map => {
@@ -132,10 +132,10 @@ fn object(value: &Value, name: Option<&str>, held: Option<&str>) -> Result<Value
         };
         if !text.is_empty() {
             let held = if held.is_undefined() { nothing() } else { held };
-            members.push((text, held));
+            members.insert(text, held);
         }
     }
-    Ok(members.into_iter().collect())
+    Ok(Value::from_serialize(&members))
 }
 
 fn no_pairs(given: &str) -> Error {
