@@ -135,7 +135,7 @@ fn object(value: &Value, name: Option<&str>, held: Option<&str>) -> Result<Value
             members.insert(text, held);
         }
     }
-    Ok(Value::from_serialize(&members))
+    Ok(Value::from_pairs(members))
 }
 
 fn no_pairs(given: &str) -> Error {
