@@ -1,8 +1,8 @@
-// Runs jsforce against the address given as the first argument, with the access token given as the second. Each line of
-// standard input is one step:
-//   {"call": "sobject.describe", "with": ["Contact"]}   a method of the connection, or of what it has (`oauth2`, `bulk2`)
-//   {"connect": {"accessToken": "…"}}                   another connection from now on
-//   {"assertion": {"sub": "…", …}}                      a signed JWT with these claims
+// Runs jsforce against the address given as the first argument, with the access token given as the second. Each line
+// of standard input is one step:
+//   {"call": "describe", "with": ["Contact"]}   a method of the connection, or of what it has, such as `oauth2`
+//   {"connect": {"accessToken": "…"}}           another connection from now on
+//   {"assertion": {"sub": "…", …}}              a signed JWT with these claims
 // Each line of standard output is an answer: what the client returned or threw, and the limit that it saw.
 'use strict';
 
@@ -11,7 +11,9 @@ const readline = require('node:readline');
 const { Connection, OAuth2 } = require('jsforce');
 
 const instanceUrl = process.argv[2];
-const { privateKey, publicKey } = crypto.generateKeyPairSync('rsa', { modulusLength: 2048 });
+// Made when it is needed, because that takes a while.
+let pair;
+const keys = () => (pair ??= crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }));
 
 function connect(options) {
   const { oauth2, ...rest } = options;
@@ -24,7 +26,7 @@ function connect(options) {
 function assertion(claims) {
   const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
   const message = `${part({ alg: 'RS256' })}.${part(claims)}`;
-  return `${message}.${crypto.sign('sha256', Buffer.from(message), privateKey).toString('base64url')}`;
+  return `${message}.${crypto.sign('sha256', Buffer.from(message), keys().privateKey).toString('base64url')}`;
 }
 
 // The three files of a bulk job.
@@ -65,13 +67,14 @@ async function main() {
         connection = connect(step.connect);
         answer.value = null;
       } else if (step.assertion) {
-        const key = publicKey.export({ type: 'pkcs1', format: 'der' }).toString('base64');
+        const key = keys().publicKey.export({ type: 'pkcs1', format: 'der' }).toString('base64');
         answer.value = { key, assertion: assertion(step.assertion) };
       } else {
         answer.value = (await run(connection, step)) ?? null;
       }
     } catch (error) {
-      answer.error = { name: error.name, code: error.errorCode ?? null, message: error.message, content: error.content ?? null };
+      const { name, message, errorCode: code = null, content = null } = error;
+      answer.error = { name, code, message, content };
     }
     const { accessToken, refreshToken, limitInfo } = connection;
     process.stdout.write(`${JSON.stringify({ ...answer, accessToken, refreshToken, limits: limitInfo })}\n`);

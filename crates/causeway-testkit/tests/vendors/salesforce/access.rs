@@ -72,7 +72,10 @@ async fn an_ended_session_is_renewed_by_the_refresh_token_which_is_replaced() {
         .step(&json!({ "call": "limits", "with": [] }))
         .await
         .unwrap_err();
-    assert_eq!(error["message"], "expired access/refresh token");
+    assert_eq!(
+        error["message"],
+        "Unable to refresh session due to: expired access/refresh token"
+    );
     let all_ended = org.with(|salesforce| {
         let mut tokens = salesforce.access.refresh_tokens.values();
         tokens.all(|(_, is_current)| !is_current)

@@ -155,8 +155,8 @@ async fn a_batch_of_new_people_is_one_query_and_one_upsert() {
     assert!(key.starts_with("cw_") && key.len() == 27, "{key}");
 }
 
-#[tokio::test]
-async fn the_key_stays_when_the_address_changes() {
+#[test]
+fn the_key_stays_when_the_address_changes() {
     let of = |ids: &[Identity], email: &str| {
         let mut record = delivery(1).record;
         record.identities = ids.to_vec();
