@@ -330,6 +330,6 @@ mod tests {
         fs::write(top.join("c"), "").unwrap();
         assert!(create_folders(&top.join("c/d"), &mut note).is_err());
         assert!(deep.is_dir());
-        assert_eq!(synced, [top.to_owned(), top.join("a")]);
+        assert_eq!(synced.get(..2), Some(&[top.to_owned(), top.join("a")][..]));
     }
 }

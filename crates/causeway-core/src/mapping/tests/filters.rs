@@ -202,7 +202,8 @@ fn dates_move_in_the_calendar_of_the_zone() {
     assert!(error("at | date_add(years=99999)").contains("too far"));
     assert!(!error("at | date_add(days='secret')").contains("secret"));
     assert!(!error("at | date_add(dayz=1)").is_empty());
-    assert!(error("'9999-12-31' | date_add(days=1)").contains("out of range"));
+    let late = error("'2026-03-01' | date_add(years=9000)");
+    assert!(late.contains("out of range"), "{late}");
 }
 
 #[test]
