@@ -22,7 +22,7 @@ pub(crate) use self::limit::Spread;
 pub use self::{
     credential::Credential,
     limit::Limit,
-    preview::{preview, previews},
+    preview::preview,
     run::Http,
     task::{Plan, Task},
 };

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use causeway_core::{clock::Clock, delivery::Delivery};
 
 use super::{Connector, Task, run};
-use crate::destination::with_notes;
 
 /// Stops a connector that would make calls for ever.
 const MOST_CALLS: usize = 50;
@@ -21,17 +20,6 @@ pub fn preview<C: Connector>(
         .iter()
         .map(|delivery| one(connector, delivery, &**clock))
         .collect()
-}
-
-/// [`preview`], with the notes after each text, as [`crate::destination::Kind::preview`] wants it.
-pub fn previews<C: Connector>(
-    connector: &C,
-    batch: &[Delivery],
-    clock: &Arc<dyn Clock>,
-) -> Vec<Result<String, String>> {
-    let previews = preview(connector, batch, clock).into_iter();
-    let with = |(text, notes)| with_notes(text, notes);
-    previews.map(|preview| preview.map(with)).collect()
 }
 
 fn one<C: Connector>(

@@ -1,8 +1,9 @@
 //! Destinations: one file each, and one line in [`KINDS`].
 
-use std::{future::Future, path::Path, pin::Pin, time::Duration};
+use std::{future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use causeway_core::{
+    clock::Clock,
     consent::Change,
     delivery::Delivery,
     destination::{CheckError, Destination},
@@ -12,6 +13,7 @@ use causeway_core::{
 
 use crate::{
     config::{ConfigError, Context},
+    connector::{self, Connector},
     http::Client,
     oauth::SignIn,
 };
@@ -164,6 +166,17 @@ pub(crate) fn with_notes(mut text: String, notes: impl IntoIterator<Item = Strin
         text.push_str(&note.replace('\n', " "));
     }
     text
+}
+
+/// What a connector would send, for [`Kind::preview`].
+pub(crate) fn previews<C: Connector>(
+    connector: &C,
+    batch: &[Delivery],
+    clock: &Arc<dyn Clock>,
+) -> Vec<Result<String, String>> {
+    let previews = connector::preview(connector, batch, clock).into_iter();
+    let with = |(text, notes)| with_notes(text, notes);
+    previews.map(|preview| preview.map(with)).collect()
 }
 
 /// The preview without its notes.

@@ -146,7 +146,7 @@ fn a_destination_where_nobody_signs_in_says_so() {
          [destination.hub]\nkind = \"hubspot\"\ntoken = \"pat-1\"\nconsent = \"opt_in\"\n",
     );
     for (name, code, words) in [
-        ("crm", 2, "nobody signs in at a destination of kind webhook"),
+        ("crm", 2, "nobody has to sign in for this destination"),
         ("hub", 2, "a token that does not change: nobody has to sign in"),
         (
             "other",

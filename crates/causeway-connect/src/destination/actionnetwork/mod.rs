@@ -34,7 +34,7 @@ use serde_json::{Map, Value};
 use self::config::Settings;
 use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -66,7 +66,7 @@ pub const KIND: Kind = Kind {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
         let network = ActionNetwork::new(settings, headers);
-        Ok(connector::previews(&network, batch, &context.clock))
+        Ok(super::previews(&network, batch, &context.clock))
     },
     sign_in: None,
     create: None,

@@ -29,9 +29,9 @@ use schemars::schema_for;
 use serde_json::{Map, Value};
 
 use self::config::Settings;
-use super::{Kind, Needs, fields::Fields, with_notes};
+use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -61,9 +61,11 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
-        let previews = connector::preview(&ActiveCampaign { settings, headers }, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(super::previews(
+            &ActiveCampaign { settings, headers },
+            batch,
+            &context.clock,
+        ))
     },
     sign_in: None,
     create: None,

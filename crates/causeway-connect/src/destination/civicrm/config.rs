@@ -42,7 +42,7 @@ pub(super) struct Config {
     existing: Existing,
     /// Whether activities belong to the campaign. Default `ignore`.
     #[serde(default)]
-    campaigns: Campaigns,
+    link_campaigns: Campaigns,
     /// Field of the contact = where its value comes from. Default: first and last name.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     fields: Option<toml::Table>,
@@ -217,7 +217,7 @@ impl Settings {
             on_remove: config.on_remove,
             several: config.several,
             existing: config.existing,
-            campaigns: config.campaigns,
+            campaigns: config.link_campaigns,
             fields,
             address: self::fields("address", config.address, ADDRESS, tables)?,
             phone: self::fields("phone", config.phone, PHONE, tables)?,

@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 use self::config::{Campaigns, OptOut, Settings};
 use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{self, Connector, Http, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -68,7 +68,7 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
-        Ok(connector::previews(
+        Ok(super::previews(
             &CiviCrm { settings, headers },
             batch,
             &context.clock,

@@ -34,7 +34,7 @@ use self::{
 use super::{Kind, Needs, Resource};
 use crate::{
     config::{ConfigError, Context},
-    connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
     oauth::Access,
 };
@@ -70,7 +70,7 @@ pub const KIND: Kind = Kind {
     },
     preview: |context, table, batch| {
         let google = Google::new(context, table)?;
-        Ok(connector::previews(&google, batch, &context.clock))
+        Ok(super::previews(&google, batch, &context.clock))
     },
     sign_in: Some(|context, table| {
         let settings = Settings::parse(table, &context.tables)?;

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 use self::config::Settings;
 use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -60,7 +60,7 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
-        Ok(connector::previews(
+        Ok(super::previews(
             &HubSpot { settings, headers },
             batch,
             &context.clock,

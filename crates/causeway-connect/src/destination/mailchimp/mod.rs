@@ -42,9 +42,9 @@ use self::{
     config::{Access, OnRemove, OptIn, Settings},
     consent::Memory,
 };
-use super::{Kind, Needs, fields::Fields, with_notes};
+use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{self, Connector, Http, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -74,9 +74,11 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let access = settings.access(context, true)?;
-        let previews = connector::preview(&Mailchimp { settings, access }, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(super::previews(
+            &Mailchimp { settings, access },
+            batch,
+            &context.clock,
+        ))
     },
     sign_in: None,
     create: None,

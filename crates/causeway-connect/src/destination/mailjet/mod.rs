@@ -30,9 +30,9 @@ use schemars::schema_for;
 use serde_json::{Map, Value};
 
 use self::config::Settings;
-use super::{Kind, Needs, with_notes};
+use super::{Kind, Needs};
 use crate::{
-    connector::{self, Connector, Http, Limit, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -62,9 +62,11 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let settings = Settings::parse(table, &context.tables)?;
         let headers = settings.headers(context)?;
-        let previews = connector::preview(&Mailjet { settings, headers }, batch, &context.clock);
-        let with = |(text, notes)| with_notes(text, notes);
-        Ok(previews.into_iter().map(|preview| preview.map(with)).collect())
+        Ok(super::previews(
+            &Mailjet { settings, headers },
+            batch,
+            &context.clock,
+        ))
     },
     create: None,
     exclusive: None,

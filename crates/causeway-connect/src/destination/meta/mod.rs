@@ -25,7 +25,7 @@ use schemars::schema_for;
 use self::config::{Access, Settings};
 use super::{Kind, Needs, Resource};
 use crate::{
-    connector::{self, Connector, Http, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -57,11 +57,7 @@ pub const KIND: Kind = Kind {
         let settings = Settings::parse(table, &context.tables)?;
         let mut access = settings.access(context)?;
         access.proof = access.proof.map(|_| "***".to_owned());
-        Ok(connector::previews(
-            &Meta { settings, access },
-            batch,
-            &context.clock,
-        ))
+        Ok(super::previews(&Meta { settings, access }, batch, &context.clock))
     },
     sign_in: None,
     create: None,

@@ -282,7 +282,7 @@ async fn bad_credentials_and_a_wrong_address_halt() {
 #[test]
 fn a_preview_shows_every_request_that_would_be_sent() {
     let keys = "api_key = 'secret'\nbase_url = 'https://crm.example.org/civicrm/ajax/api4'\n\
-                time_zone = 'Europe/Brussels'\ngroups = ['newsletter']\ncampaigns = 'create'\nactivity = {}";
+                time_zone = 'Europe/Brussels'\ngroups = ['newsletter']\nlink_campaigns = 'create'\nactivity = {}";
     let mut markup = subscriber(1, "2026-03-01T09:30:00Z");
     let action = markup.record.action.as_mut().unwrap();
     action

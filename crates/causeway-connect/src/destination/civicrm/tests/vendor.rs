@@ -68,7 +68,7 @@ impl Rig {
     }
 }
 
-const ALL: &str = "groups = ['newsletter']\nactivity = {}\ncampaigns = 'create'";
+const ALL: &str = "groups = ['newsletter']\nactivity = {}\nlink_campaigns = 'create'";
 
 #[tokio::test]
 async fn what_was_delivered_is_read_by_the_clients() {

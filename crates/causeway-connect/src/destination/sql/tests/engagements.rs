@@ -47,7 +47,7 @@ mod check {
         };
         let first = opened("m1", Some("2026-03-01T10:00:00Z"), 1);
         let undated = opened("m2", None, 1);
-        // Of two people, the second with the same engagement; and once more, with all that came since.
+        // The second person has the same engagement. Then the first comes again, with all that happened since.
         let batch = [
             with(1, &[first.clone(), click.clone()]),
             with(2, std::slice::from_ref(&first)),
