@@ -123,17 +123,23 @@ fn done(mailchimp: &Mailchimp, step: &Step, answer: &Answer, body: &Value, task:
 /// An unknown list and an unknown member look the same.
 fn missing(mailchimp: &Mailchimp, step: &Step, answer: &Answer, task: &mut Of<'_>) -> Reading {
     match step {
-        Step::Look | Step::ReadMember | Step::Delete if consent::look_by_contact(task) => {
+        Step::Look | Step::ReadMember | Step::Delete if task.memo.look_by_contact() => {
             task.then(step.clone());
             Reading::Read
         }
         Step::ReadMember => {
             task.memo.is_new = true;
-            task.memo.path.clone_from(&task.memo.hash);
+            task.memo.look_by_address();
             Reading::Read
         }
         Step::Look | Step::Withdraw { .. } | Step::Archive | Step::Delete => {
             task.then(Step::ProveList);
+            Reading::Read
+        }
+        // Nobody has this id any more. Without consent it does no harm that the address is written unread.
+        Step::Upsert if task.memo.by_contact() && !task.memo.agreed => {
+            task.memo.look_by_address();
+            task.then(Step::Upsert);
             Reading::Read
         }
         Step::ProveList | Step::Upsert if !task.memo.by_contact() || *step == Step::ProveList => all(

@@ -162,19 +162,3 @@ pub(super) fn wrote(seen: Seen, contact: Option<&str>, task: &mut Of<'_>) {
     memory.left = (was_ours && !seen.is_mailed()).then_some(seen);
     remember(task);
 }
-
-/// Looks for the member by Mailchimp's id, if the address is not there: the person may have changed it. Returns whether
-/// there is such an id.
-pub(super) fn look_by_contact(task: &mut Of<'_>) -> bool {
-    let Some(contact) = task
-        .memo
-        .memory
-        .contact
-        .clone()
-        .filter(|_| !task.memo.by_contact())
-    else {
-        return false;
-    };
-    task.memo.path = contact;
-    true
-}

@@ -146,6 +146,22 @@ impl Memo {
     fn by_contact(&self) -> bool {
         self.path != self.hash
     }
+
+    /// From now on the member is the one with Mailchimp's id. Returns whether there is such an id, and it is new. An
+    /// answer without an id leaves the hash in its place, which names nobody else.
+    fn look_by_contact(&mut self) -> bool {
+        let contact = self.memory.contact.as_ref();
+        let Some(contact) = contact.filter(|contact| !self.by_contact() && **contact != self.hash) else {
+            return false;
+        };
+        self.path.clone_from(contact);
+        true
+    }
+
+    /// From now on the member is the one with the address.
+    fn look_by_address(&mut self) {
+        self.path.clone_from(&self.hash);
+    }
 }
 
 impl Mailchimp {
@@ -183,6 +199,9 @@ impl Mailchimp {
             }
             _ => {
                 memo.if_new = self.settings.others.as_str();
+                // The person may have another address there by now. Written by the address, they would be two members, and
+                // the next opt-out would find only the new one.
+                memo.look_by_contact();
                 Vec::new()
             }
         }

@@ -421,6 +421,55 @@ async fn a_person_who_changed_the_address_there_is_found_by_the_contact() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_person_is_written_to_the_contact_without_a_second_member() {
+    let contact = "/3.0/lists/l1/members/c1";
+    let there = Reply::json(200, &json!({ "status": "subscribed", "contact_id": "c1" }));
+    let gone = problem(404, "Resource Not Found", "");
+    let mut opt_out = delivery(1);
+    opt_out.record.change = Change::Unsubscribe;
+    let api = FakeApi::start().await;
+    for (mut delivery, answer, expected) in [
+        (delivery(1), there, vec!["PATCH L/members/c1"]),
+        (delivery(1), gone.clone(), vec!["PATCH L/members/c1", "PUT M"]),
+        (
+            opt_out,
+            gone,
+            vec![
+                "GET M",
+                "GET L/members/c1",
+                "GET L",
+                "PATCH L/members/c1",
+                "PUT M",
+            ],
+        ),
+    ] {
+        api.reset();
+        accept(&api);
+        api.reply_at(contact, answer);
+        delivery.memory = Some(json!({ "hash": hash("person1@example.org"), "contact": "c1" }));
+        let result = one(&*connect(&api.url(""), ""), delivery).await;
+        assert_eq!(
+            (result.outcome.as_str(), calls(&api)),
+            ("delivered", expected.into_iter().map(str::to_owned).collect())
+        );
+        assert_eq!(result.memory.unwrap()["contact"], "c1");
+        let sent = api.requests().last().unwrap().json();
+        assert!(sent.get("status").is_none(), "{sent}");
+    }
+    // The id of an answer that had none but the address's is looked for once.
+    api.reset();
+    accept(&api);
+    let mut opt_out = withdrawal(Change::Unsubscribe);
+    let hash = hash("person1@example.org");
+    opt_out.memory = Some(json!({ "hash": hash, "contact": hash }));
+    let result = one(&*connect(&api.url(""), ""), opt_out).await;
+    assert_eq!(
+        (result.outcome.as_str(), calls(&api)),
+        ("delivered", vec!["GET M".to_owned(), "GET L".to_owned()])
+    );
+}
+
+#[tokio::test]
 async fn an_erasure_deletes_or_archives() {
     let api = FakeApi::start().await;
     accept(&api);
