@@ -31,15 +31,14 @@ pub(super) fn read(
 ) -> Reading {
     let body = answer.json().filter(Value::is_object);
     match answer.status {
+        200..=299 if task.memo.is_doubtful => {
+            let reason = "answered 404, but not as Mailchimp does: something in between may have answered";
+            all(answer, retry(reason))
+        }
         200..=299 => {
             if !done(mailchimp, step, answer, &body.unwrap_or_default(), task) {
-                return all(
-                    answer,
-                    Outcome::Retry {
-                        reason: format!("answered {} without what was asked for", answer.status),
-                        after: None,
-                    },
-                );
+                let reason = format!("answered {} without what was asked for", answer.status);
+                return all(answer, retry(&reason));
             }
             Reading::Read
         }
@@ -49,9 +48,18 @@ pub(super) fn read(
         }
         401 => all(answer, halt("answered 401: Mailchimp does not accept the key")),
         403 => all(answer, refusal::forbidden(step, task, body.as_ref())),
-        404 => missing(mailchimp, step, answer, task),
+        404 => {
+            // Whether the list is there says who answered.
+            let is_theirs = body.is_some_and(|body| body.get("title").is_some());
+            if !is_theirs && *step != Step::ProveList {
+                task.memo.is_doubtful = true;
+                task.then(Step::ProveList);
+                return Reading::Read;
+            }
+            missing(mailchimp, step, answer, task)
+        }
         // It is archived already.
-        405 if *step == Step::Archive => Reading::Read,
+        405 if *step == Step::Archive && body.is_some() => Reading::Read,
         429 => all(
             answer,
             Outcome::Busy {
@@ -65,6 +73,13 @@ pub(super) fn read(
 
 fn all(answer: &Answer, outcome: Outcome) -> Reading {
     Reading::All(answer.result_with(outcome))
+}
+
+fn retry(reason: &str) -> Outcome {
+    Outcome::Retry {
+        reason: reason.to_owned(),
+        after: None,
+    }
 }
 
 fn halt(reason: &str) -> Outcome {
@@ -149,13 +164,7 @@ fn missing(mailchimp: &Mailchimp, step: &Step, answer: &Answer, task: &mut Of<'_
                 mailchimp.settings.list
             )),
         ),
-        _ => all(
-            answer,
-            Outcome::Retry {
-                reason: "the member is not there any more".to_owned(),
-                after: None,
-            },
-        ),
+        _ => all(answer, retry("the member is not there any more")),
     }
 }
 

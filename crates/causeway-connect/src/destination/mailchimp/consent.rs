@@ -46,14 +46,20 @@ impl Memory {
 }
 
 impl Seen {
-    /// `None` if the response does not show a member.
+    /// `None` if the response does not show a member. Much that is none has a `status`, such as "ok" or "error".
     pub fn of(body: &Value) -> Option<Self> {
         let text = |name: &str| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        Some(Self {
+        let seen = Self {
             status: text("status")?,
             changed: text("last_changed"),
             reason: text("unsubscribe_reason"),
-        })
+        };
+        let is_member = seen.is_mailed() || seen.has_left() || seen.status == "transactional";
+        (is_member || seen.changed.is_some()).then_some(seen)
+    }
+
+    fn has_left(&self) -> bool {
+        matches!(&*self.status, "unsubscribed" | "cleaned" | "archived")
     }
 
     pub fn is_mailed(&self) -> bool {
@@ -98,7 +104,7 @@ pub(super) fn looked(seen: &Seen, task: &mut Of<'_>) {
 
 /// The member after an opt-out was written. Returns whether the response proves it.
 pub(super) fn withdrew(seen: Seen, task: &mut Of<'_>) -> bool {
-    if seen.is_mailed() {
+    if !seen.has_left() {
         return false;
     }
     task.memo.memory.left = task.memo.could_be_mailed.then_some(seen);
@@ -114,7 +120,7 @@ pub(super) fn subscribe_if_newer(seen: &Seen, task: &mut Of<'_>) {
         // They have been asked.
         "pending" if wanted == "pending" => None,
         "pending" | "transactional" => Some(wanted),
-        "unsubscribed" | "cleaned" | "archived" if is_newer(seen, task) => Some(wanted),
+        _ if seen.has_left() && is_newer(seen, task) => Some(wanted),
         _ => {
             leave(seen, task);
             return;

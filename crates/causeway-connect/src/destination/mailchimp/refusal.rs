@@ -71,9 +71,18 @@ pub(super) fn refused(
         },
         _ => "",
     };
-    task.end(answer.result_with(Outcome::Reject {
-        reason: format!("answered 400: {}{by_hand}", title(problem)),
-    }));
+    let outcome = if problem.is_object() {
+        Outcome::Reject {
+            reason: format!("answered 400: {}{by_hand}", title(problem)),
+        }
+    } else {
+        // Something in between: it decides about nobody, least of all about an opt-out.
+        Outcome::Retry {
+            reason: "answered 400 with something other than JSON".to_owned(),
+            after: None,
+        }
+    };
+    task.end(answer.result_with(outcome));
 }
 
 /// How a member that Mailchimp refuses ends, if it is for one of these reasons.

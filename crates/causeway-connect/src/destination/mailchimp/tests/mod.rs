@@ -549,6 +549,9 @@ async fn a_page_of_something_in_between_confirms_nothing() {
         Reply::status(200),
         Reply::json(200, &json!({ "status": "unsubscribed" })).cut(),
         Reply::json(200, &json!([{ "status": "unsubscribed" }])),
+        Reply::json(200, &json!({ "status": "ok" })),
+        Reply::json(200, &json!({ "status": "error", "message": "try later" })),
+        Reply::status(400).body("<html>bad request</html>"),
         // The opt-out was not carried out.
         Reply::json(200, &json!({ "status": "subscribed", "id": "another" })),
     ] {
@@ -563,6 +566,7 @@ async fn a_page_of_something_in_between_confirms_nothing() {
         Reply::status(200).body("<html></html>"),
         Reply::status(200),
         Reply::json(200, &json!({})),
+        Reply::json(200, &json!({ "status": "ok" })),
     ] {
         let api = FakeApi::start().await;
         api.reply(answer);
@@ -572,6 +576,48 @@ async fn a_page_of_something_in_between_confirms_nothing() {
             ("retry", vec!["GET M".to_owned()])
         );
     }
+}
+
+#[tokio::test]
+async fn only_mailchimp_itself_says_that_a_member_is_missing_or_unsubscribed() {
+    let subscribed = Reply::json(200, &json!({ "status": "subscribed" }));
+    let unsubscribed = Reply::json(200, &json!({ "status": "unsubscribed" }));
+    for (keys, delivery, answers) in [
+        (
+            "",
+            withdrawal(Change::Unsubscribe),
+            vec![Reply::status(404).body("<html>")],
+        ),
+        (
+            "",
+            withdrawal(Change::Unsubscribe),
+            vec![Reply::json(404, &json!({ "message": "no route" }))],
+        ),
+        (
+            "",
+            withdrawal(Change::Suppress),
+            vec![subscribed.clone(), Reply::json(200, &json!({ "status": "ok" }))],
+        ),
+        (
+            "on_remove = 'archive'",
+            withdrawal(Change::Remove),
+            vec![subscribed, unsubscribed, Reply::status(404).body("<html>")],
+        ),
+        ("", subscriber(1, SINCE), vec![Reply::status(404).body("<html>")]),
+    ] {
+        let api = FakeApi::start().await;
+        accept(&api);
+        api.script(&member(), answers);
+        let result = one(&*connect(&api.url(""), keys), delivery).await;
+        assert_eq!(result.outcome.as_str(), "retry", "{result:?}");
+    }
+    let api = FakeApi::start().await;
+    accept(&api);
+    let left = Reply::json(200, &json!({ "status": "unsubscribed" }));
+    api.script(&member(), [left, Reply::status(405).body("<html>")]);
+    let archive = connect(&api.url(""), "on_remove = 'archive'");
+    let result = one(&*archive, withdrawal(Change::Remove)).await;
+    assert_eq!(result.outcome.as_str(), "reject", "{result:?}");
 }
 
 #[tokio::test]
