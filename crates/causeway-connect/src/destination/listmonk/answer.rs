@@ -41,7 +41,7 @@ pub(super) fn read(
         // Another program created the subscriber since the look-up.
         (409, _) if *step == Step::Write => {
             for task in tasks {
-                conflict(answer, task);
+                conflict(listmonk, answer, task);
             }
             Reading::Read
         }
@@ -82,7 +82,7 @@ fn is_gone(body: Option<&Value>) -> bool {
 }
 
 /// Looks once more. If the subscriber is still not found, the API user may not see them.
-fn conflict(answer: &Answer, task: &mut Task<'_, Listmonk>) {
+fn conflict(listmonk: &Listmonk, answer: &Answer, task: &mut Task<'_, Listmonk>) {
     if task.memo.had_conflict {
         let reason = "answered 409: the address is taken by a subscriber that the API user may not see; give it the right \
                       subscribers:get_all"
@@ -92,6 +92,10 @@ fn conflict(answer: &Answer, task: &mut Task<'_, Listmonk>) {
     }
     task.memo.had_conflict = true;
     task.then(Step::Write);
+    // It was left out, because there was nobody to take off.
+    if let Some(opt_out) = listmonk.opt_out(task.delivery.record.change) {
+        task.then(opt_out);
+    }
     task.then(Step::Find);
 }
 

@@ -188,6 +188,34 @@ async fn an_address_that_another_program_added_is_looked_up_again_once() {
     }
 }
 
+#[tokio::test]
+async fn an_opt_out_reaches_a_person_whom_another_program_added() {
+    for (change, path) in [
+        (Change::Unsubscribe, "/api/subscribers/lists"),
+        (Change::Suppress, "/api/subscribers/blocklist"),
+    ] {
+        let api = FakeApi::start().await;
+        let known = json!({ "id": 9, "email": "person1@example.org", "status": "enabled", "name": "Ada" });
+        let found = |results: Value| Reply::json(200, &json!({ "data": { "results": results } }));
+        let taken = Reply::json(409, &json!({ "message": "E-mail already exists." }));
+        api.compute(|request| match &*request.method {
+            "PATCH" => Reply::json(200, &json!({ "data": { "id": 9 } })),
+            _ => accepted(request),
+        });
+        api.script(SUBSCRIBERS, [found(json!([])), taken, found(json!([known]))]);
+        let mut opt_out = delivery(1);
+        opt_out.record.change = change;
+        let results = connect(&api.url(""), "lists = [1]").deliver(&[opt_out]).await;
+        assert_eq!(outcomes(&results), ["delivered"]);
+        let puts = api
+            .requests()
+            .into_iter()
+            .filter(|request| request.method == "PUT");
+        let paths: Vec<String> = puts.map(|request| request.path).collect();
+        assert_eq!(paths, [path], "{change:?}");
+    }
+}
+
 #[test]
 fn a_preview_shows_every_request_that_would_be_sent() {
     let keys = "user = 'causeway'\ntoken = 'secret'\nbase_url = 'https://news.example.org'\nlists = [1, 2]";
