@@ -48,7 +48,7 @@ pub(super) fn read(
             }
             Reading::Read
         }
-        404 if is_readable => missing(step, answer, task),
+        404 if is_theirs(&body) && answer.complete => missing(step, answer, task),
         404 | 405 | 410 => Reading::All(answer.result_with(Outcome::Halt {
             reason: format!("answered {}: check `base_url` and `api_version`", answer.status),
         })),
@@ -72,6 +72,13 @@ pub(super) fn read(
         })),
         _ => Reading::All(answer.attempt_result(now)),
     }
+}
+
+/// Whether the error has the form of Mailjet's. A gateway's 404 does not prove that a person is not there.
+fn is_theirs(body: &Value) -> bool {
+    ["ErrorMessage", "StatusCode"]
+        .iter()
+        .any(|name| body.get(name).is_some())
 }
 
 fn is_update(step: Step) -> bool {

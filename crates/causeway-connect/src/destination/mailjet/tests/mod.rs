@@ -225,6 +225,15 @@ async fn an_opt_out_leaves_the_list_or_all_campaigns_and_creates_nobody() {
         assert_eq!(results[0].notes, ["Mailjet has no contact with this address"]);
         assert_eq!((outcomes(&results), api.requests().len()), (vec!["delivered"], 1));
     }
+    // A gateway that does not know the address proves nothing about the person.
+    for change in [Change::Unsubscribe, Change::Remove] {
+        let api = FakeApi::start().await;
+        api.reply(Reply::json(404, &json!({ "message": "no route" })));
+        let results = connect(&api.url(""), "list = 7")
+            .deliver(&[withdrawal(change)])
+            .await;
+        assert_eq!(outcomes(&results), ["halt"], "{results:?}");
+    }
     let api = FakeApi::start().await;
     api.reply_at(PERSON, found());
     api.reply_at("/v4/contacts/113", Reply::status(200));
