@@ -259,8 +259,14 @@ fn message(body: &Value) -> &str {
     body.get("message").and_then(Value::as_str).unwrap_or_default()
 }
 
+/// "No Result found for Subscriber with id 113". A page of something in between may name contacts, too.
 fn is_about_contact(body: &Value) -> bool {
-    message(body).contains("Subscriber") || message(body).contains("Contact")
+    let about = message(body).strip_prefix("No Result found for ");
+    about.is_some_and(|about| {
+        ["Subscriber", "Contact"]
+            .iter()
+            .any(|name| about.starts_with(name))
+    })
 }
 
 /// How long to wait, if the limit of calls is reached.

@@ -250,6 +250,19 @@ async fn only_a_readable_response_confirms() {
             .await;
         assert_eq!(outcomes(&results), ["retry"], "{results:?}");
     }
+    // Only ActiveCampaign says that the contact is gone.
+    for (text, expected) in [
+        ("No Result found for Subscriber with id 113", "delivered"),
+        ("Not found. Contact the administrator", "halt"),
+    ] {
+        let api = FakeApi::start().await;
+        api.reply_at(FIND, found());
+        api.reply_at(SET, Reply::json(404, &json!({ "message": text })));
+        let results = connect(&api.url(""), "list = 2")
+            .deliver(&[withdrawal(Change::Unsubscribe)])
+            .await;
+        assert_eq!(outcomes(&results), [expected], "{results:?}");
+    }
     for reply in [
         page(),
         empty(),
