@@ -95,6 +95,9 @@ pub(super) fn decide(salesforce: &Salesforce, all: &[Found], tasks: &mut [&mut T
     // A record without a key becomes one person's, not two people's.
     let mut adopted = HashSet::new();
     for task in tasks {
+        // An opt-out of Causeway's that is there no more was lifted. A later one is somebody else's.
+        let is_lifted = |id: &String| all.iter().any(|found| found.id == *id && !found.is_opted_out);
+        task.memo.opted_out.retain(|id| !is_lifted(id));
         let (own, of_address) = of_task(&task.memo, all);
         let record = &task.delivery.record;
         if record.change == Change::Remove {

@@ -365,6 +365,18 @@ async fn only_a_readable_result_shows_that_nobody_opted_out() {
 }
 
 #[tokio::test]
+async fn an_opt_out_that_was_lifted_there_is_not_remembered() {
+    let api = FakeApi::start().await;
+    accept(&api, &json!([row("003a", "person1@example.org", false)]));
+    let mut agreed = subscriber(1, "2026-03-01T09:30:00Z");
+    agreed.memory = Some(json!({ "opted_out": ["003a"] }));
+    let results = connect(&api.url(""), "").deliver(&[agreed]).await;
+    assert_eq!(outcomes(&results), ["delivered"]);
+    // A later opt-out at Salesforce is the person's own.
+    assert_eq!(results[0].memory, Some(json!({ "opted_out": [] })));
+}
+
+#[tokio::test]
 async fn each_row_has_its_own_outcome() {
     let api = FakeApi::start().await;
     api.reply_at(QUERY, found(&json!([])));
