@@ -42,6 +42,7 @@ pub(super) fn read(
         return reading;
     }
     let error = Refused::read(answer);
+    let is_page = answer.json().is_none();
     match (answer.status, &*error.code) {
         (429, _) => Reading::All(answer.attempt_result(now)),
         (403, "REQUEST_LIMIT_EXCEEDED") => Reading::All(answer.result_with(exceeded(&error))),
@@ -53,6 +54,11 @@ pub(super) fn read(
             &error,
             "Salesforce does not accept the session; check the app, its user and its policies",
         ),
+        // A page for people: something in front of Salesforce refused the call, perhaps for one record in it.
+        (400 | 403, _) if is_page && tasks.len() > 1 => Reading::Split,
+        (400 | 403, _) if is_page => Reading::All(unreadable(answer)),
+        // The org is in maintenance.
+        (420, _) => Reading::All(unreadable(answer)),
         // The person is written. A wrong set-up of campaigns or actions must not hold up opt-outs.
         (400 | 403..=405 | 410, _)
             if matches!(step, Step::AddCampaign | Step::AddMember | Step::AddAction) =>

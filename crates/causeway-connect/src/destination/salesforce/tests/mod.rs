@@ -377,6 +377,26 @@ async fn an_opt_out_that_was_lifted_there_is_not_remembered() {
 }
 
 #[tokio::test]
+async fn a_page_that_refuses_one_record_stops_no_other() {
+    for status in [400, 403] {
+        let api = FakeApi::start().await;
+        accept(&api, &json!([]));
+        api.compute_at(UPSERT, move |request| {
+            if request.text().contains("person3@example.org") {
+                return Reply::status(status).body("<html>denied</html>");
+            }
+            saved(request)
+        });
+        let batch: Vec<Delivery> = (1..=4).map(delivery).collect();
+        let results = connect(&api.url(""), "").deliver(&batch).await;
+        assert_eq!(
+            outcomes(&results),
+            ["delivered", "delivered", "retry", "delivered"]
+        );
+    }
+}
+
+#[tokio::test]
 async fn each_row_has_its_own_outcome() {
     let api = FakeApi::start().await;
     api.reply_at(QUERY, found(&json!([])));
