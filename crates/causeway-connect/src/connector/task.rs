@@ -116,7 +116,8 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             .retain(|step| std::mem::take(&mut is_present) || !is_left_out(step));
     }
 
-    pub(super) fn steps_left(&self) -> usize {
+    /// The steps that are left, with the present one; 0 if the delivery ended.
+    pub fn steps_left(&self) -> usize {
         self.step().map_or(0, |_| self.steps.len())
     }
 

@@ -10,8 +10,8 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{
-    MOST_KEYS, Salesforce, Step,
-    consent::OPTED_OUT,
+    MOST_KEYS, Mark, Salesforce, Step,
+    consent::{Kind, OPTED_OUT},
     error::{DAILY, Refused, exceeded, rest},
     find::{Found, decide},
     request::campaigns,
@@ -36,7 +36,8 @@ pub(super) fn read(
             _ => results(salesforce, step, answer, &body, tasks),
         };
         // A rest ends the batch. So it begins when a delivery is done: otherwise none would ever be.
-        if let Some(done) = tasks.iter_mut().find(|task| is_last(step, task)) {
+        let mut all = tasks.iter_mut();
+        if let Some(done) = all.find(|task| step != Step::Find && task.steps_left() <= 1) {
             done.rest = done.rest.max(rest(salesforce, answer));
         }
         return reading;
@@ -173,6 +174,11 @@ fn results(
     }
     for (number, task) in tasks.iter_mut().enumerate() {
         one(salesforce, step, answer, of(number), task);
+        if task.steps_left() <= 1
+            && let Some(left) = task.memo.left.take()
+        {
+            task.end(left);
+        }
     }
     Reading::Read
 }
@@ -206,7 +212,7 @@ fn done(step: Step, id: &str, task: &mut Task<'_, Salesforce>) {
             task.memo.id = Some(id.to_owned());
             task.remote_id = Some(id.to_owned());
             let is_opted_out = task.memo.body.get(OPTED_OUT) == Some(&Value::Bool(true));
-            if task.memo.opts_out && is_opted_out {
+            if task.memo.opts_out && is_opted_out && !task.memo.opted_out.iter().any(|ours| ours == id) {
                 task.memo.opted_out.push(id.to_owned());
             }
             keep(task);
@@ -300,7 +306,40 @@ fn refused(
             reason: format!("refused{shown}"),
         },
     };
-    task.end(answer.result_with(outcome));
+    set_aside(salesforce, step, answer.result_with(outcome), task);
+}
+
+/// Ends the delivery, or first does what is left to do: one record that refuses must not keep another from being opted
+/// out. A record that cannot be erased is opted out.
+fn set_aside(salesforce: &Salesforce, step: Step, result: AttemptResult, task: &mut Task<'_, Salesforce>) {
+    match (step, &result.outcome) {
+        (Step::Mark, Outcome::Retry { .. }) => {
+            task.memo.marks.pop_front();
+            task.memo.left = Some(result);
+            // The next attempt writes the data.
+            task.leave_out(|step| *step != Step::Mark);
+        }
+        (Step::Mark | Step::Delete, Outcome::Reject { reason }) => {
+            let kept = if step == Step::Delete {
+                task.memo.deletes.pop_front()
+            } else {
+                task.notes.push(format!("a record was not changed: {reason}"));
+                let mark = task.memo.marks.pop_front();
+                mark.filter(Mark::is_erasure).map(|mark| mark.id)
+            };
+            task.memo.left.get_or_insert(result);
+            if let (Some(id), Kind::OptOut { since }) = (kept, salesforce.kind(&task.delivery.record)) {
+                task.memo.marks.push_back(Mark {
+                    object: salesforce.settings.object.as_str(),
+                    id,
+                    values: salesforce.opt_out(since),
+                    opts_out: false,
+                });
+                task.then(Step::Mark);
+            }
+        }
+        _ => task.end(result),
+    }
 }
 
 fn extra(step: Step) -> &'static str {
@@ -308,19 +347,6 @@ fn extra(step: Step) -> &'static str {
         Step::AddAction => "action",
         Step::AddCampaign => "campaign",
         _ => "campaign member",
-    }
-}
-
-/// Whether nothing is left to do for the delivery after this step.
-fn is_last(step: Step, task: &Task<'_, Salesforce>) -> bool {
-    let memo = &task.memo;
-    match step {
-        Step::Find | Step::AddCampaign => false,
-        Step::Mark => memo.marks.is_empty() && !writes_data(&task.delivery.record),
-        Step::Delete => memo.deletes.is_empty(),
-        Step::Update | Step::Upsert => memo.campaign.is_none() && !memo.has_action,
-        Step::AddMember => !memo.has_action,
-        Step::AddAction => true,
     }
 }
 

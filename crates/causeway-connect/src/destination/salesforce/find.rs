@@ -106,7 +106,7 @@ pub(super) fn decide(salesforce: &Salesforce, all: &[Found], tasks: &mut [&mut T
             write(salesforce, task, (&own, &of_address), &mut adopted);
         } else {
             let before = task.memo.marks.len();
-            mark(salesforce, task, (&own, &of_address), None);
+            mark(salesforce, task, (&own, &of_address));
             if before == task.memo.marks.len() && own.is_empty() && of_address.is_empty() {
                 let object = salesforce.settings.object.as_str();
                 task.notes
@@ -133,16 +133,11 @@ fn of_task<'f>(memo: &Memo, all: &'f [Found]) -> (Vec<&'f Found>, Vec<&'f Found>
     )
 }
 
-/// Takes consent away from each record that it concerns, except `but`.
+/// Takes consent away from each record that it concerns.
 ///
 /// An opt-out is the person's: it concerns their record whatever its address is, unless that is another address of theirs
 /// that Causeway knows, which has a withdrawal of its own. A suppression is the address's.
-fn mark(
-    salesforce: &Salesforce,
-    task: &mut Task<'_, Salesforce>,
-    (own, of_address): (&[&Found], &[&Found]),
-    but: Option<&str>,
-) {
+fn mark(salesforce: &Salesforce, task: &mut Task<'_, Salesforce>, (own, of_address): (&[&Found], &[&Found])) {
     let kind = salesforce.kind(&task.delivery.record);
     let memo = &task.memo;
     let is_elsewhere = |found: &&&Found| {
@@ -155,7 +150,7 @@ fn mark(
     let mut seen = HashSet::new();
     let mut marks = Vec::new();
     for found in of_address.iter().chain(own) {
-        if Some(found.id.as_str()) == but || !seen.insert(found.id.as_str()) {
+        if !seen.insert(found.id.as_str()) {
             continue;
         }
         let values = match kind {
@@ -211,10 +206,8 @@ fn write(
         adopted.extend(chosen.map(|found| found.id.clone()));
     }
     if matches!(kind, Kind::OptOut { .. } | Kind::Bounce { .. }) {
-        let id = chosen
-            .filter(|found| !found.is_converted)
-            .map(|found| found.id.as_str());
-        mark(salesforce, task, (own, of_address), id);
+        // The person's own record, too: its data may be refused, and the opt-out must not be lost with it.
+        mark(salesforce, task, (own, of_address));
     }
     if chosen.is_some_and(|found| found.is_converted) {
         let note = "the lead was converted to a contact: its data is not changed";
@@ -271,7 +264,8 @@ fn required(object: Object) -> &'static [&'static str] {
     }
 }
 
-/// Deletes or blanks the records with the person's key. Others with the address were not made by Causeway.
+/// Deletes or blanks the records with the person's key. Others with the address were not made by Causeway. They are
+/// opted out.
 fn remove(salesforce: &Salesforce, task: &mut Task<'_, Salesforce>, own: &[&Found], of_address: &[&Found]) {
     // Without a value for the key, only the address shows who it is.
     let targets = if task.memo.keys.is_empty() {
@@ -280,17 +274,21 @@ fn remove(salesforce: &Salesforce, task: &mut Task<'_, Salesforce>, own: &[&Foun
         own
     };
     let is_left = |found: &&&Found| !targets.iter().any(|target| target.id == found.id);
-    let left = of_address.iter().filter(is_left).count();
+    let others = of_address.iter().filter(is_left).copied();
+    let left = others.clone().count();
     if left > 0 {
         task.notes.push(format!(
-            "{left} other records at Salesforce have this address and were left: delete them there if they are this \
-             person"
+            "{left} other records at Salesforce have this address and were left, opted out: delete them there if they \
+             are this person"
         ));
     }
+    let converted = targets.iter().filter(|found| found.is_converted).copied();
+    let marked: Vec<&Found> = others.chain(converted).collect();
+    mark(salesforce, task, (&[], &marked));
     for found in targets {
         if let Some(contact) = &found.contact {
             task.notes.push(format!(
-                "the lead was converted to contact {contact}, which was left: delete it there"
+                "the lead was converted to contact {contact}, which was left, opted out: delete it there"
             ));
         }
         match salesforce.settings.on_remove {

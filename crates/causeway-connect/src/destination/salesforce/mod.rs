@@ -20,7 +20,7 @@ use causeway_core::{
     consent::{CHANGES, Change},
     contact::{Identity, normal_email},
     delivery::{Delivery, Kind as DeliveryKind},
-    destination::Outcome,
+    destination::{AttemptResult, Outcome},
     envelope::digest,
     mapping::{
         ConsentShown, Scope,
@@ -121,6 +121,13 @@ pub(super) struct Mark {
     opts_out: bool,
 }
 
+impl Mark {
+    /// Whether it blanks the record.
+    fn is_erasure(&self) -> bool {
+        self.values.contains_key("Email")
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Memo {
     /// In its normal form.
@@ -135,6 +142,8 @@ pub(super) struct Memo {
     body: Map<String, Value>,
     marks: VecDeque<Mark>,
     deletes: VecDeque<String>,
+    /// What became of a record that could not be marked or deleted. The others come first.
+    left: Option<AttemptResult>,
     /// The record's id at Salesforce.
     id: Option<String>,
     /// Whether the body opts out somebody who had not opted out.
@@ -144,7 +153,6 @@ pub(super) struct Memo {
     /// The value of the campaign's key.
     campaign: Option<String>,
     campaign_is_made: bool,
-    has_action: bool,
     action: Map<String, Value>,
 }
 
@@ -190,7 +198,6 @@ impl Connector for Salesforce {
                 }
                 if let Some(actions) = &self.settings.actions {
                     memo.action = values(&actions.fields, &scope, &mut omissions).map_err(reject)?;
-                    memo.has_action = true;
                     steps.push(Step::AddAction);
                 }
             }

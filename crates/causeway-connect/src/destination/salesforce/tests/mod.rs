@@ -364,6 +364,60 @@ async fn only_a_readable_result_shows_that_nobody_opted_out() {
     }
 }
 
+/// Refuses these records, and saves the others.
+fn refuse(api: &FakeApi, refused: &'static [&'static str], code: &'static str) {
+    api.compute_at(COLLECTION, move |request| {
+        let one = |row: &Value| match row["id"].as_str() {
+            Some(id) if refused.contains(&id) => refusal(code, "x"),
+            id => json!({ "id": id, "success": true, "errors": [] }),
+        };
+        Reply::json(200, &records(request).iter().map(one).collect())
+    });
+}
+
+#[tokio::test]
+async fn a_record_that_refuses_keeps_no_other_from_being_opted_out() {
+    let rows = ["003a", "003b", "003c"].map(|id| row(id, "person1@example.org", false));
+    for (code, outcome) in [
+        ("FIELD_CUSTOM_VALIDATION_EXCEPTION", "reject"),
+        ("UNABLE_TO_LOCK_ROW", "retry"),
+    ] {
+        let since = "2026-03-02T08:00:00Z".parse().unwrap();
+        let with_data = person(1, Change::Unsubscribe, ConsentState::Unsubscribed { since });
+        for delivery in [withdrawal(Change::Unsubscribe), with_data] {
+            let api = FakeApi::start().await;
+            accept(&api, &json!(rows));
+            refuse(&api, &["003b"], code);
+            let results = connect(&api.url(""), "").deliver(&[delivery]).await;
+            assert_eq!(outcomes(&results), [outcome], "{results:?}");
+            let marked: Vec<Value> = api.requests()[1..].iter().flat_map(records).collect();
+            let ids: Vec<&str> = marked.iter().filter_map(|row| row["id"].as_str()).collect();
+            assert_eq!(ids[..3], ["003a", "003b", "003c"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_opt_out_is_not_lost_with_data_that_is_refused() {
+    let api = FakeApi::start().await;
+    accept(&api, &json!([row("003a", "person1@example.org", false)]));
+    api.compute_at(COLLECTION, |request| {
+        let one = |row: &Value| match row.get("LastName") {
+            Some(_) => refusal("DUPLICATES_DETECTED", "x"),
+            None => json!({ "id": row["id"], "success": true, "errors": [] }),
+        };
+        Reply::json(200, &records(request).iter().map(one).collect())
+    });
+    let since = "2026-03-02T08:00:00Z".parse().unwrap();
+    let opted_out = person(1, Change::Unsubscribe, ConsentState::Unsubscribed { since });
+    let results = connect(&api.url(""), "").deliver(&[opted_out]).await;
+    assert_eq!(outcomes(&results), ["reject"]);
+    let marked = &records(&api.requests()[1])[0];
+    assert_eq!(marked["HasOptedOutOfEmail"], true);
+    assert_eq!(marked.get("LastName"), None);
+    assert_eq!(results[0].memory, Some(json!({ "opted_out": ["003a"] })));
+}
+
 #[tokio::test]
 async fn an_opt_out_that_was_lifted_there_is_not_remembered() {
     let api = FakeApi::start().await;
@@ -374,6 +428,38 @@ async fn an_opt_out_that_was_lifted_there_is_not_remembered() {
     assert_eq!(outcomes(&results), ["delivered"]);
     // A later opt-out at Salesforce is the person's own.
     assert_eq!(results[0].memory, Some(json!({ "opted_out": [] })));
+}
+
+#[tokio::test]
+async fn who_cannot_be_erased_is_opted_out() {
+    let mut own = row("003a", "person1@example.org", false);
+    own["Causeway_Id__c"] = opaque(&["email", "", "person1@example.org"]).into();
+    let rows = json!([own, row("003b", "person1@example.org", false)]);
+    for more in ["", "on_remove = 'blank'"] {
+        let api = FakeApi::start().await;
+        accept(&api, &rows);
+        api.compute_at(COLLECTION, |request| {
+            let is_blank = request.text().contains("[erased]");
+            if request.method == "DELETE" || is_blank {
+                return Reply::json(200, &json!([refusal("DELETE_FAILED", "x")]));
+            }
+            saved(request)
+        });
+        let results = connect(&api.url(""), more)
+            .deliver(&[withdrawal(Change::Remove)])
+            .await;
+        assert_eq!(outcomes(&results), ["reject"]);
+        assert!(results[0].outcome.reason().unwrap().contains("on_remove"));
+        let all = api.requests();
+        let writes = all.iter().filter(|request| request.method == "PATCH");
+        let marked: Vec<Value> = writes.flat_map(records).collect();
+        let marked = marked.iter().filter(|row| row.get("LastName").is_none());
+        let ids: Vec<&Value> = marked
+            .filter(|row| row["HasOptedOutOfEmail"] == true)
+            .map(|row| &row["id"])
+            .collect();
+        assert_eq!(ids, ["003b", "003a"], "{more}");
+    }
 }
 
 #[tokio::test]
