@@ -156,7 +156,7 @@ fn one(step: &Step, answer: &Answer, body: &Value, task: &mut Task<'_, ActionNet
             }
         }
         Step::Act if body.get("identifiers").is_none() => task.end(unreadable()),
-        Step::Unsubscribe if !is_unsubscribed(body) => task.end(unreadable()),
+        Step::Unsubscribe | Step::Blank if !is_unsubscribed(body, &task.memo.email) => task.end(unreadable()),
         Step::Blank => {
             let id = task.memo.id.as_deref().unwrap_or_default();
             let reason = format!(
@@ -187,12 +187,8 @@ fn status(person: &Value, email: &str) -> Option<String> {
     Some(ours.get("status")?.as_str()?.to_owned())
 }
 
-fn is_unsubscribed(person: &Value) -> bool {
-    let addresses = person.get("email_addresses").and_then(Value::as_array);
-    addresses
-        .into_iter()
-        .flatten()
-        .any(|address| address["status"] == "unsubscribed")
+fn is_unsubscribed(person: &Value, email: &str) -> bool {
+    status(person, email).as_deref() == Some("unsubscribed")
 }
 
 /// Decides the status that is written. Only a readable response proves that a person is new.

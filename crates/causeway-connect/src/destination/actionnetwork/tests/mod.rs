@@ -171,16 +171,23 @@ async fn an_opt_out_is_written_first_and_confirmed_by_the_status() {
         let results = network.deliver(&[withdrawal(1, change)]).await;
         assert_eq!(outcomes(&results), ["delivered"]);
     }
-    // Anything but the status is no confirmation.
+    // Anything but the status of this address is no confirmation.
+    let of_another = json!({ "email_addresses": [
+        { "address": "other@example.org", "status": "unsubscribed" },
+        { "address": "person1@example.org", "status": "subscribed" },
+    ] });
     for reply in [
+        Reply::json(200, &of_another),
         Reply::json(200, &answer("subscribed")),
         Reply::json(200, &json!({})),
     ] {
         api.reply_at("/api/v2/people/u-7", reply);
-        assert_eq!(
-            outcomes(&network.deliver(&[withdrawal(1, Change::Unsubscribe)]).await),
-            ["retry"]
-        );
+        for change in [Change::Unsubscribe, Change::Remove] {
+            assert_eq!(
+                outcomes(&network.deliver(&[withdrawal(1, change)]).await),
+                ["retry"]
+            );
+        }
     }
 }
 
