@@ -49,7 +49,12 @@ pub(super) fn read(
             Ok(())
         }
     };
-    done.map_or_else(|result| Reading::All(*result), |()| Reading::Read)
+    match done {
+        Ok(()) => Reading::Read,
+        // A look-up is refused for all, perhaps because of one address in it.
+        Err(result) if tasks.len() > 1 && matches!(result.outcome, Outcome::Reject { .. }) => Reading::Split,
+        Err(result) => Reading::All(*result),
+    }
 }
 
 /// Leaves out `Relate` if nothing hangs on the contact.

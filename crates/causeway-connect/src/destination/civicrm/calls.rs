@@ -108,7 +108,7 @@ fn find(civicrm: &CiviCrm, tasks: &[&Task<'_, CiviCrm>], calls: &mut Calls) {
 }
 
 /// What the contacts of the batch have already.
-fn read(civicrm: &CiviCrm, tasks: &[&Task<'_, CiviCrm>], calls: &mut Calls) {
+pub(super) fn read(civicrm: &CiviCrm, tasks: &[&Task<'_, CiviCrm>], calls: &mut Calls) {
     let settings = &civicrm.settings;
     let known = tasks.iter().filter_map(|task| task.memo.contact.as_ref());
     let known = withdraw::ids(&known.collect::<Vec<_>>());
@@ -217,7 +217,10 @@ fn relate(civicrm: &CiviCrm, at: usize, task: &Task<'_, CiviCrm>, calls: &mut Ca
         );
     }
     if let Some(found) = memo.contact.as_ref().filter(|found| found.lacks_address) {
-        let record = json!({ "contact_id": found.id, "email": memo.email, "is_primary": true });
+        let mut record = json!({ "contact_id": found.id, "email": memo.email, "is_primary": true });
+        if let (Some(why), Some(record)) = (suppression(task.delivery), record.as_object_mut()) {
+            record.insert("on_hold".to_owned(), withdraw::hold(why).into());
+        }
         let params = json!({ "records": [record], "match": ["contact_id", "email"] });
         calls.insert(key(at, "email"), json!(["Email", "save", params]));
     }

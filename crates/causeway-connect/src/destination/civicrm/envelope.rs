@@ -51,8 +51,14 @@ pub(super) fn open(answer: &Answer, attempt: u32, now: Timestamp) -> Envelope {
         (404 | 405 | 410, _) => {
             Envelope::All(halt(format!("answered {status}: there is no APIv4; check `base_url`")))
         }
-        (400 | 413 | 422 | 502 | 504, _) => Envelope::Spoiled(answer.attempt_result(now)),
-        (500, Some(body)) => Envelope::All(answer.result_with(outcome(&body, attempt, "the request"))),
+        (400 | 413 | 422 | 502 | 504, _) | (500, None) => Envelope::Spoiled(answer.attempt_result(now)),
+        (500, Some(body)) => match answer.result_with(outcome(&body, attempt, "the request")) {
+            refused @ AttemptResult {
+                outcome: Outcome::Reject { .. },
+                ..
+            } => Envelope::Spoiled(refused),
+            other => Envelope::All(other),
+        },
         _ => Envelope::All(answer.attempt_result(now)),
     }
 }

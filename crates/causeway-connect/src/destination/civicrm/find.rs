@@ -31,7 +31,7 @@ pub(super) fn find(
             let email = row.get("email").and_then(Value::as_str).and_then(normal_email);
             email.as_deref() == Some(&*task.memo.email)
         };
-        let mut found: Vec<Found> = emails.iter().filter(of).map(by_address).collect();
+        let found: Vec<Found> = emails.iter().filter(of).map(by_address).collect();
         let key = task.memo.fields.get("external_identifier").cloned();
         let own = keys.iter().filter(|row| {
             key.as_ref()
@@ -47,13 +47,11 @@ pub(super) fn find(
                 task.memo.fields.shift_remove("external_identifier");
                 continue;
             }
-            // The identifier names the person, whoever else has the address.
             match found.iter().find(|found| found.id == one.id) {
                 Some(same) => one = same.clone(),
                 None => one.lacks_address = true,
             }
-            found.retain(|found| found.is_deleted || !found.is_individual);
-            found.push(one);
+            task.memo.named = Some(one);
         }
         task.memo.found = found;
         decide(civicrm, answer, task);
@@ -103,7 +101,11 @@ fn by_key(row: &Value) -> Found {
 
 /// Which contact is meant, and which steps are needed for it.
 fn decide(civicrm: &CiviCrm, answer: &Answer, task: &mut Task<'_, CiviCrm>) {
-    let nobody = withdraw::affected(&task.memo).is_empty();
+    let nobody = if task.has_step(&Step::OptOut) {
+        !withdraw::has_calls(task)
+    } else {
+        withdraw::affected(&task.memo).is_empty()
+    };
     if task.has_step(&Step::Remove) {
         let is_gone = match civicrm.settings.on_remove {
             OnRemove::Delete => task.memo.found.is_empty(),

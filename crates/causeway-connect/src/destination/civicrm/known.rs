@@ -21,7 +21,11 @@ pub(super) fn known(
     results: &Results,
     tasks: Tasks<'_, '_, '_>,
 ) -> Result<(), Box<AttemptResult>> {
-    let rows = |key: &str, what: &str| match results.get(key) {
+    let mut asked = calls::Calls::new();
+    let shared: Vec<&Task<'_, CiviCrm>> = tasks.iter().map(|task| &**task).collect();
+    calls::read(civicrm, &shared, &mut asked);
+    // A result that is missing says nothing, least of all that nobody left a group.
+    let rows = |key: &str, what: &str| match asked.get(key) {
         Some(_) => envelope::rows(answer, results, key, what, 1),
         None => Ok(Vec::new()),
     };

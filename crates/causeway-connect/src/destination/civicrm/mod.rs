@@ -130,7 +130,10 @@ pub(super) struct Memo {
     activity: Map<String, Value>,
     campaign: Option<(String, String)>,
     campaign_id: Option<u64>,
+    /// Whoever has the address.
     found: Vec<Found>,
+    /// The contact that `external_identifier` names.
+    named: Option<Found>,
     /// Why no contact may be written, although the opt-out is.
     ambiguous: Option<String>,
     /// The contact that is written.

@@ -11,6 +11,10 @@ use super::{Found, Memo, config::Several};
 /// The contact that is meant; `None` if nobody has the address. The note says that there were several. `Err` has their
 /// ids, if none may be chosen.
 pub(super) fn choose(memo: &Memo, how: Several) -> Result<Option<(Found, Option<String>)>, String> {
+    // The identifier names the person, whoever else has the address.
+    if let Some(named) = memo.named.as_ref().filter(|named| named.is_individual) {
+        return Ok(Some((named.clone(), None)));
+    }
     let mut all: Vec<&Found> = memo
         .found
         .iter()

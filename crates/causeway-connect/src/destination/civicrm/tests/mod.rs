@@ -243,6 +243,53 @@ async fn a_firewall_that_dislikes_one_record_stops_no_other() {
 }
 
 #[tokio::test]
+async fn a_look_up_that_one_address_spoils_stops_no_other() {
+    let error = json!({ "error_code": 0, "error_message": "Illegal mix of collations", "status": 500 });
+    for (reply, expected) in [
+        (Reply::status(500).body("<html>fatal error</html>"), "retry"),
+        (Reply::json(500, &error), "reject"),
+        (Reply::json(500, &json!({ "emails": error })), "reject"),
+    ] {
+        let api = FakeApi::start().await;
+        api.compute_at(PATH, move |request| {
+            if request.text().contains("person3@example.org") {
+                return reply.clone();
+            }
+            accepted(request)
+        });
+        let batch: Vec<Delivery> = (1..=4).map(delivery).collect();
+        let results = connect(&api.url(""), "").deliver(&batch).await;
+        assert_eq!(
+            outcomes(&results),
+            ["delivered", "delivered", expected, "delivered"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_membership_that_is_not_shown_adds_nobody() {
+    for missing in ["groups", "history"] {
+        let api = FakeApi::start().await;
+        api.compute_at(PATH, move |request| {
+            let reply: Value = serde_json::from_slice(accepted(request).content()).unwrap();
+            let mut results = reply.as_object().unwrap().clone();
+            let rows = json!([{ "id": 1, "contact_id": 7, "email": "person1@example.org" }]);
+            for (key, rows) in [("emails", rows), ("contacts", json!([{ "id": 7 }]))] {
+                if results.contains_key(key) {
+                    results.insert(key.to_owned(), json!({ "values": rows }));
+                }
+            }
+            results.remove(missing);
+            Reply::json(200, &results.into())
+        });
+        let civicrm = connect(&api.url(""), "groups = ['newsletter']");
+        let results = civicrm.deliver(&[subscriber(1, "2026-03-01T09:30:00Z")]).await;
+        assert_eq!(outcomes(&results), ["retry"]);
+        assert_eq!(api.requests().len(), 2);
+    }
+}
+
+#[tokio::test]
 async fn bad_credentials_and_a_wrong_address_halt() {
     for (reply, found) in [
         (

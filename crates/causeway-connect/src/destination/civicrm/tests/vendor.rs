@@ -452,6 +452,51 @@ async fn the_external_identifier_names_the_person_and_the_trash_keeps_it() {
 }
 
 #[tokio::test]
+async fn an_opt_out_reaches_the_named_contact_and_whoever_else_has_the_address() {
+    let fields = "fields = { external_identifier = 'x-{{ contact.country }}' }";
+    for with_other in [true, false] {
+        let rig = Rig::start().await;
+        let (named, other) = rig.site.with(|site| {
+            let named = site.add_contact("old@example.org", &json!({ "external_identifier": "X-HU" }));
+            let other = with_other.then(|| site.add_contact("person1@example.org", &json!({})));
+            (named, other)
+        });
+        let mut opted_out = delivery(1);
+        opted_out.record.change = Change::Unsubscribe;
+        let results = rig.connect(fields).deliver(&[opted_out]).await;
+        assert_eq!(outcomes(&results), ["delivered"]);
+        for id in other.into_iter().chain([named]) {
+            assert_eq!(rig.get("Contact", id, "is_opt_out"), true, "{id}");
+        }
+        // The address that bounced is new to the named contact.
+        let mut bounced = suppressed(2, Suppression::Bounced);
+        bounced.record.kind = DeliveryKind::Record;
+        assert_eq!(
+            outcomes(&rig.connect(fields).deliver(&[bounced]).await),
+            ["delivered"]
+        );
+        let holds = rig.site.with(|site| {
+            let all = site.table("Email").values();
+            let own = all.filter(|row| row["email"] == "person2@example.org");
+            own.map(|row| row["on_hold"].clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(holds, [json!(1)]);
+    }
+}
+
+#[tokio::test]
+async fn a_contact_that_cannot_be_deleted_gets_no_mail() {
+    let rig = Rig::start().await;
+    let id = rig.site.with(|site| {
+        site.denied.insert("Contact.delete".to_owned());
+        site.add_contact("person1@example.org", &json!({}))
+    });
+    let results = rig.connect("").deliver(&[withdrawal(1, Change::Remove)]).await;
+    assert_eq!(outcomes(&results), ["reject"]);
+    assert_eq!(rig.get("Contact", id, "is_opt_out"), true);
+}
+
+#[tokio::test]
 async fn an_erasure_deletes_one_contact_for_good_and_never_chooses() {
     let rig = Rig::start().await;
     rig.connect(ALL)
