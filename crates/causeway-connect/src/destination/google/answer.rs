@@ -58,7 +58,7 @@ pub(super) fn accepted(
                 .map_or(0, Vec::len);
             for task in tasks.iter_mut() {
                 if adds {
-                    let memory = task.memo.memory.sent(&task.memo.ids);
+                    let memory = task.memo.memory.sent(&task.memo.ids, &ticket);
                     task.remember(memory.value());
                 }
                 if warnings > 0 {
@@ -364,7 +364,7 @@ fn blocked(reason: &str) -> Option<&'static str> {
 /// The response that Google documents for success.
 pub(super) fn expected(step: &Step, tasks: usize) -> Answer {
     let body = match step {
-        Step::Look(ticket) => {
+        Step::Look(ticket) | Step::After(ticket) => {
             let counts =
                 json!({ "recordCount": tasks.to_string(), "userIdentifierCount": tasks.to_string() });
             let details = if ticket.adds {

@@ -47,6 +47,9 @@ pub(super) struct Memory {
     /// How many deliveries a call with this one may be about, after Google did not take all of a larger one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub most: Option<usize>,
+    /// The ticket of the last addition, as long as its result is not known. Google may process it after a later removal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adding: Option<String>,
 }
 
 impl Memory {
@@ -73,20 +76,36 @@ impl Memory {
 
     /// After these were sent: nothing is confirmed yet.
     #[must_use]
-    pub fn sent(&self, ids: &[Identifier]) -> Self {
+    pub fn sent(&self, ids: &[Identifier], ticket: &Ticket) -> Self {
         Self {
             ids: self.and(ids),
             confirmed: None,
+            adding: Some(ticket.text()),
             ..self.clone()
         }
     }
 
     /// After Google confirmed what was sent.
     #[must_use]
-    pub fn confirmed(&self, at: i64) -> Self {
+    pub fn confirmed(&self, at: i64, ticket: &Ticket) -> Self {
         Self {
             confirmed: Some(at),
             most: None,
+            adding: self.adding.clone().filter(|adding| *adding != ticket.text()),
+            ..self.clone()
+        }
+    }
+
+    /// The last addition, if its result is not known.
+    pub fn adding(&self) -> Option<Ticket> {
+        Ticket::read(self.adding.as_deref()?)
+    }
+
+    /// After the last addition was processed.
+    #[must_use]
+    pub fn added(&self) -> Self {
+        Self {
+            adding: None,
             ..self.clone()
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Invariants: nobody is added whose consent state for the destination's purpose is not subscribed, whatever the policy
 //! allows. A delivery ends as delivered only after Google reported that it processed the request. A removal names
-//! everything that was ever put into the list about the person.
+//! everything that was ever put into the list about the person, and is repeated if an addition may come after it.
 
 mod answer;
 mod config;
@@ -106,6 +106,9 @@ pub(super) struct Google {
 pub(super) enum Step {
     /// Asks how the processing of a request went: one call for all deliveries of the request.
     Look(Ticket),
+    /// Asks whether an earlier addition was processed. If so, a removal that was processed, too, is repeated: nobody knows
+    /// which of both was first.
+    After(Ticket),
     Remove {
         most: usize,
     },
@@ -130,12 +133,10 @@ impl Google {
 
     /// What is sent about a person, and how it is called in reasons.
     fn first_step(&self, delivery: &Delivery, memo: &Memo) -> Result<Step, Outcome> {
-        let most = memo.memory.most.unwrap_or(usize::MAX);
         if !is_added(delivery)? {
-            return Ok(Step::Remove {
-                most: most.min(MOST_REMOVED),
-            });
+            return Ok(removal(&memo.memory));
         }
+        let most = memo.memory.most.unwrap_or(usize::MAX);
         let is_known = self.settings.renew_after.is_some_and(|age| {
             let since = delivery.planned_at.as_second().saturating_sub(age);
             memo.memory.has(&memo.ids, since)
@@ -147,6 +148,12 @@ impl Google {
         Ok(Step::Add {
             most: most.min(MOST_MEMBERS),
         })
+    }
+}
+
+fn removal(memory: &Memory) -> Step {
+    Step::Remove {
+        most: memory.most.unwrap_or(usize::MAX).min(MOST_REMOVED),
     }
 }
 
@@ -177,19 +184,22 @@ impl Connector for Google {
 
     fn plan(&self, delivery: &Delivery) -> Result<Plan<Self>, Outcome> {
         let memory = Memory::read(delivery.memory.as_ref(), &self.settings.list_name());
-        if let Some(ticket) = delivery.ticket.as_deref().and_then(Ticket::read) {
-            let steps = vec![Step::Look(ticket)];
-            let ids = Vec::new();
-            return Ok(Plan {
-                steps,
-                memo: Memo { ids, memory },
-                notes: Vec::new(),
-            });
-        }
         let scope = Scope::new(&delivery.record);
         let mut omissions = Omissions::of(&delivery.record);
         let (ids, notes) = self.settings.identifiers(&scope, &mut omissions);
         let mut memo = Memo { ids, memory };
+        // A person who agreed when they were sent may have opted out since, and the other way round. What Google did then
+        // is no answer to this.
+        let removes = is_added(delivery) == Ok(false);
+        let ticket = delivery.ticket.as_deref().and_then(Ticket::read);
+        if let Some(ticket) = ticket.filter(|ticket| ticket.adds != removes) {
+            memo.ids = memo.memory.and(&memo.ids);
+            return Ok(Plan {
+                steps: vec![Step::Look(ticket)],
+                memo,
+                notes: Vec::new(),
+            });
+        }
         let step = self.first_step(delivery, &memo)?;
         if matches!(step, Step::Remove { .. }) {
             memo.ids = memo.memory.and(&memo.ids);
@@ -207,7 +217,7 @@ impl Connector for Google {
 
     fn most(&self, step: &Step) -> usize {
         match step {
-            Step::Look(_) => usize::MAX,
+            Step::Look(_) | Step::After(_) => usize::MAX,
             Step::Remove { most } | Step::Add { most } => *most,
         }
     }
@@ -215,14 +225,15 @@ impl Connector for Google {
     fn order(&self, step: &Step) -> u8 {
         match step {
             Step::Look(_) => 0,
-            Step::Remove { .. } => 1,
-            Step::Add { .. } => 2,
+            Step::After(_) => 1,
+            Step::Remove { .. } => 2,
+            Step::Add { .. } => 3,
         }
     }
 
     fn subject(&self, task: &Task<'_, Self>) -> String {
         match (task.step(), task.memo.ids.first()) {
-            (Some(Step::Look(_)), _) | (_, None) => task.delivery.id.0.to_string(),
+            (Some(Step::Look(_) | Step::After(_)), _) | (_, None) => task.delivery.id.0.to_string(),
             (_, Some(Identifier::Email(hash) | Identifier::Phone(hash) | Identifier::Address(hash, ..))) => {
                 hash.clone()
             }
@@ -231,7 +242,7 @@ impl Connector for Google {
 
     fn request(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> HttpRequest {
         match step {
-            Step::Look(ticket) => request::status(self, &ticket.request),
+            Step::Look(ticket) | Step::After(ticket) => request::status(self, &ticket.request),
             Step::Remove { .. } => request::remove(self, tasks),
             Step::Add { .. } => request::add(self, tasks),
         }
@@ -246,6 +257,7 @@ impl Connector for Google {
     ) -> Reading {
         match step {
             Step::Look(ticket) => status::read(ticket, answer, tasks, now),
+            Step::After(addition) => status::after(addition, answer, tasks, now),
             step => answer::accepted(step, answer, tasks, now),
         }
     }

@@ -7,9 +7,10 @@ use causeway_core::{clock::Timestamp, consent::Change, destination::Outcome};
 use serde_json::Value;
 
 use super::{
-    Google,
+    Google, Step,
     answer::{FIRST_LOOK, Verdict, verdict},
     memory::Ticket,
+    removal,
 };
 use crate::{
     connector::{Reading, Task},
@@ -52,12 +53,8 @@ pub(super) fn read(
             );
         }
     };
-    let statuses = body.get("requestStatusPerDestination").and_then(Value::as_array);
-    let Some(status) = statuses.and_then(|statuses| statuses.first()) else {
-        return Reading::All(answer.result_with(Outcome::Retry {
-            reason: format!("answered {} without a status", answer.status),
-            after: None,
-        }));
+    let Some(status) = status_in(&body) else {
+        return without_status(answer);
     };
     let warnings = counts(status.pointer("/warningInfo/warningCounts"));
     if !warnings.is_empty() {
@@ -71,10 +68,14 @@ pub(super) fn read(
         End::All => {
             for task in tasks.iter_mut() {
                 let memory = &task.memo.memory;
+                if let Some(addition) = memory.adding().filter(|addition| may_follow(addition, ticket)) {
+                    task.then(Step::After(addition));
+                    continue;
+                }
                 let memory = match task.delivery.record.change {
                     // Nothing is remembered of an erased person.
                     Change::Remove => Value::Null,
-                    _ if ticket.adds => memory.confirmed(now.as_second()).value(),
+                    _ if ticket.adds => memory.confirmed(now.as_second(), ticket).value(),
                     _ => memory.emptied().value(),
                 };
                 task.remember(memory);
@@ -83,6 +84,60 @@ pub(super) fn read(
         }
         End::Some { counts, are_all } => not_taken(ticket, answer, tasks, &counts, are_all),
     }
+}
+
+fn status_in(body: &Value) -> Option<&Value> {
+    body.get("requestStatusPerDestination")?.as_array()?.first()
+}
+
+fn without_status(answer: &Answer) -> Reading {
+    Reading::All(answer.result_with(Outcome::Retry {
+        reason: format!("answered {} without a status", answer.status),
+        after: None,
+    }))
+}
+
+/// Whether Google may have processed an addition after a removal that it accepted later.
+fn may_follow(addition: &Ticket, removal: &Ticket) -> bool {
+    !removal.adds && removal.since.saturating_sub(addition.since) <= GIVE_UP
+}
+
+/// An addition whose result was not known when its person was removed. The removal is confirmed; once the addition is
+/// processed, too, the person is removed again.
+pub(super) fn after(
+    addition: &Ticket,
+    answer: &Answer,
+    tasks: &mut [&mut Task<'_, Google>],
+    now: Timestamp,
+) -> Reading {
+    let age = now.as_second().saturating_sub(addition.since);
+    let is_over = match verdict(answer, now) {
+        Verdict::Done(body) => match status_in(&body) {
+            Some(status) => end(status) != End::Waiting || age > GIVE_UP,
+            None => return without_status(answer),
+        },
+        Verdict::All(outcome) => return Reading::All(answer.result_with(outcome)),
+        Verdict::NoSuchRequest(_) | Verdict::Spoiled { .. } => true,
+    };
+    for task in tasks.iter_mut() {
+        if is_over {
+            // What was confirmed does not count any more, even if the next call fails.
+            task.void_ticket();
+            task.memo.memory = task.memo.memory.added();
+            task.remember(task.memo.memory.value());
+            task.then(removal(&task.memo.memory));
+        } else {
+            let ticket = task.delivery.ticket.clone().unwrap_or_default();
+            let after = wait(age);
+            task.end(answer.result_with(Outcome::Pending { ticket, after }));
+        }
+    }
+    Reading::Read
+}
+
+/// As long again as it took until now.
+fn wait(age: i64) -> Duration {
+    Duration::from_secs(age.max(0).unsigned_abs()).clamp(FIRST_LOOK, LONGEST_WAIT)
 }
 
 fn end(status: &Value) -> End {
@@ -148,11 +203,9 @@ fn waiting(ticket: &Ticket, answer: &Answer, tasks: &mut [&mut Task<'_, Google>]
             "Google has had no result for three days, so it is sent again".to_owned(),
         );
     }
-    // As long again as it took until now.
-    let age = Duration::from_secs(age.max(0).unsigned_abs());
     Reading::All(answer.result_with(Outcome::Pending {
         ticket: ticket.text(),
-        after: age.clamp(FIRST_LOOK, LONGEST_WAIT),
+        after: wait(age),
     }))
 }
 

@@ -64,6 +64,15 @@ fn set(delivery: &mut Delivery, name: &str, value: impl Into<Value>) {
     delivery.record.contact.fields.insert(name.to_owned(), field);
 }
 
+fn ticket(adds: bool) -> Ticket {
+    Ticket {
+        adds,
+        since: 1_767_225_600,
+        deliveries: 1,
+        request: "r-1".to_owned(),
+    }
+}
+
 fn members(request: &Request) -> Vec<Value> {
     request.json()["audienceMembers"].as_array().unwrap().clone()
 }
@@ -85,11 +94,11 @@ fn next(batch: &[Delivery], results: &[AttemptResult]) -> Vec<Delivery> {
     let all = batch.iter().zip(results);
     all.map(|(delivery, result)| {
         let mut delivery = delivery.clone();
-        if let Outcome::Pending { ticket, .. } = &result.outcome {
-            delivery.ticket = Some(ticket.clone());
-        }
         if result.ticket_is_void {
             delivery.ticket = None;
+        }
+        if let Outcome::Pending { ticket, .. } = &result.outcome {
+            delivery.ticket = Some(ticket.clone());
         }
         match &result.memory {
             Some(Value::Null) => delivery.memory = None,
@@ -332,7 +341,8 @@ async fn named_members_are_dead_and_the_others_are_sent_again_at_once() {
     let known: Vec<Identifier> = (0..19)
         .map(|number| Identifier::Phone(number.to_string()))
         .collect();
-    many.memory = Some(Memory::read(None, "1234567890/8812345678").sent(&known).value());
+    let memory = Memory::read(None, "1234567890/8812345678").sent(&known, &ticket(true));
+    many.memory = Some(memory.value());
     let results = connect(&api.url(""), "")
         .deliver(&[many, withdrawal(2, Change::Remove), withdrawal(3, Change::Remove)])
         .await;
@@ -477,12 +487,7 @@ async fn limits_say_how_long_to_wait() {
 #[tokio::test]
 async fn an_unreadable_status_confirms_nothing_and_keeps_the_ticket() {
     let api = FakeApi::start().await;
-    let ticket = Ticket {
-        adds: false,
-        since: 1_767_225_600,
-        deliveries: 1,
-        request: "r-1".to_owned(),
-    };
+    let ticket = ticket(false);
     assert_eq!(Ticket::read(&ticket.text()), Some(ticket.clone()));
     let mut waiting = withdrawal(1, Change::Unsubscribe);
     waiting.ticket = Some(ticket.text());
@@ -524,6 +529,123 @@ async fn an_unreadable_status_confirms_nothing_and_keeps_the_ticket() {
     }
     assert_eq!(api.requests()[0].query, "requestId=r-1");
     assert_eq!(api.requests()[0].path, STATUS);
+}
+
+/// The responses to the calls of one attempt, in order.
+fn script(api: &FakeApi, replies: impl IntoIterator<Item = Value>) {
+    script_of(api, replies.into_iter().map(|reply| Reply::json(200, &reply)));
+}
+
+fn script_of(api: &FakeApi, replies: impl IntoIterator<Item = Reply>) {
+    api.reset();
+    let replies: std::collections::VecDeque<Reply> = replies.into_iter().collect();
+    let replies = std::sync::Mutex::new(replies);
+    let next = move |_: &Request| replies.lock().unwrap().pop_front();
+    api.compute(move |request| next(request).unwrap_or(Reply::status(500)));
+}
+
+fn status(text: &str) -> Value {
+    json!({ "requestStatusPerDestination": [{ "requestStatus": text }] })
+}
+
+fn paths(api: &FakeApi) -> Vec<String> {
+    let requests = api.requests();
+    let short = |request: &Request| {
+        let path = request.path.rsplit(':').next().unwrap_or_default();
+        format!("{path} {}", request.query).trim().to_owned()
+    };
+    requests.iter().map(short).collect()
+}
+
+#[tokio::test]
+async fn a_removal_is_repeated_after_an_addition_that_google_may_process_later() {
+    let api = FakeApi::start().await;
+    let connected = connect(&api.url(""), "");
+    let added = [subscriber(1)];
+    script(&api, [json!({ "requestId": "add" })]);
+    let memory = next(&added, &connected.deliver(&added).await)[0].memory.clone();
+
+    // The person opts out before Google processed the addition.
+    let mut batch = vec![withdrawal(1, Change::Unsubscribe)];
+    batch[0].memory = memory;
+    for (replies, expected, calls) in [
+        (vec![json!({ "requestId": "out-1" })], "pending", vec!["remove"]),
+        (
+            vec![status("SUCCESS"), status("PROCESSING")],
+            "pending",
+            vec!["retrieve requestId=out-1", "retrieve requestId=add"],
+        ),
+        // The addition may have been the last, so the person may be in the list.
+        (
+            vec![
+                status("SUCCESS"),
+                status("SUCCESS"),
+                json!({ "requestId": "out-2" }),
+            ],
+            "pending",
+            vec!["retrieve requestId=out-1", "retrieve requestId=add", "remove"],
+        ),
+        (
+            vec![status("SUCCESS")],
+            "delivered",
+            vec!["retrieve requestId=out-2"],
+        ),
+    ] {
+        script(&api, replies);
+        let results = connected.deliver(&batch).await;
+        assert_eq!(
+            (outcomes(&results), paths(&api)),
+            (vec![expected], calls.iter().map(ToString::to_string).collect())
+        );
+        batch = next(&batch, &results);
+    }
+    let memory = Memory::read(batch[0].memory.as_ref(), "1234567890/8812345678");
+    assert_eq!((memory.adding(), memory.ids), (None, vec![]));
+}
+
+#[tokio::test]
+async fn a_removal_after_an_addition_is_sent_anew_if_its_second_call_fails() {
+    let api = FakeApi::start().await;
+    let connected = connect(&api.url(""), "");
+    let added = [subscriber(1)];
+    script(&api, [json!({ "requestId": "add" })]);
+    let memory = next(&added, &connected.deliver(&added).await)[0].memory.clone();
+    let mut batch = vec![withdrawal(1, Change::Remove)];
+    batch[0].memory = memory;
+    script(&api, [json!({ "requestId": "out-1" })]);
+    batch = next(&batch, &connected.deliver(&batch).await);
+    let replies = [
+        Reply::json(200, &status("SUCCESS")),
+        error(400, "INVALID_ARGUMENT", "REQUEST_TOO_OLD"),
+        error(503, "UNAVAILABLE", ""),
+    ];
+    script_of(&api, replies);
+    let results = connected.deliver(&batch).await;
+    assert_eq!(
+        (outcomes(&results), results[0].ticket_is_void),
+        (vec!["retry"], true)
+    );
+    batch = next(&batch, &results);
+    script(&api, [json!({ "requestId": "out-2" })]);
+    assert_eq!(outcomes(&connected.deliver(&batch).await), ["pending"]);
+    assert_eq!(paths(&api), ["remove"]);
+}
+
+#[tokio::test]
+async fn an_addition_is_no_answer_to_an_opt_out() {
+    let api = FakeApi::start().await;
+    let connected = connect(&api.url(""), "");
+    let mut batch = vec![subscriber(1)];
+    script(&api, [json!({ "requestId": "add" })]);
+    batch = next(&batch, &connected.deliver(&batch).await);
+    // The destination takes everybody, so the delivery goes on after the opt-out.
+    let since = batch[0].planned_at;
+    let state = ConsentState::Unsubscribed { since };
+    batch[0].record.consent_state.insert("email".to_owned(), state);
+    batch[0].record.change = Change::Unsubscribe;
+    script(&api, [json!({ "requestId": "out-1" })]);
+    assert_eq!(outcomes(&connected.deliver(&batch).await), ["pending"]);
+    assert_eq!(paths(&api), ["remove"]);
 }
 
 #[test]
