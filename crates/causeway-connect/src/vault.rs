@@ -17,6 +17,11 @@ pub trait Vault: Send + Sync {
     /// What is kept under this name.
     async fn read(&self, name: &str) -> Result<Option<Kept>, VaultError>;
 
+    /// The version of what is kept under this name, even if the secret cannot be read; 0 if nothing is.
+    async fn version(&self, name: &str) -> Result<u64, VaultError> {
+        Ok(self.read(name).await?.map_or(0, |kept| kept.version))
+    }
+
     /// Replaces what is kept, if its version is still `version` (0 for a new name). Returns false if it is another one. It
     /// is on disk on return.
     async fn replace(&self, name: &str, version: u64, secret: &Secret) -> Result<bool, VaultError>;

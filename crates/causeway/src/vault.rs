@@ -94,6 +94,12 @@ impl Vault for StoreVault {
         Ok(Some(Kept { secret, version }))
     }
 
+    async fn version(&self, name: &str) -> Result<u64, VaultError> {
+        let found = self.store().await?.credential(name).await;
+        let found = found.map_err(|error| VaultError(error.to_string()))?;
+        Ok(found.map_or(0, |found| found.version))
+    }
+
     async fn replace(&self, name: &str, version: u64, secret: &Secret) -> Result<bool, VaultError> {
         let sealed = make_key(&self.key)
             .and_then(|key| seal(&key, name, secret))
@@ -216,6 +222,11 @@ mod tests {
         std::fs::write(&key, "00".repeat(32)).unwrap();
         let error = vault.read("crm").await.unwrap_err().to_string();
         assert!(error.contains("another key"), "{error}");
+        // Another sign-in replaces what cannot be opened any more.
+        let version = vault.version("crm").await.unwrap();
+        let third = Secret::new("refresh-token-3");
+        assert!(vault.replace("crm", version, &third).await.unwrap());
+        assert_eq!(vault.read("crm").await.unwrap().unwrap().secret, third);
         std::fs::write(&key, "short").unwrap();
         let error = vault.read("crm").await.unwrap_err().to_string();
         assert!(error.contains("64 hexadecimal digits"), "{error}");

@@ -88,7 +88,7 @@ impl SignIn {
         };
         // A running hub may renew the old token at this moment; a sign-in replaces whatever is there.
         loop {
-            let version = vault.read(name).await?.map_or(0, |kept| kept.version);
+            let version = vault.version(name).await?;
             if vault.replace(name, version, &sealed.secret()?).await? {
                 return Ok(());
             }
