@@ -22,6 +22,7 @@ pub mod actionnetwork;
 pub mod activecampaign;
 pub mod civicrm;
 pub mod command;
+pub mod facts;
 pub mod fields;
 pub mod file;
 pub mod google;

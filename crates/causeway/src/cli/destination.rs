@@ -27,6 +27,9 @@ enum Verb {
     /// Lists the kinds of destinations.
     #[command(after_help = "Example: causeway destination kinds")]
     Kinds,
+    /// Prints what the kinds do, side by side, as a table in Markdown.
+    #[command(after_help = "Example: causeway destination table")]
+    Table,
     /// Prints a complete section for one kind, each key with unit and default.
     #[command(after_help = "Example: causeway destination sample webhook >> causeway.toml")]
     Sample { kind: String },
@@ -53,6 +56,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
                 print_line(&format!("{:<12} consent: {}", "", words.join(", ")));
             }
         }
+        Verb::Table => print_line(&kinds::facts::table()),
         Verb::Sample { kind } => {
             let found = kinds::kind(&kind).ok_or_else(|| {
                 let names: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.name).collect();
