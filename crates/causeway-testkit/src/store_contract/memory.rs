@@ -189,6 +189,27 @@ pub async fn an_opt_out_does_not_wait_for_a_result(open: Open) {
     bench.assert_balanced().await;
 }
 
+/// What the destination has is no longer waiting to be sent, so a newer delivery does not replace it.
+pub async fn a_newer_delivery_does_not_replace_one_whose_result_is_awaited(open: Open) {
+    let rule = DestinationRule {
+        coalesce: true,
+        ..DestinationRule::new("crm")
+    };
+    let mut bench = Bench::new(open, vec![rule]).await;
+    bench.take(by("ann", "ann", "1", 0), 0).await;
+    let first = due(&bench, 1).await;
+    bench.end(&first, pending("job-1", 10), 1).await;
+    bench.take(by("ann", "ann", "2", 2), 2).await;
+    let newest = bench.take(by("ann", "ann", "3", 3), 3).await;
+    assert!(bench.claim("crm", 9).await.deliveries.is_empty());
+    let again = due(&bench, 10).await;
+    assert_eq!((again.id, again.ticket.as_deref()), (first.id, Some("job-1")));
+    bench.end(&again, Next::Delivered, 10).await;
+    // Of the others only the newest is sent.
+    assert_eq!(due(&bench, 11).await.record.inbox_id, newest);
+    bench.assert_balanced().await;
+}
+
 /// A person retries a delivery that died while its result was awaited.
 pub async fn a_retried_delivery_is_sent_anew(open: Open) {
     let mut bench = bench(open).await;

@@ -117,6 +117,7 @@ macro_rules! store_contract {
                 a_memory_follows_a_merge_and_ends_with_an_erasure,
                 a_result_that_comes_later_is_looked_up_after_a_restart,
                 an_opt_out_does_not_wait_for_a_result,
+                a_newer_delivery_does_not_replace_one_whose_result_is_awaited,
                 a_retried_delivery_is_sent_anew,
             ],
             people: [

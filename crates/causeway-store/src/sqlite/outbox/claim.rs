@@ -363,8 +363,8 @@ fn claim_one(
     Ok(())
 }
 
-/// The delivery to send: `id`. With `coalesce`: the newest of those that wait behind it; `id` and the others
-/// are skipped. `None` if nothing of the contact may be sent now.
+/// The delivery to send: `id`. With `coalesce`, unless its result is awaited: the newest of those that wait behind it;
+/// `id` and the others are skipped. `None` if nothing of the contact may be sent now.
 fn candidate(
     tx: &mut Tx<'_>,
     walk: &Walk<'_>,
@@ -401,6 +401,8 @@ fn candidate(
     }
     if rule.coalesce
         && due.kind != Kind::Withdrawal
+        // The destination has this one already; its result says what became of it, and the newer ones wait for that.
+        && due.ticket.is_none()
         && let Some(contact) = due.contact
     {
         let before = claimed.superseded;
