@@ -43,7 +43,7 @@ pub enum Progress {
     NotStarted,
     /// Something may have been sent.
     Started,
-    Ended(AttemptResult),
+    Ended(Box<AttemptResult>),
 }
 
 /// The progress of a batch. Deliveries are named by their position in it.
@@ -77,7 +77,7 @@ impl Results {
     pub fn end(&self, index: usize, result: AttemptResult) {
         self.change(index, |progress| {
             if !matches!(progress, Progress::Ended(_)) {
-                *progress = Progress::Ended(result);
+                *progress = Progress::Ended(Box::new(result));
             }
         });
     }

@@ -128,13 +128,11 @@ impl Resolve for WithProxy {
 
 /// Whether the host of a URL is this machine, without asking for the address of a name.
 pub(crate) fn is_loopback(host: &str) -> bool {
-    match address(host) {
-        Some(address) => address.to_canonical().is_loopback(),
-        None => {
-            let name = host.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost" || name.ends_with(".localhost")
-        }
+    if let Some(address) = address(host) {
+        return address.to_canonical().is_loopback();
     }
+    let name = host.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 /// Whether the address is on this machine or in a private network.
@@ -173,7 +171,7 @@ pub(crate) fn is_private(host: &str) -> bool {
     }
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let has = |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.ends_with('.'));
-    is_loopback(host) || !name.contains('.') || PRIVATE_ENDINGS.iter().any(|ending| has(&ending))
+    is_loopback(host) || !name.contains('.') || PRIVATE_ENDINGS.iter().any(has)
 }
 
 /// The address that the text is; brackets of a URL do not matter.

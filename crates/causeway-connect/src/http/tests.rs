@@ -223,7 +223,7 @@ async fn a_response_that_stalls_keeps_its_status() {
     api.reply(
         Reply::status(201)
             .body("{\"id\":1}")
-            .trickle(Duration::from_secs(60)),
+            .trickle(Duration::from_mins(1)),
     );
     let impatient = Client::new(Options {
         allow_private: true,

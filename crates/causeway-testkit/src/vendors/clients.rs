@@ -2,6 +2,7 @@
 //!
 //! The clients are in the folder that the environment variable `CAUSEWAY_VENDOR_CLIENTS` names; `clients/install FOLDER`
 //! puts them there. A script reads one JSON value in each line, and answers with one.
+#![expect(clippy::unwrap_used, reason = "test equipment: a failure is the test's")]
 
 use std::{
     path::{Path, PathBuf},

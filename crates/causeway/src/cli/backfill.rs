@@ -63,7 +63,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         campaign: args.campaign,
         actions: args.actions,
         dry_run: args.dry_run,
-        every: Duration::from_secs(60) / args.per_minute,
+        every: Duration::from_mins(1) / args.per_minute,
     };
     let done = all(&*store, &asked, SystemClock.now()).await?;
     print_line(&summary(&done, &asked));

@@ -31,10 +31,7 @@ pub(super) fn read(
 ) -> Reading {
     let body = answer.json().filter(Value::is_object);
     match answer.status {
-        200..=299 if task.memo.is_doubtful => {
-            let reason = "answered 404, but not as Mailchimp does: something in between may have answered";
-            all(answer, retry(reason))
-        }
+        200..=299 if task.memo.doubt.is_some() => all(answer, retry(task.memo.doubt.unwrap_or_default())),
         200..=299 => {
             if !done(mailchimp, step, answer, &body.unwrap_or_default(), task) {
                 let reason = format!("answered {} without what was asked for", answer.status);
@@ -52,7 +49,8 @@ pub(super) fn read(
             // Whether the list is there says who answered.
             let is_theirs = body.is_some_and(|body| body.get("title").is_some());
             if !is_theirs && *step != Step::ProveList {
-                task.memo.is_doubtful = true;
+                let doubt = "answered 404, but not as Mailchimp does: something in between may have answered";
+                task.memo.doubt = Some(doubt);
                 task.then(Step::ProveList);
                 return Reading::Read;
             }

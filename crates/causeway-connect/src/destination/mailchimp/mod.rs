@@ -123,8 +123,8 @@ pub(super) struct Memo {
     hash: String,
     /// How the member is named in paths: by the hash, or by the id of the contact.
     path: String,
-    /// Something that is not Mailchimp may have said that the member is missing.
-    is_doubtful: bool,
+    /// Why it is not certain that Mailchimp itself said that the member is missing.
+    doubt: Option<&'static str>,
     memory: Memory,
     /// Before the opt-out.
     could_be_mailed: bool,

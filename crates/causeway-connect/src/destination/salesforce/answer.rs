@@ -45,7 +45,6 @@ pub(super) fn read(
     let error = Refused::read(answer);
     let is_page = answer.json().is_none();
     match (answer.status, &*error.code) {
-        (429, _) => Reading::All(answer.attempt_result(now)),
         (403, "REQUEST_LIMIT_EXCEEDED") => Reading::All(answer.result_with(exceeded(&error))),
         (300, _) => Reading::All(answer.result_with(Outcome::Reject {
             reason: "several records have this external id: merge them at Salesforce".to_owned(),
@@ -58,8 +57,10 @@ pub(super) fn read(
         // A page for people: something in front of Salesforce refused the call, perhaps for one record in it.
         (400 | 403, _) if is_page && tasks.len() > 1 => Reading::Split,
         (400 | 403, _) if is_page => Reading::All(unreadable(answer)),
-        // The org is in maintenance.
-        (420, _) => Reading::All(unreadable(answer)),
+        (420, _) => Reading::All(answer.result_with(Outcome::Retry {
+            reason: "answered 420: the org is in maintenance".to_owned(),
+            after: None,
+        })),
         // The person is written. A wrong set-up of campaigns or actions must not hold up opt-outs.
         (400 | 403..=405 | 410, _)
             if matches!(step, Step::AddCampaign | Step::AddMember | Step::AddAction) =>

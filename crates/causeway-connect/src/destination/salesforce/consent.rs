@@ -41,13 +41,12 @@ impl Salesforce {
         let state = record.consent_state_for(&record.purpose);
         let since = state.since().unwrap_or(record.event_at);
         match (record.change, state) {
-            (Change::Unsubscribe | Change::Remove, _) => Kind::OptOut { since },
             (Change::Suppress, ConsentState::Suppressed { why, .. })
                 if why != Suppression::Complained && self.settings.bounce == Bounce::Fields =>
             {
                 Kind::Bounce { since, why }
             }
-            (Change::Suppress, _) => Kind::OptOut { since },
+            (Change::Unsubscribe | Change::Remove | Change::Suppress, _) => Kind::OptOut { since },
             // Nobody is opted in without a consent state that says so.
             (Change::Subscribe, state) if state.is_subscribed() => Kind::OptIn { since },
             (Change::Subscribe | Change::None, _) => Kind::None,

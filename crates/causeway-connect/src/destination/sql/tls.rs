@@ -77,9 +77,8 @@ impl Wanted<'_> {
         let tls = match (tls, self.ca_file) {
             // As libpq does: a root certificate makes `require` check it.
             (Some(Tls::Require), Some(_)) if self.key.is_none() => Tls::Verify,
-            (None, Some(_)) => Tls::Verify,
+            (None | Some(Tls::Verify), Some(_)) => Tls::Verify,
             (Some(tls), None) => tls,
-            (Some(Tls::Verify), Some(_)) => Tls::Verify,
             (Some(tls), Some(_)) => {
                 let at = if self.key.is_some() {
                     "`tls`"

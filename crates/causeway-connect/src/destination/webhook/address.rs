@@ -19,6 +19,7 @@ const ID: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'.')
     .remove(b'~');
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub(super) struct Address {
     /// The URL itself; for a template, with a sample text for each shortcode.
     pub sample: Url,

@@ -79,7 +79,7 @@ impl Destination for Webhook {
         let ended = results.take().into_iter();
         ended
             .map(|progress| match progress {
-                Progress::Ended(result) => result,
+                Progress::Ended(result) => *result,
                 Progress::NotStarted | Progress::Started => AttemptResult::from(Outcome::Retry {
                     reason: "nothing was sent for this delivery, because another one could not be sent"
                         .to_owned(),

@@ -94,6 +94,10 @@ enum Place {
 }
 
 /// What a response means for the records of its request.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each call, and read at once"
+)]
 pub(super) enum Reading {
     /// The same for all.
     All(AttemptResult),
@@ -239,12 +243,13 @@ impl Each {
         let whole = meanings.result(answer, false, now);
         let is_2xx = (200..300).contains(&answer.status);
         match &whole.outcome {
-            Outcome::Halt { .. } | Outcome::Busy { .. } => return Reading::All(whole),
             // A record that makes the receiver fail must not take the others with it for ever.
             Outcome::Retry { .. } if answer.status == 500 && is_repeated && records.len() > 1 => {
                 return Reading::Split;
             }
-            Outcome::Retry { .. } | Outcome::Pending { .. } => return Reading::All(whole),
+            Outcome::Halt { .. } | Outcome::Busy { .. } | Outcome::Retry { .. } | Outcome::Pending { .. } => {
+                return Reading::All(whole);
+            }
             Outcome::Delivered { .. } | Outcome::Skip { .. } | Outcome::Reject { .. } => {}
         }
         let Some(list) = self.list.as_ref().filter(|list| is_2xx || !list.only_errors) else {

@@ -59,6 +59,10 @@ pub(super) struct Find {
 }
 
 /// What a response says about the person.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made for each call, and read at once"
+)]
 pub(super) enum Found {
     Id(String),
     Nobody,

@@ -256,13 +256,12 @@ fn unknown(what: &str, name: &str, known: &[&str]) -> Error {
 pub(super) fn check_argument(filter: &str, key: &str, text: &str) -> Result<(), Error> {
     match (filter, key) {
         ("date", "") => dates::check_pattern(text),
-        ("date_add" | "date_diff", "zone") => dates::zone_named(text).map(drop),
         ("date_diff", "-") => dates::check_unit(text),
         ("ascii", "") => letters::check_language(text),
         ("hmac_sha256", "encoding") => hash::check_encoding(text),
         ("major_units" | "minor_units", "") => money::check_currency(text),
         ("regex" | "regex_replace", "") => pattern::check(text),
-        ("date", "zone" | "from") => dates::zone_named(text).map(drop),
+        ("date", "zone" | "from") | ("date_add" | "date_diff", "zone") => dates::zone_named(text).map(drop),
         ("country", "") => country::check_form(text),
         ("locale", "") => locale::check_form(text),
         ("phone", "style") => phone::check_style(text),

@@ -24,7 +24,7 @@ impl List {
         if rows.len() > MOST {
             return Err(Problem::field("members", "The maximum number of members is 500."));
         }
-        let updates = body.get("update_existing").and_then(Value::as_bool) == Some(true);
+        let changes_known = body.get("update_existing").and_then(Value::as_bool) == Some(true);
         let (mut created, mut updated, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         let mut seen = BTreeSet::new();
         for row in rows {
@@ -45,7 +45,7 @@ impl List {
                 continue;
             }
             let is_known = self.members.contains_key(&hash(email));
-            match self.one(row, updates, call) {
+            match self.one(row, changes_known, call) {
                 Ok(key) if is_known => updated.push(self.members[&key].to_json(self)),
                 Ok(key) => created.push(self.members[&key].to_json(self)),
                 Err(problem) if problem.title == "Member Exists" => {
@@ -62,12 +62,17 @@ impl List {
     }
 
     /// A row. Its status changes a member that is there; its tags and marketing permissions are ignored.
-    fn one(&mut self, row: &Map<String, Value>, updates: bool, call: &Call<'_>) -> Result<String, Problem> {
+    fn one(
+        &mut self,
+        row: &Map<String, Value>,
+        changes_known: bool,
+        call: &Call<'_>,
+    ) -> Result<String, Problem> {
         let mut row = row.clone();
         row.remove("tags");
         row.remove("marketing_permissions");
         let email = self.address(&row)?;
-        if updates && self.members.contains_key(&hash(&email)) {
+        if changes_known && self.members.contains_key(&hash(&email)) {
             return self.patch(&hash(&email), &row, call);
         }
         self.add(&row, call)

@@ -84,13 +84,11 @@ impl List {
             ));
         }
         self.set(key, &write, call.now)?;
-        match body.get("email_address") {
-            None => Ok(key.to_owned()),
-            Some(_) => {
-                let email = self.address(body)?;
-                self.rename(key, &email)
-            }
+        if !body.contains_key("email_address") {
+            return Ok(key.to_owned());
         }
+        let email = self.address(body)?;
+        self.rename(key, &email)
     }
 
     fn create(&mut self, email: &str, status: Status, now: Timestamp) -> Result<(), Problem> {

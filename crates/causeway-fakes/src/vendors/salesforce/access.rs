@@ -18,7 +18,6 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// An external client app.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a box on the app's page")]
 pub struct App {
     pub client_id: String,
     pub client_secret: String,

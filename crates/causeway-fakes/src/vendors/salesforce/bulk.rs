@@ -68,7 +68,7 @@ impl Job {
     }
 
     fn fail(&mut self, error: &str) {
-        self.state = "Failed".to_owned();
+        "Failed".clone_into(&mut self.state);
         self.error = Some(error.to_owned());
     }
 
@@ -194,10 +194,12 @@ impl Salesforce {
                 return Err(ApiError::invalid("INVALIDJOBSTATE", "No content was uploaded"));
             }
             (Some("UploadComplete"), "Open") => {
-                job.state = "UploadComplete".to_owned();
+                "UploadComplete".clone_into(&mut job.state);
                 job.done_at = now.saturating_add(takes).unwrap_or(Timestamp::MAX);
             }
-            (Some("Aborted"), "Open" | "UploadComplete" | "InProgress") => job.state = "Aborted".to_owned(),
+            (Some("Aborted"), "Open" | "UploadComplete" | "InProgress") => {
+                "Aborted".clone_into(&mut job.state);
+            }
             _ => {
                 let message = "The job cannot change to this state";
                 return Err(ApiError::invalid("INVALIDJOBSTATE", message));
@@ -216,7 +218,7 @@ impl Salesforce {
             };
             match &*job.state {
                 "UploadComplete" | "InProgress" if now >= job.done_at => self.run_job(&mut job),
-                "UploadComplete" => job.state = "InProgress".to_owned(),
+                "UploadComplete" => "InProgress".clone_into(&mut job.state),
                 _ => continue,
             }
             self.jobs.insert(id, job);
@@ -267,7 +269,7 @@ impl Salesforce {
                 Err(error) => job.failed.push((error, row.clone())),
             }
         }
-        job.state = "JobComplete".to_owned();
+        "JobComplete".clone_into(&mut job.state);
     }
 
     fn run_row(&mut self, object: &Object, job: &Job, row: &[String]) -> Result<(String, bool), RowError> {

@@ -219,13 +219,12 @@ impl Vendor for Salesforce {
     fn answer(&mut self, request: &Request) -> Reply {
         let path = request.path.split('/').filter(|segment| !segment.is_empty());
         let path: Vec<&str> = path.collect();
-        let reply = match path.as_slice() {
-            ["services", "oauth2", rest @ ..] => self.oauth(rest, request),
-            _ => {
-                self.settle_jobs();
-                let reply = self.run(request).unwrap_or_else(ApiError::reply);
-                self.limits.header(reply)
-            }
+        let reply = if let ["services", "oauth2", rest @ ..] = path.as_slice() {
+            self.oauth(rest, request)
+        } else {
+            self.settle_jobs();
+            let reply = self.run(request).unwrap_or_else(ApiError::reply);
+            self.limits.header(reply)
         };
         if self.loses_answers > 0 && request.method != "GET" {
             self.loses_answers -= 1;

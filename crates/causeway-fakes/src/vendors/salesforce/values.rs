@@ -55,8 +55,8 @@ impl Salesforce {
         let Type::Reference(to) = &field.of else {
             return Ok(Value::Null);
         };
-        let named = value.as_object().into_iter().flatten();
-        let Some((key, value)) = named.filter(|(name, _)| *name != "attributes").next() else {
+        let mut named = value.as_object().into_iter().flatten();
+        let Some((key, value)) = named.find(|(name, _)| *name != "attributes") else {
             return Err(RowError::new("INVALID_FIELD", "no external id is given"));
         };
         let text = as_text(value);

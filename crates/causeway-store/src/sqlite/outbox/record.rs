@@ -94,7 +94,7 @@ fn record_one(tx: &mut Tx<'_>, row: &Row, attempt: &Attempt) -> Result<(), Error
         Next::Skipped => delivery::end(tx, row, &ends(DeliveryState::Skipped))?,
         Next::Dead => delivery::end(tx, row, &ends(DeliveryState::Dead))?,
         Next::Waiting { due_at } | Next::Suspected { due_at } => {
-            try_again(tx, row, attempt, attempts, *due_at)?
+            try_again(tx, row, attempt, attempts, *due_at)?;
         }
         Next::Pending { ticket, due_at } => {
             set_ticket(tx, row, Some(ticket))?;

@@ -115,8 +115,8 @@ async fn one_wrong_member_refuses_all_and_is_named() {
 
 #[tokio::test]
 async fn limits_and_required_fields_are_checked() {
-    let mut rig = Rig::start().await;
     type Change = fn(&mut Value);
+    let mut rig = Rig::start().await;
     let wrong: [(Change, &str); 14] = [
         (
             |body| drop(body.as_object_mut().unwrap().remove("encoding")),

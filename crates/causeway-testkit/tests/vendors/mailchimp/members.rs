@@ -39,7 +39,7 @@ async fn a_member_is_put_read_listed_and_changed() {
             (&json!("Ada@Example.org"), &json!("hu"))
         );
     }
-    account.with(|mailchimp| mailchimp.clock.advance(Duration::from_secs(60)));
+    account.with(|mailchimp| mailchimp.clock.advance(Duration::from_mins(1)));
     let changed = json!({ "merge_fields": { "LNAME": "" } });
     let changed = account
         .get("lists.updateListMember", json!([LIST, hash(ADA), changed]))

@@ -89,29 +89,6 @@ pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account>
             let keys = format!("token = \"{}\"\nsubscription = 7", hubspot::TOKEN);
             run("hubspot", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
         }
-        "listmonk" => {
-            let keys = format!(
-                "user = \"{}\"\ntoken = \"{}\"\nlists = [1]",
-                listmonk::USER,
-                listmonk::TOKEN
-            );
-            let fake = listmonk::Listmonk::new(clock());
-            run("listmonk", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
-        }
-        "mailchimp" => {
-            let keys = format!("token = \"{}\"\nlist = \"{}\"", mailchimp::KEY, mailchimp::LIST);
-            let fake = mailchimp::Mailchimp::default();
-            run("mailchimp", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
-        }
-        "mailjet" => {
-            let mut fake = mailjet::Mailjet::new(clock());
-            let list = fake.add_list("News");
-            let (key, secret) = (mailjet::API_KEY, mailjet::SECRET_KEY);
-            run("mailjet", fake, |url| {
-                format!("list = {list}\napi_key = \"{key}\"\nsecret_key = \"{secret}\"\nbase_url = \"{url}\"")
-            })
-            .await
-        }
         "meta" => {
             let mut fake = meta::Meta::new(clock());
             let audience = fake.add_audience(meta::ACCOUNT, "Supporters");
@@ -123,6 +100,37 @@ pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account>
             org.add_field("Contact", salesforce::Field::external_id("Causeway_Id__c"));
             let keys = format!("token = \"{}\"", salesforce::TOKEN);
             run("salesforce", org, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        _ => return newsletter(name, clock()).await,
+    };
+    Some(account)
+}
+
+/// Accounts of newsletter tools.
+async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
+    let account = match name {
+        "listmonk" => {
+            let keys = format!(
+                "user = \"{}\"\ntoken = \"{}\"\nlists = [1]",
+                listmonk::USER,
+                listmonk::TOKEN
+            );
+            let fake = listmonk::Listmonk::new(clock);
+            run("listmonk", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        "mailchimp" => {
+            let keys = format!("token = \"{}\"\nlist = \"{}\"", mailchimp::KEY, mailchimp::LIST);
+            let fake = mailchimp::Mailchimp::default();
+            run("mailchimp", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
+        "mailjet" => {
+            let mut fake = mailjet::Mailjet::new(clock);
+            let list = fake.add_list("News");
+            let (key, secret) = (mailjet::API_KEY, mailjet::SECRET_KEY);
+            run("mailjet", fake, |url| {
+                format!("list = {list}\napi_key = \"{key}\"\nsecret_key = \"{secret}\"\nbase_url = \"{url}\"")
+            })
+            .await
         }
         _ => return None,
     };

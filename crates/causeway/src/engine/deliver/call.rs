@@ -231,7 +231,7 @@ impl Call {
                     continue;
                 }
                 Progress::Started => endings.push(retry(&reason)),
-                Progress::Ended(result) => endings.push(result),
+                Progress::Ended(result) => endings.push(*result),
             }
             kept.push(delivery);
         }

@@ -141,7 +141,7 @@ fn a_ca_file_that_cannot_be_used_is_refused_before_the_first_connection() {
         let tables = causeway_core::mapping::Tables::default();
         let refused = (KIND.parse)(&tables, &config)
             .map(drop)
-            .or_else(|error| Err(error.key));
+            .map_err(|error| error.key);
         assert_eq!(refused, Err(key.to_owned()), "{text}");
     }
 }
