@@ -153,20 +153,6 @@ pub(crate) fn private_file(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Writes a new file that only this user can read. A file that exists already stays as it is.
-pub(crate) fn write_new_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    use std::{io::Write as _, os::unix::fs::OpenOptionsExt};
-    let mut open = std::fs::OpenOptions::new();
-    match open.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            file.write_all(content)?;
-            file.sync_all()
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 impl Hub {
     pub async fn start(config: Config, options: Options) -> anyhow::Result<Self> {
         let config = Arc::new(config);

@@ -19,7 +19,7 @@ use data_encoding::HEXLOWER;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use tokio::sync::OnceCell;
 
-use crate::{config::Config, hub};
+use crate::config::Config;
 
 const KEY_BYTES: usize = 32;
 
@@ -136,10 +136,24 @@ fn make_key(path: &Path) -> anyhow::Result<LessSafeKey> {
         let mut bytes = [0_u8; KEY_BYTES];
         getrandom::fill(&mut bytes).map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         // If another process makes it at the same moment, the first one counts.
-        hub::write_new_private(path, format!("{}\n", HEXLOWER.encode(&bytes)).as_bytes())
+        write_new_private(path, format!("{}\n", HEXLOWER.encode(&bytes)).as_bytes())
             .with_context(|| format!("making {}", path.display()))?;
     }
     read_key(path)
+}
+
+/// Writes a new file that only this user can read. A file that exists already stays as it is.
+fn write_new_private(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    use std::{io::Write as _, os::unix::fs::OpenOptionsExt};
+    let mut open = std::fs::OpenOptions::new();
+    match open.write(true).create_new(true).mode(0o600).open(path) {
+        Ok(mut file) => {
+            file.write_all(content)?;
+            file.sync_all()
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The nonce, then the sealed text. The name is authenticated with it, so that no token is taken for another one's.
@@ -177,7 +191,7 @@ fn open(key: &LessSafeKey, name: &str, sealed: &[u8]) -> anyhow::Result<Secret> 
 
 #[cfg(test)]
 mod tests {
-    use crate::clock::SystemClock;
+    use crate::{clock::SystemClock, hub};
 
     use super::*;
 

@@ -205,7 +205,7 @@ pub async fn a_newer_delivery_does_not_replace_one_whose_result_is_awaited(open:
     let again = due(&bench, 10).await;
     assert_eq!((again.id, again.ticket.as_deref()), (first.id, Some("job-1")));
     bench.end(&again, Next::Delivered, 10).await;
-    // Of the others only the newest is sent.
+    // The newest of the others is sent.
     assert_eq!(due(&bench, 11).await.record.inbox_id, newest);
     bench.assert_balanced().await;
 }
