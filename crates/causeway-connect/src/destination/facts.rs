@@ -136,6 +136,12 @@ mod tests {
         assert_eq!(rows, kinds);
     }
 
+    #[test]
+    fn the_page_has_this_table() {
+        let page = include_str!("../../../../docs/connectors.md");
+        assert!(page.contains(&table()), "run: causeway destination table\n{}", table());
+    }
+
     /// The versions are those that the tests install.
     #[test]
     fn the_judges_are_the_clients_of_the_lock_files() {

@@ -41,7 +41,13 @@ pub(super) fn read(answer: &Answer, now: Timestamp, name: &str) -> Result<Grante
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
         error.len() <= 64 && error.bytes().all(is_name)
     });
+    // A vendor that rotates tokens says so while it handles another renewal with the same token.
+    let is_busy = text("error_description").is_some_and(|text| text.contains("already being processed"));
     match (answer.status, error) {
+        (400..=403, Some(_)) if is_busy => Err(Failure::Later(
+            "the token endpoint handles another renewal".to_owned(),
+            Some(Duration::from_secs(2)),
+        )),
         (400..=403, Some("invalid_grant")) => Err(Failure::Refused(format!(
             "the sign-in has ended or was withdrawn (invalid_grant): run `causeway connect {name}`, or make new credentials"
         ))),

@@ -286,6 +286,14 @@ async fn a_refusal_says_what_to_do_and_an_outage_is_tried_again() {
             Reply::status(401),
             refusal("the token endpoint answered 401: check the app's id and secret"),
         ),
+        // Salesforce, while it handles another renewal.
+        (
+            Reply::json(
+                400,
+                &json!({ "error": "invalid_grant", "error_description": "token request is already being processed" }),
+            ),
+            later("the token endpoint handles another renewal", Some(2)),
+        ),
         (
             Reply::json(503, &json!({ "error": "temporarily_unavailable" })),
             later("the token endpoint answered 503", None),
