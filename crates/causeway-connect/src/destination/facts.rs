@@ -139,7 +139,11 @@ mod tests {
     #[test]
     fn the_page_has_this_table() {
         let page = include_str!("../../../../docs/connectors.md");
-        assert!(page.contains(&table()), "run: causeway destination table\n{}", table());
+        assert!(
+            page.contains(&table()),
+            "run: causeway destination table\n{}",
+            table()
+        );
     }
 
     /// The versions are those that the tests install.

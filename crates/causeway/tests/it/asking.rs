@@ -26,8 +26,9 @@ type Lines = &'static [(&'static str, i32)];
 
 /// Every command with its lines and their exit codes beside a running hub. Add a new command here; a command with `--dry-run`
 /// needs a line with it.
-const COMMANDS: [(&str, Sort, Lines); 40] = [
+const COMMANDS: [(&str, Sort, Lines); 43] = [
     ("audit", Asks, &[("audit", 0), ("audit --json", 0)]),
+    ("backfill", Writes, &[("backfill crm --dry-run", 0)]),
     ("backup", Asks, &[("backup copy.db", 0)]),
     ("config check", Asks, &[("config check", 0)]),
     (
@@ -37,6 +38,8 @@ const COMMANDS: [(&str, Sort, Lines); 40] = [
     ),
     ("config sample", Asks, &[("config sample", 0)]),
     ("config schema", Asks, &[("config schema", 0)]),
+    // Nobody signs in at a web hook.
+    ("connect", Writes, &[("connect crm", 2)]),
     ("contact conflicts", Asks, &[("contact conflicts", 0)]),
     ("contact consent", Asks, &[("contact consent ada@example.org", 0)]),
     // Without --yes.
@@ -65,6 +68,7 @@ const COMMANDS: [(&str, Sort, Lines); 40] = [
     ("destination forget", Writes, &[("destination forget nowhere", 2)]),
     ("destination kinds", Asks, &[("destination kinds", 0)]),
     ("destination sample", Asks, &[("destination sample webhook", 0)]),
+    ("destination table", Asks, &[("destination table", 0)]),
     // There is no broker.
     ("doctor", Asks, &[("doctor --timeout 1", 1)]),
     // The running hub has not read this source.

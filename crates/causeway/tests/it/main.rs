@@ -22,6 +22,7 @@ mod connecting;
 mod consent;
 mod console;
 mod crash;
+mod demo;
 mod direction;
 mod docs;
 mod erasing;

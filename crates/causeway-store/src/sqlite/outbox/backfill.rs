@@ -61,7 +61,12 @@ fn plan(
     let Some(workspace) = tx.state.names.find_workspace(&rule.own_workspace()) else {
         return Ok(step);
     };
-    let destination = tx.state.names.destination(tx.connection, &rule.name)?;
+    let destination = match tx.state.names.find_destination(&rule.name) {
+        Some(known) => known,
+        // No row has this number, and a dry run changes nothing.
+        None if asked.dry_run => DestinationRowId(0),
+        None => tx.state.names.destination(tx.connection, &rule.name)?,
+    };
     let people: Vec<ContactRowId> = tx
         .connection
         .prepare_cached(
