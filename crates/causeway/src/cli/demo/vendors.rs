@@ -84,6 +84,8 @@ pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account>
         }
         "hubspot" => {
             let mut fake = hubspot::HubSpot::default();
+            fake.clock.set(clock().now());
+            fake.clock.run();
             fake.add_subscription(7, "News");
             fake.account.has_data_privacy = true;
             let keys = format!("token = \"{}\"\nsubscription = 7", hubspot::TOKEN);
@@ -120,7 +122,9 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
         }
         "mailchimp" => {
             let keys = format!("token = \"{}\"\nlist = \"{}\"", mailchimp::KEY, mailchimp::LIST);
-            let fake = mailchimp::Mailchimp::default();
+            let mut fake = mailchimp::Mailchimp::default();
+            fake.clock.set(clock.now());
+            fake.clock.run();
             run("mailchimp", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
         }
         "mailjet" => {
