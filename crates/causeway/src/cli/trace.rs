@@ -89,6 +89,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         });
     }
     if args.json {
+        if !args.reveal {
+            traces.iter_mut().for_each(mask);
+        }
         return print_json(&traces);
     }
     for shown in &traces {
@@ -113,6 +116,15 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         print_line("");
     }
     Ok(())
+}
+
+/// Masks what was sent and answered.
+fn mask(shown: &mut Shown) {
+    let deliveries = shown.trace.deliveries.iter_mut();
+    for attempt in deliveries.flat_map(|delivery| &mut delivery.attempts) {
+        attempt.request = attempt.request.as_deref().map(masking::request);
+        attempt.excerpt = attempt.excerpt.as_deref().map(masking::answer);
+    }
 }
 
 /// Facts of this message that do not count, although no later fact replaced them.

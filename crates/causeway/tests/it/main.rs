@@ -49,6 +49,7 @@ mod several;
 mod sync;
 mod sync_docs;
 mod syncs;
+mod traced;
 mod trying;
 mod words;
 mod workspaces;

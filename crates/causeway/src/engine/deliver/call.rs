@@ -166,7 +166,6 @@ impl Call {
     async fn weigh(&self, endings: &mut [AttemptResult]) -> Vec<Option<Duration>> {
         let mut waits = vec![None; endings.len()];
         let mut is_halted = false;
-        let mut is_about_one = false;
         {
             let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
             for ((delivery, ending), wait) in self.batch.iter().zip(endings.iter_mut()).zip(&mut waits) {
@@ -181,19 +180,18 @@ impl Call {
                         throttle.slow_down();
                         *wait = Some(time);
                     }
-                    Verdict::Delivery => {
+                    Verdict::Delivery(why) => {
                         ending.outcome = Outcome::Retry {
-                            reason: format!("{reason}; others are accepted, so this record is the reason"),
+                            reason: format!("{reason}; {why}"),
                             after: None,
                         };
                     }
                 }
             }
-            is_about_one |= throttle.evidence.is_about_one();
         }
         let is_unknown = !is_halted && waits.iter().any(Option::is_some);
-        // The destination's own check may prove that nobody is accepted, which a single record cannot.
-        if is_halted || (is_unknown && is_about_one && self.check_refuses().await) {
+        // The destination's own check may prove that nobody is accepted, which a few records cannot.
+        if is_halted || (is_unknown && self.check_refuses().await) {
             waits.fill(None);
         }
         waits

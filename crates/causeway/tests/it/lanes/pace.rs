@@ -332,6 +332,27 @@ async fn one_refused_record_stops_nobody_else_and_is_dead_in_the_end() {
     assert_eq!(crm.calls(), 4);
 }
 
+/// Nobody else is sent who would show whether the destination refuses everybody.
+#[tokio::test]
+async fn a_refused_record_without_others_does_not_wait_for_ever() {
+    let mut once = pace();
+    once.retry.waits = Vec::new();
+    let (mut rig, crm) = Rig::start(once, |_, _| halt()).await;
+    rig.sign("mallory").await;
+    for calls in 1..=10 {
+        until_calls(&crm, calls).await;
+        rig.wake_and_settle().await;
+        let row = rig.rows().await.remove(0);
+        assert_eq!((row.state.as_str(), row.attempts), ("waiting", 0), "{calls}");
+        rig.clock.advance(Duration::from_mins(5));
+    }
+    rig.until("dead", 1).await;
+    let row = rig.rows().await.remove(0);
+    let reason = row.reason.unwrap_or_default();
+    assert!(reason.contains("nothing else was sent"), "{reason}");
+    assert_eq!(crm.calls(), 11);
+}
+
 #[tokio::test]
 async fn what_was_delivered_before_a_time_out_is_not_sent_again() {
     let mut batches = pace();
