@@ -2,10 +2,7 @@ mod vendor;
 
 use std::sync::Arc;
 
-use causeway_core::{
-    consent::ConsentState,
-    destination::{AttemptResult, Destination},
-};
+use causeway_core::destination::Destination;
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -15,18 +12,13 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber, withdrawal};
 
 const FORM: &str = "action = { on = 'form', id = '=f1' }";
 const PEOPLE: &str = "/api/v2/people";
 
 fn context() -> Context {
-    Context {
-        name: "actionnetwork".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("actionnetwork")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
@@ -35,23 +27,6 @@ fn connect(api: &str, more: &str) -> Box<dyn Destination> {
         "api_key = 'secret'\nbase_url = '{api}'\nallow_private = true\ncalls_per_10_s = 1000000\n{more}"
     );
     (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
-}
-
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
-fn withdrawal(number: i64, change: Change) -> Delivery {
-    let mut delivery = delivery(number);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
 }
 
 fn accepted(request: &Request) -> Reply {
@@ -67,10 +42,6 @@ fn known(status: &str, modified: &str) -> Value {
         "identifiers": ["action_network:u-7"], "modified_date": modified,
         "email_addresses": [{ "address": "Person1@example.org", "status": status }],
     }] } })
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 fn calls(api: &FakeApi) -> Vec<String> {

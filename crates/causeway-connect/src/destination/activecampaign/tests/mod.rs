@@ -2,10 +2,7 @@ mod vendor;
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_core::{
-    consent::ConsentState,
-    destination::{AttemptResult, Destination},
-};
+use causeway_core::destination::Destination;
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -15,6 +12,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber};
 
 const SYNC: &str = "/api/3/contact/sync";
 const FIND: &str = "/api/3/contacts";
@@ -23,13 +21,7 @@ const SET: &str = "/api/3/contactLists";
 const TAG: &str = "/api/3/contactTags";
 
 fn context() -> Context {
-    Context {
-        name: "activecampaign".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("activecampaign")
 }
 
 fn table(api: &str, more: &str) -> toml::Table {
@@ -43,21 +35,8 @@ fn connect(api: &str, more: &str) -> Box<dyn Destination> {
     (KIND.connect)(&context(), &table(api, more)).unwrap()
 }
 
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
 fn withdrawal(change: Change) -> Delivery {
-    let mut delivery = delivery(1);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
+    support::withdrawal(1, change)
 }
 
 fn synced(request: &Request) -> Reply {
@@ -83,10 +62,6 @@ fn paths(api: &FakeApi) -> Vec<String> {
     all.iter()
         .map(|request| format!("{} {}", request.method, request.path.trim_start_matches("/api/3")))
         .collect()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 #[tokio::test]

@@ -13,17 +13,12 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber, withdrawal};
 
 const PATH: &str = "/civicrm/ajax/api4";
 
 fn context() -> Context {
-    Context {
-        name: "civicrm".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("civicrm")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
@@ -31,23 +26,6 @@ fn connect(api: &str, more: &str) -> Box<dyn Destination> {
         "api_key = 'secret'\nbase_url = '{api}{PATH}/'\ntime_zone = 'Europe/Brussels'\nallow_private = true\n{more}"
     );
     (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
-}
-
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
-fn withdrawal(number: i64, change: Change) -> Delivery {
-    let mut delivery = delivery(number);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
 }
 
 fn suppressed(number: i64, why: Suppression) -> Delivery {
@@ -80,10 +58,6 @@ fn accepted(request: &Request) -> Reply {
     };
     let results: Map<String, Value> = calls(request).into_iter().map(one).collect();
     Reply::json(200, &results.into())
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 fn reason(result: &AttemptResult) -> &str {

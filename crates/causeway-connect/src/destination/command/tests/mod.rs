@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::{ConfigError, Context};
+use crate::destination::tests::support::outcomes;
 
 struct Folder {
     dir: TempDir,
@@ -57,10 +58,6 @@ impl Folder {
 
 fn batch(numbers: impl IntoIterator<Item = i64>) -> Vec<Delivery> {
     numbers.into_iter().map(delivery).collect()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 fn reason(result: &AttemptResult) -> &str {

@@ -15,19 +15,14 @@ use causeway_testkit::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::destination::tests::support::{self, outcomes, withdrawal};
 
 const INGEST: &str = "/v1/audienceMembers:ingest";
 const REMOVE: &str = "/v1/audienceMembers:remove";
 const STATUS: &str = "/v1/requestStatus:retrieve";
 
 fn context() -> Context {
-    Context {
-        name: "audience".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("audience")
 }
 
 fn keys(api: &str, more: &str) -> toml::Table {
@@ -52,13 +47,6 @@ fn subscriber(number: i64) -> Delivery {
     delivery
 }
 
-fn withdrawal(number: i64, change: Change) -> Delivery {
-    let mut delivery = delivery(number);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
-}
-
 fn set(delivery: &mut Delivery, name: &str, value: impl Into<Value>) {
     let field = Field::new(value.into(), delivery.planned_at);
     delivery.record.contact.fields.insert(name.to_owned(), field);
@@ -79,10 +67,6 @@ fn members(request: &Request) -> Vec<Value> {
 
 fn ids(member: &Value) -> Value {
     member["userData"]["userIdentifiers"].clone()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 fn reason(result: &AttemptResult) -> &str {

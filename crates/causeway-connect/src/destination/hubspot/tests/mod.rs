@@ -2,12 +2,8 @@ mod vendor;
 
 use std::sync::Arc;
 
-use causeway_core::{
-    consent::ConsentState,
-    destination::{AttemptResult, Destination},
-};
+use causeway_core::destination::Destination;
 use causeway_testkit::{
-    clock::TestClock,
     destination_contract::{self, Contract, delivery},
     fake_api::{FakeApi, Reply, Request},
 };
@@ -15,18 +11,13 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber};
 
 const STATUSES: &str = "/communication-preferences/2026-09/statuses/person1%40example.org";
 const UPSERT: &str = "/crm/objects/2026-09/contacts/batch/upsert";
 
 fn context() -> Context {
-    Context {
-        name: "hubspot".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("hubspot")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
@@ -37,21 +28,8 @@ fn connect(api: &str, more: &str) -> Box<dyn Destination> {
     (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
 }
 
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
 fn withdrawal(change: Change) -> Delivery {
-    let mut delivery = delivery(1);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
+    support::withdrawal(1, change)
 }
 
 fn inputs(request: &Request) -> Vec<Value> {
@@ -71,10 +49,6 @@ fn paths(api: &FakeApi) -> Vec<String> {
     all.iter()
         .map(|request| format!("{} {}", request.method, request.path))
         .collect()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 #[tokio::test]

@@ -2,10 +2,7 @@ mod vendor;
 
 use std::sync::Arc;
 
-use causeway_core::{
-    consent::ConsentState,
-    destination::{AttemptResult, Destination},
-};
+use causeway_core::destination::Destination;
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -15,40 +12,18 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber, withdrawal};
 
 const SUBSCRIBERS: &str = "/api/subscribers";
 
 fn context() -> Context {
-    Context {
-        name: "listmonk".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("listmonk")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
     let keys =
         format!("user = 'causeway'\ntoken = 'secret'\nbase_url = '{api}/'\nallow_private = true\n{more}");
     (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
-}
-
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
-fn withdrawal(number: i64, change: Change) -> Delivery {
-    let mut delivery = delivery(number);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
 }
 
 /// Nobody is known, and every write succeeds.
@@ -59,10 +34,6 @@ fn accepted(request: &Request) -> Reply {
         _ => json!(true),
     };
     Reply::json(200, &json!({ "data": data }))
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 
 use causeway_core::destination::{AttemptResult, Destination};
 use causeway_testkit::{
-    clock::TestClock,
     destination_contract::{self, Contract, delivery},
     fake_api::{FakeApi, Reply, Request},
     vendors::mailchimp::hash,
@@ -14,17 +13,12 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber};
 
 const SINCE: &str = "2026-03-01T09:30:00Z";
 
 fn context() -> Context {
-    Context {
-        name: "mailchimp".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("mailchimp")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
@@ -36,21 +30,8 @@ fn member() -> String {
     format!("/3.0/lists/l1/members/{}", hash("person1@example.org"))
 }
 
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
 fn withdrawal(change: Change) -> Delivery {
-    let mut delivery = delivery(1);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
+    support::withdrawal(1, change)
 }
 
 fn suppressed(why: Suppression) -> Delivery {
@@ -104,10 +85,6 @@ fn calls(api: &FakeApi) -> Vec<String> {
         format!("{} {}", request.method, below.replace(base, "L"))
     })
     .collect()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 async fn one(destination: &dyn Destination, delivery: Delivery) -> AttemptResult {

@@ -2,10 +2,7 @@ mod vendor;
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_core::{
-    consent::ConsentState,
-    destination::{AttemptResult, Destination},
-};
+use causeway_core::destination::Destination;
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -15,6 +12,7 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes, subscriber};
 
 const CONTACT: &str = "/v3/REST/contact";
 const PERSON: &str = "/v3/REST/contact/person1%40example.org";
@@ -23,13 +21,7 @@ const RECIPIENT: &str = "/v3/REST/listrecipient";
 const MANAGE: &str = "/v3/REST/contactslist/7/managecontact";
 
 fn context() -> Context {
-    Context {
-        name: "mailjet".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("mailjet")
 }
 
 fn table(api: &str, more: &str) -> toml::Table {
@@ -44,21 +36,8 @@ fn connect(api: &str, more: &str) -> Box<dyn Destination> {
     (KIND.connect)(&context(), &table(api, more)).unwrap()
 }
 
-/// A person who agreed at `since`.
-fn subscriber(number: i64, since: &str) -> Delivery {
-    let mut delivery = delivery(number);
-    let since = since.parse().unwrap();
-    delivery.record.change = Change::Subscribe;
-    let state = ConsentState::OptedIn { since };
-    delivery.record.consent_state.insert("email".to_owned(), state);
-    delivery
-}
-
 fn withdrawal(change: Change) -> Delivery {
-    let mut delivery = delivery(1);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
+    support::withdrawal(1, change)
 }
 
 fn rows(status: u16, rows: &[Value]) -> Reply {
@@ -104,10 +83,6 @@ fn paths(api: &FakeApi) -> Vec<String> {
             )
         })
         .collect()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 #[tokio::test]

@@ -15,19 +15,16 @@ use causeway_testkit::{
 use serde_json::{Value, json};
 
 use super::{config::Key, normal::hashed, *};
-use crate::config::Context;
+use crate::{
+    config::Context,
+    destination::tests::support::{self, outcomes, withdrawal},
+};
 
 const AUDIENCE: u64 = 120_330_000_000_000_001;
 const USERS: &str = "/v26.0/120330000000000001/users";
 
 fn context() -> Context {
-    Context {
-        name: "audience".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("audience")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
@@ -46,13 +43,6 @@ fn subscriber(number: i64) -> Delivery {
     delivery
 }
 
-fn withdrawal(number: i64, change: Change) -> Delivery {
-    let mut delivery = delivery(number);
-    delivery.record.kind = DeliveryKind::Withdrawal;
-    delivery.record.change = change;
-    delivery
-}
-
 fn set(delivery: &mut Delivery, name: &str, value: impl Into<Value>) {
     let field = Field::new(value.into(), delivery.planned_at);
     delivery.record.contact.fields.insert(name.to_owned(), field);
@@ -68,10 +58,6 @@ fn receipt(request: &Request) -> Reply {
         200,
         &json!({ "audience_id": "120330000000000001", "session_id": "7", "num_received": rows, "num_invalid_entries": 0, "invalid_entry_samples": [] }),
     )
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 fn reason(result: &AttemptResult) -> &str {

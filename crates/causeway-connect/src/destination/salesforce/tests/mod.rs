@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use causeway_core::{
     consent::{ConsentState, Suppression},
-    destination::{AttemptResult, Destination},
+    destination::Destination,
 };
 use causeway_testkit::{
     clock::TestClock,
@@ -15,19 +15,14 @@ use serde_json::json;
 
 use super::*;
 use crate::config::Context;
+use crate::destination::tests::support::{self, outcomes};
 
 const QUERY: &str = "/services/data/v68.0/query";
 const COLLECTION: &str = "/services/data/v68.0/composite/sobjects";
 const UPSERT: &str = "/services/data/v68.0/composite/sobjects/Contact/Causeway_Id__c";
 
 fn context() -> Context {
-    Context {
-        name: "salesforce".into(),
-        clock: Arc::new(TestClock::default()),
-        dir: ".".into(),
-        tables: causeway_core::mapping::Tables::default(),
-        vault: crate::vault::NoVault::shared(),
-    }
+    support::context("salesforce")
 }
 
 fn connect(api: &str, more: &str) -> Box<dyn Destination> {
@@ -95,10 +90,6 @@ fn accept(api: &FakeApi, rows: &Value) {
     for path in [COLLECTION, UPSERT] {
         api.compute_at(path, saved);
     }
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 fn paths(api: &FakeApi) -> Vec<String> {

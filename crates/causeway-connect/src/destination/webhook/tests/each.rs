@@ -8,6 +8,7 @@ use causeway_testkit::{
 use serde_json::{Value, json};
 
 use super::*;
+use crate::destination::tests::support::outcomes;
 
 const FIELDS: &str = "fields = { email = 'contact.email', change = 'change' }";
 
@@ -29,10 +30,6 @@ fn people(request: &Request) -> Vec<u64> {
             .unwrap()
     };
     list.iter().map(number).collect()
-}
-
-fn outcomes(results: &[AttemptResult]) -> Vec<&'static str> {
-    results.iter().map(|result| result.outcome.as_str()).collect()
 }
 
 #[tokio::test]
