@@ -6,6 +6,7 @@
 
 mod credential;
 mod limit;
+mod memory;
 mod preview;
 mod run;
 mod task;
@@ -22,10 +23,13 @@ pub(crate) use self::limit::Spread;
 pub use self::{
     credential::Credential,
     limit::Limit,
+    memory::Agreed,
     preview::preview,
     run::Http,
     task::{Plan, Task},
 };
+use serde_json::Value;
+
 use crate::http::{Answer, HttpRequest};
 
 pub trait Connector: Send + Sync + 'static {
@@ -61,6 +65,12 @@ pub trait Connector: Send + Sync + 'static {
 
     /// The response that the vendor documents for success.
     fn expected(&self, step: &Self::Step, tasks: &[&Task<'_, Self>]) -> Answer;
+
+    /// What the steps write about the person, if that is all they do: no action, and nothing that adds up. A delivery
+    /// that would write what the last one wrote within [`memory::VALID`] ends without a call.
+    fn lasting(&self, _task: &Task<'_, Self>) -> Option<Value> {
+        None
+    }
 
     /// How often the vendor lets itself be called.
     fn limit(&self) -> Option<Limit> {

@@ -97,8 +97,9 @@ impl<C: Connector> Http<C> {
         let mut members = members(tasks, group);
         match answered {
             Ok(answer) => {
+                let now = self.clock.now();
                 for task in &mut members {
-                    task.note_status(answer.status);
+                    task.note_answer(answer.status, now);
                 }
                 settle(&self.connector, &step, &answer, &mut members, &*self.clock);
             }
@@ -257,6 +258,10 @@ impl<C: Connector> Http<C> {
             .iter()
             .map(|delivery| Task::new(delivery, self.connector.plan(delivery)))
             .collect();
+        let now = self.clock.now();
+        for task in &mut tasks {
+            task.leave_out_if_unchanged(&self.connector, now);
+        }
         let mut is_started: Vec<bool> = tasks.iter().map(|task| task.step().is_none()).collect();
         loop {
             for (index, (task, _)) in tasks

@@ -3,13 +3,18 @@
 use std::{collections::VecDeque, time::Duration};
 
 use causeway_core::{
-    delivery::Delivery,
+    clock::Timestamp,
+    consent::Change,
+    delivery::{Delivery, Kind},
     destination::{AttemptResult, Outcome},
 };
 
 use serde_json::Value;
 
-use super::Connector;
+use super::{
+    Connector,
+    memory::{self, Written},
+};
 use crate::http::HttpRequest;
 
 /// What [`Connector::plan`] makes of a delivery.
@@ -29,6 +34,9 @@ pub struct Task<'d, C: Connector + ?Sized> {
     /// The vendor takes no more calls for this time.
     pub rest: Option<Duration>,
     memory: Option<Value>,
+    writes: Option<Written>,
+    /// When the last response came.
+    answered_at: Option<Timestamp>,
     ticket_is_void: bool,
     /// What was sent about this delivery.
     sent: String,
@@ -58,12 +66,49 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             remote_id: None,
             rest: None,
             memory: None,
+            writes: None,
+            answered_at: None,
             ticket_is_void: false,
             sent: String::new(),
             status: None,
             steps: plan.steps.into(),
             result,
             most: usize::MAX,
+        }
+    }
+
+    /// Ends the delivery if it would write what is written already.
+    pub(super) fn leave_out_if_unchanged(&mut self, connector: &C, now: Timestamp) {
+        if self.step().is_none() {
+            return;
+        }
+        let values = connector.lasting(self);
+        let writes = values.and_then(|values| Written::new(self.delivery, &self.steps, &values));
+        let since = writes
+            .as_ref()
+            .and_then(|writes| writes.since(self.delivery, now));
+        if let Some(since) = since {
+            let day = since.strftime("%Y-%m-%d");
+            self.end(AttemptResult::from(Outcome::Skip {
+                reason: format!("unchanged: the same was written on {day}"),
+            }));
+        }
+        self.writes = writes;
+    }
+
+    /// The memory that the attempt leaves. After a failure nobody knows what the vendor has, so no write counts.
+    fn next_memory(&self, outcome: &Outcome) -> Option<Value> {
+        let known = || self.memory.clone().or_else(|| self.delivery.memory.clone());
+        let record = &self.delivery.record;
+        let takes_consent = matches!(record.change, Change::Unsubscribe | Change::Suppress)
+            || (record.kind == Kind::Withdrawal && record.change != Change::Remove);
+        match (outcome, self.answered_at) {
+            (Outcome::Delivered { .. }, Some(at)) if takes_consent => Some(memory::with_opt_out(known(), at)),
+            (Outcome::Delivered { .. }, Some(at)) if self.writes.is_some() => {
+                self.writes.as_ref().map(|writes| writes.add_to(known(), at))
+            }
+            _ if self.sent.is_empty() || self.memory.is_some() => self.memory.clone(),
+            _ => memory::without_written(self.delivery.memory.as_ref()),
         }
     }
 
@@ -95,8 +140,9 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.sent.truncate(end);
     }
 
-    pub(super) fn note_status(&mut self, status: u16) {
+    pub(super) fn note_answer(&mut self, status: u16, at: Timestamp) {
         self.status = Some(status);
+        self.answered_at = Some(at);
     }
 
     /// Puts a step before those that are left.
@@ -146,7 +192,7 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         result.notes.extend(self.notes.iter().cloned());
         result.rest = result.rest.max(self.rest);
         result.status = result.status.or(self.status);
-        result.memory = self.memory.clone().or(result.memory);
+        result.memory = self.next_memory(&result.outcome).or(result.memory);
         result.ticket_is_void |= self.ticket_is_void;
         result.request = Some(self.sent.clone()).filter(|sent| !sent.is_empty());
         result

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::{CLICK_GRACE, Change},
+    consent::Change,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{ActionNetwork, Step};
 use crate::{
-    connector::{Reading, Task},
+    connector::{Agreed, Reading, Task},
     http::{Answer, retry_after},
 };
 
@@ -238,8 +238,7 @@ fn found(answer: &Answer, people: &[Value], task: &mut Task<'_, ActionNetwork>) 
     // There is no time of the opt-out. It cannot have been later than the last change of the person.
     let modified = person.get("modified_date").and_then(Value::as_str);
     let modified: Option<Timestamp> = modified.and_then(|at| at.parse().ok());
-    let is_newer =
-        modified.is_some_and(|at| since.duration_since(at).as_secs_f64() > CLICK_GRACE.as_secs_f64());
+    let is_newer = Agreed::of(task.delivery, since).is_after(modified);
     if now == "unsubscribed" && is_newer {
         task.memo.status = Some("subscribed");
     } else {

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::CLICK_GRACE,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
@@ -13,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{ActiveCampaign, Status, Step, request::number_of};
 use crate::{
-    connector::{Reading, Task},
+    connector::{Agreed, Reading, Task},
     http::{Answer, retry_after},
 };
 
@@ -165,10 +164,8 @@ fn subscribe_if_new(connector: &ActiveCampaign, lists: &[Value], task: &mut Task
         .get("udate")
         .and_then(Value::as_str)
         .and_then(|at| at.parse().ok());
-    // A click this shortly after an opt-out may be a scanner's.
-    let is_newer = left
-        .zip(task.memo.since)
-        .is_some_and(|(left, since)| since.duration_since(left).as_secs_f64() > CLICK_GRACE.as_secs_f64());
+    let agreed = task.memo.since.map(|since| Agreed::of(task.delivery, since));
+    let is_newer = agreed.is_some_and(|agreed| agreed.is_after(left));
     match number(row.get("status")) {
         Some(1) => {}
         Some(0) => task.then(Step::SetStatus(list, Status::Subscribed)),

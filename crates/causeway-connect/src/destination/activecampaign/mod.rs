@@ -26,7 +26,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::config::Settings;
 use super::{Kind, Needs, fields::Fields};
@@ -206,6 +206,12 @@ impl Connector for ActiveCampaign {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, *step, tasks)
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        let values = json!([self.settings.list, memo.email, memo.members, memo.fields]);
+        (!task.has_step(&Step::WriteRecord)).then_some(values)
     }
 
     fn limit(&self) -> Option<Limit> {

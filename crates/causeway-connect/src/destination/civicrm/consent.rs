@@ -1,15 +1,10 @@
 //! Whether an opt-in may change what CiviCRM says. Who unsubscribed there stays so, unless the opt-in is provably newer.
 
-use causeway_core::{clock::Timestamp, consent::CLICK_GRACE};
+use causeway_core::clock::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value};
 
 use super::{CiviCrm, Memo, OptIn, config::OptOut, person::moment};
-
-/// A click this shortly after an opt-out may be a scanner's.
-fn is_newer(opt_in: OptIn, opt_out: Option<Timestamp>) -> bool {
-    opt_out.is_some_and(|at| opt_in.since.duration_since(at).as_secs_f64() > CLICK_GRACE.as_secs_f64())
-}
 
 /// How a contact stands in a group: its status, and when it last left.
 pub(super) type Membership = (String, Option<Timestamp>);
@@ -32,7 +27,7 @@ pub(super) fn subscribe(
             continue;
         }
         let is_ours = flag == "is_opt_out" || settings.opt_out == OptOut::NoMail;
-        if is_ours && is_newer(opt_in, modified) {
+        if is_ours && opt_in.agreed.is_after(modified) {
             memo.news.insert(flag.to_owned(), false.into());
         } else {
             notes.push(format!(
@@ -49,7 +44,7 @@ pub(super) fn subscribe(
     for group in &settings.groups {
         match membership(group) {
             Some((status, _)) if status == "Added" => {}
-            Some((status, left)) if status == "Removed" && !is_newer(opt_in, left) => {
+            Some((status, left)) if status == "Removed" && !opt_in.agreed.is_after(left) => {
                 let since = left.map_or("an unknown time".to_owned(), |at| at.to_string());
                 notes.push(format!(
                     "the person left the group `{group}` in CiviCRM, at {since}: not added again"
@@ -68,7 +63,7 @@ fn hold(memo: &mut Memo, opt_in: OptIn, zone: &TimeZone, notes: &mut Vec<String>
         return;
     };
     let held = found.hold_date.as_deref().and_then(|at| moment(at, zone));
-    if opt_in.is_confirmed && is_newer(opt_in, held) {
+    if opt_in.is_confirmed && opt_in.agreed.is_after(held) {
         memo.releases_hold = true;
     } else {
         notes.push("the address is on hold in CiviCRM: left so".to_owned());

@@ -37,7 +37,7 @@ use serde_json::{Map, Value};
 use self::config::{Campaigns, OptOut, Settings};
 use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{Connector, Http, Plan, Probe, Reading, Task},
+    connector::{Agreed, Connector, Http, Plan, Probe, Reading, Task},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -151,7 +151,7 @@ pub(super) struct Memo {
 /// What an opt-in says: since when, and whether a click proves that the address works.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OptIn {
-    since: Timestamp,
+    agreed: Agreed,
     is_confirmed: bool,
 }
 
@@ -163,7 +163,7 @@ pub(super) fn opt_in(delivery: &Delivery) -> Option<OptIn> {
         .since()
         .filter(|_| record.change == Change::Subscribe && state.is_subscribed())?;
     Some(OptIn {
-        since,
+        agreed: Agreed::of(delivery, since),
         is_confirmed: matches!(state, ConsentState::DoubleOptedIn { .. }),
     })
 }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::CLICK_GRACE,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{HubSpot, Step};
 use crate::{
-    connector::{Reading, Task},
+    connector::{Agreed, Reading, Task},
     http::Answer,
 };
 
@@ -161,15 +160,12 @@ fn subscribe_if_new(hubspot: &HubSpot, answer: &Answer, body: &Value, task: &mut
     });
     let text = |name: &str| ours.and_then(|status| status.get(name)?.as_str());
     let unsubscribed: Option<Timestamp> = text("timestamp").and_then(|at| at.parse().ok());
-    // A click this shortly after an opt-out may be a scanner's.
-    let is_newer = || {
-        let (there, here) = unsubscribed.zip(task.memo.since)?;
-        Some(here.duration_since(there).as_secs_f64() > CLICK_GRACE.as_secs_f64())
-    };
+    let agreed = task.memo.since.map(|since| Agreed::of(task.delivery, since));
+    let is_newer = agreed.is_some_and(|agreed| agreed.is_after(unsubscribed));
     match (ours, text("status")) {
         (Some(_), Some("SUBSCRIBED")) => {}
         (None, _) | (Some(_), Some("NOT_SPECIFIED")) => task.then(Step::Subscribe),
-        (Some(_), Some("UNSUBSCRIBED")) if is_newer() == Some(true) => task.then(Step::Subscribe),
+        (Some(_), Some("UNSUBSCRIBED")) if is_newer => task.then(Step::Subscribe),
         _ => {
             let since = unsubscribed.map_or("an unknown time".to_owned(), |at| at.to_string());
             task.notes.push(format!(

@@ -21,7 +21,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::config::Settings;
 use super::{Kind, Needs, fields::Fields};
@@ -211,6 +211,12 @@ impl Connector for HubSpot {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, step, tasks)
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        let values = json!([self.settings.subscription, memo.email, memo.key, memo.properties]);
+        (!task.has_step(&Step::SendEvent)).then_some(values)
     }
 
     fn limit(&self) -> Option<Limit> {

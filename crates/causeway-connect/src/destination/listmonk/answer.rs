@@ -1,16 +1,12 @@
 //! What listmonk's responses mean. A response that confirms has `data`, and an error has `message`.
 
-use causeway_core::{
-    clock::Timestamp,
-    consent::{CLICK_GRACE, Change},
-    destination::Outcome,
-};
+use causeway_core::{clock::Timestamp, consent::Change, destination::Outcome};
 use reqwest::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::{Listmonk, Step, opt_in};
 use crate::{
-    connector::{Reading, Task},
+    connector::{Agreed, Reading, Task},
     http::Answer,
 };
 
@@ -189,10 +185,8 @@ fn subscribe(listmonk: &Listmonk, subscriber: &Value, task: &mut Task<'_, Listmo
         return;
     };
     let time = |value: Option<&Value>| -> Option<Timestamp> { value?.as_str()?.parse().ok() };
-    // A click this shortly after an opt-out may be a scanner's.
-    let is_newer = |than: Option<Timestamp>| {
-        than.is_some_and(|than| since.duration_since(than).as_secs_f64() > CLICK_GRACE.as_secs_f64())
-    };
+    let agreed = Agreed::of(task.delivery, since);
+    let is_newer = |than: Option<Timestamp>| agreed.is_after(than);
     match subscriber.get("status").and_then(Value::as_str) {
         Some("enabled") => {}
         // There is no time of the block. It cannot have been later than the last change of the subscriber.

@@ -25,7 +25,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::config::{OptOut, Settings};
 use super::{Kind, Needs, fields::Fields};
@@ -248,6 +248,11 @@ impl Connector for Listmonk {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(step, tasks)
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        Some(json!([self.settings.lists, memo.email, memo.name, memo.attribs]))
     }
 
     fn probes(&self, _: Timestamp) -> Vec<Probe> {

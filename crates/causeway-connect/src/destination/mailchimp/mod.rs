@@ -36,7 +36,7 @@ use causeway_core::{
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::{
     config::{Access, OnRemove, OptIn, Settings},
@@ -305,6 +305,18 @@ impl Connector for Mailchimp {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, step, tasks)
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        let values = json!([
+            self.settings.list,
+            memo.email,
+            memo.fields,
+            memo.language,
+            memo.tags
+        ]);
+        (!task.has_step(&Step::SendEvent)).then_some(values)
     }
 
     fn probes(&self, _now: Timestamp) -> Vec<Probe> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use causeway_core::{
     clock::Timestamp,
-    consent::CLICK_GRACE,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Action, Mailjet, Step};
 use crate::{
-    connector::{Reading, Task},
+    connector::{Agreed, Reading, Task},
     http::{Answer, retry_after},
 };
 
@@ -151,11 +150,8 @@ fn subscribe_if_new(rows: &[Value], task: &mut Task<'_, Mailjet>) -> Option<Acti
     }
     let left = row.get("UnsubscribedAt").and_then(Value::as_str);
     let left: Option<Timestamp> = left.and_then(|at| at.parse().ok());
-    // A click this shortly after an opt-out may be a scanner's.
-    let is_newer = left
-        .zip(task.memo.since)
-        .is_some_and(|(left, since)| since.duration_since(left).as_secs_f64() > CLICK_GRACE.as_secs_f64());
-    if is_newer {
+    let agreed = task.memo.since.map(|since| Agreed::of(task.delivery, since));
+    if agreed.is_some_and(|agreed| agreed.is_after(left)) {
         return Some(Action::AddForce);
     }
     let since = left.map_or("an unknown time".to_owned(), |at| at.to_string());

@@ -27,7 +27,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::config::Settings;
 use super::{Kind, Needs};
@@ -193,6 +193,16 @@ impl Connector for Mailjet {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, *step, tasks)
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        Some(json!([
+            self.settings.list,
+            memo.email,
+            memo.name,
+            memo.properties
+        ]))
     }
 
     fn limit(&self) -> Option<Limit> {

@@ -21,6 +21,7 @@ use causeway_core::{
     mapping::{ConsentShown, Scope, omission::Omissions},
 };
 use schemars::schema_for;
+use serde_json::{Value, json};
 
 use self::config::{Access, Settings};
 use super::{Kind, Needs, Resource};
@@ -189,6 +190,10 @@ impl Connector for Meta {
 
     fn expected(&self, _: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, tasks.len())
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        Some(json!([self.settings.audience, task.memo.row]))
     }
 
     fn probes(&self, now: Timestamp) -> Vec<Probe> {

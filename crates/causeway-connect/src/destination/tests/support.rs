@@ -5,7 +5,7 @@ use std::sync::Arc;
 use causeway_core::{
     consent::{Change, ConsentState},
     delivery::{Delivery, Kind},
-    destination::AttemptResult,
+    destination::{AttemptResult, Destination},
     mapping::Tables,
 };
 use causeway_testkit::{clock::TestClock, destination_contract::delivery, fake_api::FakeApi};
@@ -51,4 +51,28 @@ pub fn calls(api: &FakeApi, prefix: &str) -> Vec<String> {
     all.iter()
         .map(|request| format!("{} {}", request.method, short(&request.path)))
         .collect()
+}
+
+/// Delivers one after the other, each with what the destination remembered of those before.
+pub async fn in_turn(destination: &dyn Destination, deliveries: impl IntoIterator<Item = Delivery>) {
+    let mut memory = None;
+    for delivery in deliveries {
+        let delivery = Delivery {
+            memory: memory.clone(),
+            ..delivery
+        };
+        let result = destination.deliver(&[delivery]).await.remove(0);
+        assert_eq!(result.outcome.as_str(), "delivered", "{result:?}");
+        memory = result.memory.or(memory);
+    }
+}
+
+/// A person who agrees, leaves, and agrees again within the time in which a click at the vendor is doubtful.
+pub fn in_out_and_in() -> [Delivery; 3] {
+    let (first, again) = ("2026-01-01T00:00:00Z", "2026-01-01T00:01:00Z");
+    [
+        subscriber(1, first),
+        withdrawal(1, Change::Unsubscribe),
+        subscriber(1, again),
+    ]
 }

@@ -58,10 +58,7 @@ fn set(request: &Request) -> Reply {
 }
 
 fn paths(api: &FakeApi) -> Vec<String> {
-    let all = api.requests();
-    all.iter()
-        .map(|request| format!("{} {}", request.method, request.path.trim_start_matches("/api/3")))
-        .collect()
+    support::calls(api, "/api/3")
 }
 
 #[tokio::test]

@@ -45,10 +45,7 @@ fn upserted(request: &Request) -> Reply {
 }
 
 fn paths(api: &FakeApi) -> Vec<String> {
-    let all = api.requests();
-    all.iter()
-        .map(|request| format!("{} {}", request.method, request.path))
-        .collect()
+    support::calls(api, "")
 }
 
 #[tokio::test]

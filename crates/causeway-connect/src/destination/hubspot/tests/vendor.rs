@@ -90,6 +90,22 @@ async fn what_was_delivered_is_read_by_hubspots_own_client() {
 }
 
 #[tokio::test]
+async fn an_opt_out_from_here_gives_way_to_a_new_opt_in() {
+    let account = Account::start().await;
+    let [agrees, leaves, agrees_again] = support::in_out_and_in();
+    let connected = account.connect(&format!("subscription = {NEWS}"));
+    let state = || {
+        account
+            .hubspot
+            .with(|hubspot| hubspot.subscriptions.state("person1@example.org", NEWS))
+    };
+    support::in_turn(&*connected, [agrees.clone(), leaves.clone()]).await;
+    assert_eq!(state(), State::Unsubscribed);
+    support::in_turn(&*connected, [agrees, leaves, agrees_again]).await;
+    assert_eq!(state(), State::Subscribed);
+}
+
+#[tokio::test]
 async fn people_who_are_there_are_changed_and_not_doubled() {
     let mut account = Account::start().await;
     let properties = json!({ "properties": { "email": "person1@example.org", "firstname": "Old" } });

@@ -1,8 +1,8 @@
 mod vendor;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use causeway_core::destination::Destination;
+use causeway_core::{consent::ConsentState, destination::Destination};
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -20,10 +20,14 @@ fn context() -> Context {
     support::context("listmonk")
 }
 
-fn connect(api: &str, more: &str) -> Box<dyn Destination> {
+fn table(api: &str, more: &str) -> toml::Table {
     let keys =
         format!("user = 'causeway'\ntoken = 'secret'\nbase_url = '{api}/'\nallow_private = true\n{more}");
-    (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
+    toml::from_str(&keys).unwrap()
+}
+
+fn connect(api: &str, more: &str) -> Box<dyn Destination> {
+    (KIND.connect)(&context(), &table(api, more)).unwrap()
 }
 
 /// Nobody is known, and every write succeeds.
@@ -44,6 +48,58 @@ async fn keeps_the_destination_contract() {
         batch: 3,
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_written_already_costs_no_call() {
+    let api = FakeApi::start().await;
+    api.compute(accepted);
+    let clock = Arc::new(TestClock::default());
+    let context = Context {
+        clock: Arc::<TestClock>::clone(&clock),
+        ..context()
+    };
+    let listmonk = (KIND.connect)(&context, &table(&api.url(""), "lists = [1]")).unwrap();
+    let deliver = async |delivery: &Delivery| {
+        let before = api.requests().len();
+        let result = listmonk.deliver(std::slice::from_ref(delivery)).await.remove(0);
+        (
+            result.outcome.as_str(),
+            api.requests().len() - before,
+            result.memory,
+        )
+    };
+    let mut person = subscriber(1, "2026-03-01T08:00:00Z");
+    let (outcome, calls, memory) = deliver(&person).await;
+    assert_eq!((outcome, calls), ("delivered", 2));
+    person.memory = memory;
+    assert_eq!(deliver(&person).await, ("skip", 0, None));
+    let changes: [fn(&mut Delivery); 4] = [
+        |person| {
+            let fields = &mut person.record.contact.fields;
+            fields.get_mut("firstName").unwrap().value = json!("Zoë");
+        },
+        |person| {
+            let since = "2026-03-02T08:00:00Z".parse().unwrap();
+            let state = ConsentState::OptedIn { since };
+            person.record.consent_state.insert("email".to_owned(), state);
+        },
+        |person| person.record.change = Change::Unsubscribe,
+        |person| person.record.kind = DeliveryKind::Withdrawal,
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        let mut changed = person.clone();
+        change(&mut changed);
+        assert!(deliver(&changed).await.1 > 0, "{at}");
+    }
+    clock.advance(Duration::from_hours(7 * 24 + 1));
+    assert_eq!(deliver(&person).await.1, 2, "after a week it is written again");
+
+    // Nobody knows what a failed attempt left there.
+    api.compute(|_| Reply::status(503));
+    person.record.change = Change::Unsubscribe;
+    let (outcome, calls, memory) = deliver(&person).await;
+    assert_eq!((outcome, calls, memory), ("retry", 1, Some(Value::Null)));
 }
 
 #[tokio::test]

@@ -35,7 +35,10 @@ impl Rig {
             "user = '{USER}'\ntoken = '{TOKEN}'\nbase_url = '{}'\nallow_private = true\n{more}",
             self.listmonk.url()
         );
-        (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
+        let clock = Arc::<TestClock>::default();
+        clock.set(START.parse().unwrap());
+        let context = Context { clock, ..context() };
+        (KIND.connect)(&context, &toml::from_str(&keys).unwrap()).unwrap()
     }
 
     /// What the client returns.
@@ -88,6 +91,17 @@ async fn what_was_delivered_is_read_by_the_client() {
     );
     assert_eq!(rig.listmonk.requests().len(), before + 1);
     assert_eq!(rig.listmonk.with(|listmonk| listmonk.opt_in_mails.len()), 0);
+}
+
+#[tokio::test]
+async fn an_opt_out_from_here_gives_way_to_a_new_opt_in() {
+    let rig = Rig::start().await;
+    let [agrees, leaves, agrees_again] = support::in_out_and_in();
+    let listmonk = rig.connect("lists = [1]");
+    support::in_turn(&*listmonk, [agrees.clone(), leaves.clone()]).await;
+    assert_eq!(rig.on_list(ONE), Some("unsubscribed"));
+    support::in_turn(&*listmonk, [agrees, leaves, agrees_again]).await;
+    assert_eq!(rig.on_list(ONE), Some("confirmed"));
 }
 
 #[tokio::test]

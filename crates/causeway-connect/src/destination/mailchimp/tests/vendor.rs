@@ -220,7 +220,8 @@ async fn a_person_with_another_address_there_is_unsubscribed_and_not_doubled() {
         mailchimp.list().change_address(PERSON, "new@example.org", now);
     });
     // The second is an action without a word about consent.
-    for delivery in [subscriber(1, SINCE), delivery(1), withdrawal(Change::Unsubscribe)] {
+    let again = subscriber(1, "2026-03-01T07:00:00Z");
+    for delivery in [again, delivery(1), withdrawal(Change::Unsubscribe)] {
         let delivery = Delivery {
             memory: memory.clone(),
             ..delivery

@@ -73,16 +73,7 @@ fn found() -> Reply {
 }
 
 fn paths(api: &FakeApi) -> Vec<String> {
-    let all = api.requests();
-    all.iter()
-        .map(|request| {
-            format!(
-                "{} {}",
-                request.method,
-                request.path.trim_start_matches("/v3/REST")
-            )
-        })
-        .collect()
+    support::calls(api, "/v3/REST")
 }
 
 #[tokio::test]
