@@ -33,7 +33,7 @@ use crate::report::Section;
 #[derive(Parser)]
 #[command(name = "bench/run")]
 pub struct Args {
-    /// What to measure: idle, intake, null, crm, form, sustained, rules, opt_out, waiting. Default: all but waiting.
+    /// What to measure: idle, intake, null, crm, connectors, form, sustained, rules, opt_out, waiting. Default: all but waiting.
     scenarios: Vec<String>,
     /// Runs of each contestant; the median counts.
     #[arg(long, default_value_t = 5)]
@@ -95,11 +95,12 @@ impl Bench {
     }
 }
 
-const DEFAULT: [&str; 8] = [
+const DEFAULT: [&str; 9] = [
     "idle",
     "intake",
     "null",
     "crm",
+    "connectors",
     "form",
     "sustained",
     "rules",

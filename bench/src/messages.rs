@@ -16,6 +16,8 @@ const ORG_SECRET: [u8; 32] = [9; 32];
 pub struct Messages {
     org: u32,
     seal: Option<Seal>,
+    /// Added to the number of a person for the number of the action.
+    first_action: u64,
 }
 
 struct Seal {
@@ -26,7 +28,11 @@ struct Seal {
 
 impl Messages {
     pub fn plain(org: u32) -> Self {
-        Self { org, seal: None }
+        Self {
+            org,
+            seal: None,
+            first_action: 100_000,
+        }
     }
 
     pub fn encrypted(org: u32) -> Self {
@@ -39,6 +45,15 @@ impl Messages {
                 server: public(&server.public_key()),
                 organisation: public(&organisation.public_key()),
             }),
+            first_action: 100_000,
+        }
+    }
+
+    /// Other actions of the same people.
+    pub fn numbered_anew(self) -> Self {
+        Self {
+            first_action: 1_000_000_000,
+            ..self
         }
     }
 
@@ -60,7 +75,7 @@ impl Messages {
         contact["contactRef"] = json!(reference);
         contact["dupeRank"] = json!(0);
         let mut message = json!({
-            "schema": "proca:action:2", "stage": "deliver", "actionId": 100_000 + number, "actionPageId": 7,
+            "schema": "proca:action:2", "stage": "deliver", "actionId": self.first_action + number, "actionPageId": 7,
             "campaignId": 3, "orgId": self.org,
             "org": { "name": "bees", "title": "Friends of Bees" },
             "campaign": { "name": "save_the_bees", "title": "Save the bees", "externalId": null, "contactSchema": "basic" },

@@ -1,5 +1,6 @@
 //! What is measured. Contestants take turns within a run, so that a busy minute hits all of them.
 
+mod connectors;
 mod crm;
 mod form;
 mod hundred;
@@ -20,6 +21,7 @@ pub async fn run(bench: &Bench, name: &str) -> anyhow::Result<Section> {
         "idle" => idle::run(bench).await,
         "intake" => intake::run(bench).await,
         "null" => null::run(bench).await,
+        "connectors" => connectors::run(bench).await,
         "crm" => crm::run(bench).await,
         "form" => form::run(bench).await,
         "sustained" => form::sustained(bench).await,
