@@ -10,6 +10,7 @@ mod memory;
 mod preview;
 mod run;
 mod task;
+mod version;
 
 use std::fmt::Debug;
 
@@ -27,6 +28,7 @@ pub use self::{
     preview::preview,
     run::Http,
     task::{Plan, Task},
+    version::Version,
 };
 use serde_json::Value;
 
@@ -74,6 +76,11 @@ pub trait Connector: Send + Sync + 'static {
 
     /// How often the vendor lets itself be called.
     fn limit(&self) -> Option<Limit> {
+        None
+    }
+
+    /// The version of the API that is used, if the vendor ends its versions.
+    fn version(&self) -> Option<Version<'_>> {
         None
     }
 

@@ -228,6 +228,8 @@ impl<C: Connector> Destination for Http<C> {
                 Err(why) => return Err(CheckError::Refused(why)),
             }
         }
+        let version = self.connector.version();
+        remarks.extend(version.and_then(|version| version.remark(self.clock.now())));
         *self.remarks.lock().unwrap_or_else(PoisonError::into_inner) = remarks;
         Ok(())
     }

@@ -46,6 +46,8 @@ pub struct Task<'d, C: Connector + ?Sized> {
     result: Option<AttemptResult>,
     /// The greatest batch that this delivery may be in, after a batch with it was refused.
     pub(super) most: usize,
+    /// A call about many said nothing about this delivery, so the present step is repeated for it alone.
+    is_alone: bool,
 }
 
 impl<'d, C: Connector + ?Sized> Task<'d, C> {
@@ -74,6 +76,7 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             steps: plan.steps.into(),
             result,
             most: usize::MAX,
+            is_alone: false,
         }
     }
 
@@ -150,6 +153,19 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.steps.insert(1.min(self.steps.len()), step);
     }
 
+    /// Repeats the present step for this delivery alone.
+    pub fn again_alone(&mut self) {
+        if let Some(step) = self.steps.front().cloned() {
+            self.steps.push_front(step);
+            self.is_alone = true;
+        }
+    }
+
+    /// Whether the present step is repeated for this delivery alone.
+    pub fn is_alone(&self) -> bool {
+        self.most == 1
+    }
+
     /// Whether the present step or a later one is this.
     pub fn has_step(&self, step: &C::Step) -> bool {
         self.steps.contains(step)
@@ -180,7 +196,8 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
     /// The present step is done.
     pub(super) fn go_on(&mut self) {
         self.steps.pop_front();
-        self.most = usize::MAX;
+        let is_alone = std::mem::take(&mut self.is_alone);
+        self.most = if is_alone { 1 } else { usize::MAX };
     }
 
     pub(super) fn result(&self) -> AttemptResult {

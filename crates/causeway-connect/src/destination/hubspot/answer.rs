@@ -9,7 +9,7 @@ use causeway_core::{
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{HubSpot, Step};
+use super::{HubSpot, Step, statuses};
 use crate::{
     connector::{Agreed, Reading, Task},
     http::Answer,
@@ -26,16 +26,22 @@ pub(super) fn read(
         first.rest = first.rest.max(rest(answer));
     }
     let body = answer.json().unwrap_or_default();
+    let is_together = {
+        let shared: Vec<&Task<'_, HubSpot>> = tasks.iter().map(|task| &**task).collect();
+        statuses::are_together(hubspot, step, &shared)
+    };
     // A page of something in front of HubSpot confirms nothing, least of all an opt-out.
     let is_readable = answer.status == 204 || (answer.complete && body.is_object());
     match answer.status {
         200..=299 if !is_readable => Reading::All(unreadable(answer)),
         200..=299 => match step {
             Step::Upsert { by_key } => upserted(hubspot, *by_key, answer, &body, tasks),
+            _ if is_together => statuses::read(hubspot, step, answer, &body, tasks),
             _ => one(hubspot, step, answer, &body, tasks),
         },
         // The person is not there: nothing is to be taken back, and nobody has unsubscribed. Any other 404 may mean that
         // the address of the API is wrong.
+        403 if is_together => Reading::All(answer.result_with(statuses::missing())),
         404 if is_about_person(&body) && matches!(step, Step::Unsubscribe | Step::Delete) => Reading::Read,
         404 if is_about_person(&body) && *step == Step::ReadStatus => {
             for task in tasks {
@@ -97,7 +103,10 @@ fn one(
     match step {
         Step::ReadStatus => {
             for task in tasks {
-                subscribe_if_new(hubspot, answer, body, task);
+                match results_of(body).filter(|_| answer.complete) {
+                    Some(statuses) => subscribe_if_new(hubspot, statuses, task),
+                    None => task.end(unreadable(answer)),
+                }
             }
         }
         Step::ReadOwner => {
@@ -148,12 +157,8 @@ fn adopt_if_same(hubspot: &HubSpot, answer: &Answer, body: &Value, task: &mut Ta
 
 /// Subscribes, unless the person unsubscribed at HubSpot after they agreed here. Invariant: only a readable response proves
 /// that nobody unsubscribed.
-fn subscribe_if_new(hubspot: &HubSpot, answer: &Answer, body: &Value, task: &mut Task<'_, HubSpot>) {
-    let Some(results) = results_of(body).filter(|_| answer.complete) else {
-        task.end(unreadable(answer));
-        return;
-    };
-    let ours = results.iter().find(|status| {
+pub(super) fn subscribe_if_new(hubspot: &HubSpot, statuses: &[Value], task: &mut Task<'_, HubSpot>) {
+    let ours = statuses.iter().find(|status| {
         let id = status.get("subscriptionId");
         let number = id.and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
         number == hubspot.settings.subscription
@@ -184,7 +189,7 @@ fn results_of(body: &Value) -> Option<&Vec<Value>> {
         .filter(|_| status.is_none_or(|status| status == "COMPLETE"))
 }
 
-fn unreadable(answer: &Answer) -> AttemptResult {
+pub(super) fn unreadable(answer: &Answer) -> AttemptResult {
     answer.result_with(Outcome::Retry {
         reason: format!("answered {} without what was asked for", answer.status),
         after: None,
@@ -431,6 +436,7 @@ fn rest(answer: &Answer) -> Option<Duration> {
 /// The response that HubSpot documents for success.
 pub(super) fn expected(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpot>]) -> Answer {
     let (status, body) = match step {
+        _ if statuses::are_together(hubspot, step, tasks) => (200, statuses::expected(hubspot, tasks)),
         Step::Upsert { .. } => {
             let one =
                 |at: usize| json!({ "id": format!("<id {}>", at + 1), "objectWriteTraceId": at.to_string() });

@@ -4,6 +4,7 @@ mod answer;
 mod config;
 mod probe;
 mod request;
+mod statuses;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,7 @@ use serde_json::{Map, Value, json};
 use self::config::Settings;
 use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Limit, Plan, Probe, Reading, Task, Version},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -117,6 +118,9 @@ pub(super) struct Memo {
     since: Option<Timestamp>,
 }
 
+/// The last day on which HubSpot supports the version: 18 months after its release.
+const KNOWN_VERSIONS: &[(&str, [i16; 3])] = &[("2026-03", [2027, 9, 30]), ("2026-09", [2028, 3, 8])];
+
 impl Connector for HubSpot {
     type Step = Step;
     type Memo = Memo;
@@ -182,6 +186,7 @@ impl Connector for HubSpot {
     fn most(&self, step: &Step) -> usize {
         match step {
             Step::Upsert { .. } | Step::AddToList(_) | Step::SendEvent => 100,
+            Step::ReadStatus | Step::Subscribe | Step::Unsubscribe if self.settings.batch_statuses => 100,
             _ => 1,
         }
     }
@@ -223,8 +228,15 @@ impl Connector for HubSpot {
         Some(self.settings.limit)
     }
 
-    fn probes(&self, now: Timestamp) -> Vec<Probe> {
-        probe::probes(self, now)
+    fn version(&self) -> Option<Version<'_>> {
+        Some(Version {
+            used: &self.settings.version,
+            known: KNOWN_VERSIONS,
+        })
+    }
+
+    fn probes(&self, _now: Timestamp) -> Vec<Probe> {
+        probe::probes(self)
     }
 }
 

@@ -1,20 +1,17 @@
 //! Proves token, scopes, properties, subscription type and lists without changing anything.
 
-use causeway_core::clock::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::{HubSpot, request::get};
+use super::{
+    HubSpot,
+    request::{add_channel, get, post},
+};
 use crate::{
     connector::Probe,
     http::{Answer, HttpRequest},
 };
 
-/// The last day on which HubSpot supports the version (18 months after its release).
-const SUPPORTED: [(&str, &str); 2] = [("2026-03", "2027-09-30"), ("2026-09", "2028-03-08")];
-/// How long before that `doctor` warns.
-const NOTICE_DAYS: i64 = 60;
-
-pub(super) fn probes(hubspot: &HubSpot, now: Timestamp) -> Vec<Probe> {
+pub(super) fn probes(hubspot: &HubSpot) -> Vec<Probe> {
     let settings = &hubspot.settings;
     let version = settings.version.clone();
     let mut probes = vec![probe(
@@ -29,7 +26,7 @@ pub(super) fn probes(hubspot: &HubSpot, now: Timestamp) -> Vec<Probe> {
                     ));
                 }
                 properties(&answer.json().unwrap_or_default(), &names, key.as_deref())?;
-                Ok(age(&version, now).into_iter().collect())
+                Ok(Vec::new())
             }
         },
     )];
@@ -58,6 +55,23 @@ pub(super) fn probes(hubspot: &HubSpot, now: Timestamp) -> Vec<Probe> {
                 known.join(", ")
             ))
         }));
+    }
+    if settings.batch_statuses {
+        // Nobody has this address, and reading changes nothing.
+        let body = json!({ "inputs": ["nobody@example.org"] });
+        let mut request = post(
+            hubspot,
+            &[
+                "communication-preferences",
+                &settings.version,
+                "statuses",
+                "batch",
+                "read",
+            ],
+            &body,
+        );
+        add_channel(&mut request);
+        probes.push(probe(request, |_| Ok(Vec::new())));
     }
     for list in settings.lists.clone() {
         let request = get(hubspot, &["crm", "lists", &settings.version, &list]);
@@ -133,15 +147,4 @@ fn named(definition: &Value) -> Option<String> {
     let id = id.as_str().map_or_else(|| id.to_string(), str::to_owned);
     let name = definition.get("name").and_then(Value::as_str).unwrap_or_default();
     Some(format!("{id} ({name})"))
-}
-
-/// A remark about a version that ends soon, or that this program does not know.
-fn age(version: &str, now: Timestamp) -> Option<String> {
-    let Some((_, until)) = SUPPORTED.iter().find(|(known, _)| *known == version) else {
-        return Some(format!("api_version {version} is unknown to this program"));
-    };
-    let end: Timestamp = format!("{until}T00:00:00Z").parse().ok()?;
-    let days = end.duration_since(now).as_hours() / 24;
-    (days < NOTICE_DAYS)
-        .then(|| format!("HubSpot supports api_version {version} until {until}: update Causeway"))
 }

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{HubSpot, Step};
+use super::{HubSpot, Step, statuses};
 use crate::{connector::Task, http::HttpRequest};
 
 pub(super) fn request(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpot>]) -> HttpRequest {
@@ -15,6 +15,9 @@ pub(super) fn request(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpot
     let memo = tasks.first().map(|task| &task.memo);
     let id = memo.and_then(|memo| memo.id.as_deref()).unwrap_or_default();
     let email = memo.map_or("", |memo| &memo.email);
+    if statuses::are_together(hubspot, step, tasks) {
+        return statuses::request(hubspot, step, tasks);
+    }
     match step {
         Step::Upsert { by_key } => post(
             hubspot,
@@ -39,30 +42,22 @@ pub(super) fn request(hubspot: &HubSpot, step: &Step, tasks: &[&Task<'_, HubSpot
                 &json!({ "properties": memo.map(|_| properties(hubspot, tasks)).unwrap_or_default() }),
             )
         },
-        Step::Unsubscribe if hubspot.settings.subscription.is_some() => {
-            let suppressed = tasks
-                .iter()
-                .any(|task| task.delivery.record.change == Change::Suppress);
-            let why = if suppressed {
-                "The address must not be used: it bounced, is blocked, or its owner complained."
-            } else {
-                "The person opted out."
-            };
-            status(hubspot, email, "UNSUBSCRIBED", why)
-        }
-        Step::Unsubscribe => {
-            let path = [&statuses(version, email)[..], &["unsubscribe-all"]].concat();
+        Step::Unsubscribe if hubspot.settings.subscription.is_none() => {
+            let path = [&of_person(version, email)[..], &["unsubscribe-all"]].concat();
             let mut request = post(hubspot, &path, &json!({}));
             request.body = Bytes::new();
-            request.url.query_pairs_mut().append_pair("channel", "EMAIL");
+            add_channel(&mut request);
             request
         }
         Step::ReadStatus => {
-            let mut request = get(hubspot, &statuses(version, email));
-            request.url.query_pairs_mut().append_pair("channel", "EMAIL");
+            let mut request = get(hubspot, &of_person(version, email));
+            add_channel(&mut request);
             request
         }
-        Step::Subscribe => status(hubspot, email, "SUBSCRIBED", &explanation(tasks)),
+        Step::Subscribe | Step::Unsubscribe => {
+            let body = tasks.first().map(|task| change(hubspot, step, task));
+            post(hubspot, &of_person(version, email), &body.unwrap_or_default())
+        }
         Step::AddToList(list) => {
             let ids = tasks.iter().filter_map(|task| task.memo.id.as_deref());
             HttpRequest {
@@ -97,7 +92,7 @@ pub(super) fn get(hubspot: &HubSpot, path: &[&str]) -> HttpRequest {
     }
 }
 
-fn post(hubspot: &HubSpot, path: &[&str], body: &Value) -> HttpRequest {
+pub(super) fn post(hubspot: &HubSpot, path: &[&str], body: &Value) -> HttpRequest {
     HttpRequest {
         method: Method::POST,
         body: Bytes::from(body.to_string()),
@@ -123,29 +118,36 @@ fn url(base: &Url, path: &[&str]) -> Url {
     url
 }
 
-fn statuses<'a>(version: &'a str, email: &'a str) -> Vec<&'a str> {
+fn of_person<'a>(version: &'a str, email: &'a str) -> Vec<&'a str> {
     vec!["communication-preferences", version, "statuses", email]
 }
 
-fn status(hubspot: &HubSpot, email: &str, state: &str, explanation: &str) -> HttpRequest {
-    post(
-        hubspot,
-        &statuses(&hubspot.settings.version, email),
-        &json!({
-            "subscriptionId": hubspot.settings.subscription,
-            "statusState": state,
-            "channel": "EMAIL",
-            "legalBasis": hubspot.settings.legal_basis,
-            "legalBasisExplanation": explanation,
-        }),
-    )
+/// E-mail is the only channel that HubSpot has.
+pub(super) fn add_channel(request: &mut HttpRequest) {
+    request.url.query_pairs_mut().append_pair("channel", "EMAIL");
+}
+
+/// The change of a person's subscription.
+pub(super) fn change(hubspot: &HubSpot, step: &Step, task: &Task<'_, HubSpot>) -> Value {
+    let (state, why) = match (step, task.delivery.record.change) {
+        (Step::Subscribe, _) => ("SUBSCRIBED", explanation(task)),
+        (_, Change::Suppress) => (
+            "UNSUBSCRIBED",
+            "The address must not be used: it bounced, is blocked, or its owner complained.".to_owned(),
+        ),
+        _ => ("UNSUBSCRIBED", "The person opted out.".to_owned()),
+    };
+    json!({
+        "subscriptionId": hubspot.settings.subscription,
+        "statusState": state,
+        "channel": "EMAIL",
+        "legalBasis": hubspot.settings.legal_basis,
+        "legalBasisExplanation": why,
+    })
 }
 
 /// When and where the person agreed.
-fn explanation(tasks: &[&Task<'_, HubSpot>]) -> String {
-    let Some(task) = tasks.first() else {
-        return String::new();
-    };
+fn explanation(task: &Task<'_, HubSpot>) -> String {
     let record = &task.delivery.record;
     let since = task
         .memo

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use self::config::{Access, Settings};
 use super::{Kind, Needs, Resource};
 use crate::{
-    connector::{Connector, Http, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Plan, Probe, Reading, Task, Version},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -118,6 +118,9 @@ fn step(delivery: &Delivery) -> Result<Step, Outcome> {
     }
 }
 
+/// The last day on which the version works: about a year after its release.
+const KNOWN_VERSIONS: &[(&str, [i16; 3])] = &[("v25.0", [2027, 2, 18]), ("v26.0", [2027, 7, 29])];
+
 impl Connector for Meta {
     type Step = Step;
     type Memo = Memo;
@@ -194,6 +197,13 @@ impl Connector for Meta {
 
     fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
         Some(json!([self.settings.audience, task.memo.row]))
+    }
+
+    fn version(&self) -> Option<Version<'_>> {
+        Some(Version {
+            used: &self.settings.version,
+            known: KNOWN_VERSIONS,
+        })
     }
 
     fn probes(&self, now: Timestamp) -> Vec<Probe> {

@@ -10,16 +10,11 @@ use super::{
 };
 use crate::connector::Probe;
 
-/// Until when Meta answers the version. Meta gives no date before the end is near; a version lasts about one year.
-const SUPPORTED: [(&str, &str); 2] = [("v25.0", "2027-02-18"), ("v26.0", "2027-07-29")];
-/// How long before that `doctor` warns.
-const NOTICE_DAYS: i64 = 60;
-
 const POLITICAL_ADS: &str = "Meta shows no political, electoral or social-issue ads in the EU: audiences there serve \
                              fundraising, recruitment and exclusion only";
 
 pub(super) fn probes(meta: &Meta, now: Timestamp) -> Vec<Probe> {
-    let (version, number) = (meta.settings.version.clone(), meta.settings.audience);
+    let number = meta.settings.audience;
     vec![Probe {
         request: request::audience(meta),
         judge: Box::new(move |answer| {
@@ -30,7 +25,6 @@ pub(super) fn probes(meta: &Meta, now: Timestamp) -> Vec<Probe> {
             };
             usable(&body, number)?;
             let mut remarks = vec![size(&body, number)];
-            remarks.extend(age(&version, now));
             remarks.push(POLITICAL_ADS.to_owned());
             Ok(remarks)
         }),
@@ -77,14 +71,4 @@ fn size(body: &Value, number: u64) -> String {
         _ => "fewer than 1000 people, which Meta does not count".to_owned(),
     };
     format!("audience {number} is {name:?} with {people}")
-}
-
-/// A remark about a version that ends soon, or that this program does not know.
-fn age(version: &str, now: Timestamp) -> Option<String> {
-    let Some((_, until)) = SUPPORTED.iter().find(|(known, _)| *known == version) else {
-        return Some(format!("api_version {version} is unknown to this program"));
-    };
-    let end: Timestamp = format!("{until}T00:00:00Z").parse().ok()?;
-    let days = end.duration_since(now).as_hours() / 24;
-    (days < NOTICE_DAYS).then(|| format!("Meta retires api_version {version} about {until}: update Causeway"))
 }

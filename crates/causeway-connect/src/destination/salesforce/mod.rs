@@ -35,7 +35,7 @@ use serde_json::{Map, Value};
 use self::settings::Settings;
 use super::{Kind, Needs, fields::Fields};
 use crate::{
-    connector::{Connector, Http, Plan, Probe, Reading, Task},
+    connector::{Connector, Http, Plan, Probe, Reading, Task, Version},
     http::{Answer, Client, HttpRequest},
 };
 
@@ -156,6 +156,13 @@ pub(super) struct Memo {
     action: Map<String, Value>,
 }
 
+/// Supported for at least three years.
+const KNOWN_VERSIONS: &[(&str, [i16; 3])] = &[
+    ("v66.0", [2029, 2, 14]),
+    ("v67.0", [2029, 6, 13]),
+    ("v68.0", [2029, 10, 10]),
+];
+
 impl Connector for Salesforce {
     type Step = Step;
     type Memo = Memo;
@@ -257,6 +264,13 @@ impl Connector for Salesforce {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, *step, tasks)
+    }
+
+    fn version(&self) -> Option<Version<'_>> {
+        Some(Version {
+            used: &self.settings.version,
+            known: KNOWN_VERSIONS,
+        })
     }
 
     fn probes(&self, _: Timestamp) -> Vec<Probe> {

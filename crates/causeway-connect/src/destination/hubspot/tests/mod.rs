@@ -82,6 +82,43 @@ async fn a_batch_is_one_call_and_each_contact_gets_its_own_id() {
 }
 
 #[tokio::test]
+async fn who_is_in_no_result_of_a_batch_of_subscriptions_is_asked_about_alone() {
+    let api = FakeApi::start().await;
+    let batch_write = "/communication-preferences/2026-09/statuses/batch/write";
+    api.compute_at(batch_write, |request| {
+        let results: Vec<Value> = inputs(request)
+            .iter()
+            .filter(|input| input["subscriberIdString"] != "person2@example.org")
+            .map(|input| json!({ "subscriberIdString": input["subscriberIdString"], "status": "UNSUBSCRIBED" }))
+            .collect();
+        Reply::json(207, &json!({ "status": "COMPLETE", "results": results, "numErrors": 1, "errors": [{ "status": "error" }] }))
+    });
+    let one = "/communication-preferences/2026-09/statuses/person2%40example.org";
+    api.reply_at(one, Reply::json(400, &json!({ "category": "VALIDATION_ERROR" })));
+    let connected = connect(&api.url(""), "subscription = 7\nbatch_statuses = true");
+    let batch: Vec<Delivery> = (1..=3)
+        .map(|number| support::withdrawal(number, Change::Unsubscribe))
+        .collect();
+    let results = connected.deliver(&batch).await;
+    assert_eq!(outcomes(&results), ["delivered", "reject", "delivered"]);
+    assert_eq!(
+        paths(&api),
+        [format!("POST {batch_write}"), format!("POST {one}")]
+    );
+    // A page of something in between confirms nothing.
+    for answer in [
+        Reply::status(200).body("<html>log in first</html>"),
+        Reply::json(200, &json!({})),
+        Reply::json(200, &json!({ "results": [] })),
+    ] {
+        let api = FakeApi::start().await;
+        api.reply(answer);
+        let connected = connect(&api.url(""), "subscription = 7\nbatch_statuses = true");
+        assert_eq!(outcomes(&connected.deliver(&batch).await), ["retry"; 3]);
+    }
+}
+
+#[tokio::test]
 async fn one_contact_that_spoils_a_batch_is_found_and_the_others_arrive() {
     let api = FakeApi::start().await;
     api.compute_at(UPSERT, |request| {

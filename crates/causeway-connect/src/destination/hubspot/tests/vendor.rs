@@ -106,6 +106,53 @@ async fn an_opt_out_from_here_gives_way_to_a_new_opt_in() {
 }
 
 #[tokio::test]
+async fn subscriptions_of_many_people_are_read_and_written_together() {
+    let account = Account::start().await;
+    let connected = account.connect(&format!("subscription = {NEWS}\nbatch_statuses = true"));
+    let state = |email: &'static str| {
+        account
+            .hubspot
+            .with(|hubspot| hubspot.subscriptions.state(email, NEWS))
+    };
+    let since = "2026-01-01T00:00:00Z";
+    // They left there, and did not agree again since.
+    let alone = account.connect(&format!("subscription = {NEWS}"));
+    let left = [subscriber(2, since), support::withdrawal(2, Change::Unsubscribe)];
+    for delivery in left {
+        assert_eq!(outcomes(&alone.deliver(&[delivery]).await), ["delivered"]);
+    }
+    let before = account.hubspot.requests().len();
+    let batch: Vec<Delivery> = (1..=100).map(|number| subscriber(number, since)).collect();
+    assert_eq!(outcomes(&connected.deliver(&batch).await), ["delivered"; 100]);
+    assert_eq!(
+        account.hubspot.requests().len(),
+        before + 3,
+        "upsert, read and write"
+    );
+    assert_eq!(
+        (state("person1@example.org"), state("person100@example.org")),
+        (State::Subscribed, State::Subscribed)
+    );
+    assert_eq!(state("person2@example.org"), State::Unsubscribed);
+    let batch: Vec<Delivery> = (1..=100)
+        .map(|number| support::withdrawal(number, Change::Unsubscribe))
+        .collect();
+    assert_eq!(outcomes(&connected.deliver(&batch).await), ["delivered"; 100]);
+    assert_eq!(account.hubspot.requests().len(), before + 4);
+    assert_eq!(state("person100@example.org"), State::Unsubscribed);
+    account
+        .hubspot
+        .with(|hubspot| hubspot.account.is_enterprise = false);
+    let error = connected.check().await.unwrap_err().to_string();
+    assert!(error.contains("scope"), "{error}");
+    let results = connected.deliver(&batch).await;
+    assert!(
+        matches!(&results[0].outcome, Outcome::Halt { reason } if reason.contains("Enterprise")),
+        "{results:?}"
+    );
+}
+
+#[tokio::test]
 async fn people_who_are_there_are_changed_and_not_doubled() {
     let mut account = Account::start().await;
     let properties = json!({ "properties": { "email": "person1@example.org", "firstname": "Old" } });

@@ -245,8 +245,8 @@ async fn doctor_names_what_is_wrong_with_the_audience_and_what_may_surprise() {
         old.remarks()
     );
     assert_eq!(
-        old.remarks()[1],
-        "Meta retires api_version v25.0 about 2027-02-18: update Causeway"
+        old.remarks()[2],
+        "API version v25.0 ends on 2027-02-18, in 49 days: set `api_version` to a newer one, or update Causeway"
     );
 
     account.meta.with(|meta| {
