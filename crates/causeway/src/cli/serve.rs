@@ -1,5 +1,7 @@
 //! `causeway serve`
 
+use rustix::process::{Resource, Rlimit};
+
 use super::{Failure, context::Context, trial::folder};
 use crate::hub::{Hub, Options};
 
@@ -20,6 +22,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
         return Err(Failure::Config(refused));
     }
     crate::telemetry::start_log(args.log_format, "info");
+    allow_many_files();
     if let Some(folder) = config.store_path().parent() {
         folder::sweep(folder);
     }
@@ -28,4 +31,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     let ended = hub.run_until_signal().await?;
     tracing::info!(in_time = ended.in_time, "causeway stopped");
     Ok(())
+}
+
+/// Raises the soft limit of open files to the hard limit. Each call and each connection needs one, and many systems give
+/// a process 1024 unless it asks.
+fn allow_many_files() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = rustix::process::setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, soft = limit.current, "could not raise the limit of open files");
+    }
 }

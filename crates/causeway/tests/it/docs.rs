@@ -411,7 +411,7 @@ fn the_defaults_in_the_sample_are_right() {
     let pace = &all.destinations["crm"].pace;
     assert_eq!(
         (pace.concurrency, pace.batch),
-        (64, 1),
+        (512, 1),
         "what the sample says of a web hook"
     );
 }

@@ -53,7 +53,7 @@ pub const KIND: Kind = Kind {
     sample: include_str!("../../../../../samples/destinations/webhook.toml"),
     schema: || schema_for!(Config),
     supported_changes: &CHANGES,
-    concurrency: 64,
+    concurrency: 512,
     batch: 1,
     parse: |tables, table| Plan::parse(table, tables).map(Plan::needs),
     connect: |context, table| {

@@ -36,6 +36,8 @@ pub(super) struct Call {
     /// The position in the sequence of consent changes, read before the batch was claimed.
     pub mark: Mark,
     pub throttle: Arc<Mutex<Throttle>>,
+    /// The round of the lane's window in which the call begins.
+    pub round: u64,
     pub attempts: mpsc::Sender<Attempt>,
 }
 
@@ -83,7 +85,7 @@ impl Call {
         let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
         self.engine.metrics.called(&self.name, took_ms);
         let mut report = Report::default();
-        self.throttle(&mut endings, now);
+        self.throttle(&mut endings, now, took_ms);
         let waits = self.weigh(&mut endings).await;
         for ((delivery, ending), wait) in self.batch.iter().zip(endings).zip(waits) {
             let next = if let Some(wait) = wait {
@@ -132,7 +134,7 @@ impl Call {
 
     /// Lets the lane learn how much the destination can take. A delivery that alone is always refused as busy spends an
     /// attempt, so that it does not stop the others for ever.
-    fn throttle(&self, endings: &mut [AttemptResult], now: Timestamp) {
+    fn throttle(&self, endings: &mut [AttemptResult], now: Timestamp, took_ms: u32) {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         for (delivery, ending) in self.batch.iter().zip(&mut *endings) {
             if let Outcome::Busy { reason, after } = &ending.outcome
@@ -145,19 +147,28 @@ impl Call {
             }
         }
         // Answers of the same call came before the limit was reached, so they are no evidence against a delivery.
+        let mut is_answered = false;
         for (delivery, ending) in self.batch.iter().zip(&*endings) {
-            match ending.outcome {
-                Outcome::Retry { .. } => throttle.failed(now),
-                Outcome::Delivered { .. } | Outcome::Pending { .. } => throttle.answered(delivery.id),
+            let answers = match ending.outcome {
+                Outcome::Delivered { .. } | Outcome::Pending { .. } => true,
                 // Without a status nobody was asked, so it says nothing about the destination.
-                Outcome::Skip { .. } | Outcome::Reject { .. } if ending.status.is_some() => {
-                    throttle.answered(delivery.id);
+                Outcome::Skip { .. } | Outcome::Reject { .. } => ending.status.is_some(),
+                Outcome::Retry { .. } => {
+                    throttle.window.failed(now);
+                    false
                 }
-                _ => {}
+                Outcome::Busy { .. } | Outcome::Halt { .. } => false,
+            };
+            if answers {
+                throttle.answered(delivery.id);
             }
+            is_answered |= answers;
             if let Some(rest) = ending.rest {
                 throttle.rest(rest, now);
             }
+        }
+        if is_answered {
+            throttle.window.answered(took_ms, self.round);
         }
     }
 
@@ -177,7 +188,7 @@ impl Call {
                 match throttle.evidence.refused(delivery.id, &subject) {
                     Verdict::Halt => is_halted = true,
                     Verdict::Suspect(time) => {
-                        throttle.slow_down();
+                        throttle.window.narrow();
                         *wait = Some(time);
                     }
                     Verdict::Delivery(why) => {

@@ -9,6 +9,7 @@ mod evidence;
 mod rate;
 mod recorder;
 mod throttle;
+mod window;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -123,7 +124,7 @@ impl Running {
         if let Some(until) = throttle.waits_until(now) {
             return May::Wait(until);
         }
-        let calls = throttle.calls();
+        let calls = throttle.window.calls();
         drop(throttle);
         let pace = &self.lane.pace;
         let free = match self.breaker.allows(now) {
@@ -203,6 +204,12 @@ impl Running {
             claimed.next_due.map_or(poll, |due| due.min(poll))
         };
         let batch = usize::try_from(self.lane.pace.batch).unwrap_or(1).max(1);
+        let round = self
+            .throttle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .window
+            .round();
         let mut deliveries = claimed.deliveries.into_iter().peekable();
         while deliveries.peek().is_some() {
             let batch: Vec<Delivery> = deliveries.by_ref().take(batch).collect();
@@ -215,10 +222,13 @@ impl Running {
                 batch,
                 mark,
                 throttle: Arc::clone(&self.throttle),
+                round,
                 attempts: self.recorder.attempts(),
             };
             self.calls.spawn(call.run().instrument(span));
         }
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        throttle.window.in_flight(self.calls.len());
     }
 
     /// Waits until a call ends, the lane is woken, `until` comes, or the engine stops.

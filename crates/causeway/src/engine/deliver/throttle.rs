@@ -1,14 +1,12 @@
-//! How much a lane asks of its destination: nothing while it is busy, then more with each answer.
+//! How much a lane asks of its destination: nothing while it is busy, and otherwise what its [`Window`] allows.
 //!
-//! The number of calls at the same time falls to half when the destination is busy or fails, and grows by one for each
-//! round of answers, up to `concurrency`. So a destination that slows under load is not pushed over, and all its calls
-//! stop when one learns that a limit is reached.
+//! All calls stop when one learns that a limit is reached.
 
 use std::{collections::HashMap, time::Duration};
 
 use causeway_core::{clock::Timestamp, delivery::LONGEST_RETRY_AFTER, id::DeliveryId};
 
-use super::{evidence::Evidence, later};
+use super::{evidence::Evidence, later, window::Window};
 
 /// The first wait if the destination names none. It doubles each time, up to [`LONGEST`].
 const SHORTEST: Duration = Duration::from_secs(1);
@@ -23,10 +21,7 @@ const EVIDENCE: u32 = 3;
 const REMEMBERED: usize = 1_000;
 
 pub(super) struct Throttle {
-    ceiling: f64,
-    /// Calls at the same time, at least 1.
-    window: f64,
-    slowed_at: Option<Timestamp>,
+    pub(super) window: Window,
     /// The present wait: when it was set, and its end.
     wait: Option<(Timestamp, Timestamp)>,
     next_wait: Duration,
@@ -48,27 +43,14 @@ pub(super) enum Reason {
 
 impl Throttle {
     pub(super) fn new(concurrency: u32) -> Self {
-        let ceiling = f64::from(concurrency.max(1));
         Self {
-            ceiling,
-            window: ceiling,
-            slowed_at: None,
+            window: Window::new(concurrency),
             wait: None,
             next_wait: SHORTEST,
             answers: 0,
             refused: HashMap::new(),
             evidence: Evidence::default(),
         }
-    }
-
-    /// How many calls may be in flight.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "floored, and within 1..=ceiling"
-    )]
-    pub(super) fn calls(&self) -> u32 {
-        self.window.floor() as u32
     }
 
     /// The end of the present wait.
@@ -101,14 +83,9 @@ impl Throttle {
         // Calls that were in flight when the limit was reached are refused, too, and say nothing new.
         if is_first {
             self.next_wait = (self.next_wait * 2).min(LONGEST_OWN);
-            self.halve(now);
+            self.window.halve(now);
         }
         Reason::Limit
-    }
-
-    /// The destination may refuse everybody: few calls find out.
-    pub(super) fn slow_down(&mut self) {
-        self.window = 1.0;
     }
 
     /// The destination takes no calls for this time.
@@ -124,22 +101,6 @@ impl Throttle {
         self.refused.remove(&delivery);
         self.evidence.answered(delivery);
         self.next_wait = SHORTEST;
-        self.window = (self.window + 1.0 / self.window).min(self.ceiling);
-    }
-
-    /// A call failed in a way that may come from too much load. Failures within [`SHORTEST`] count once.
-    pub(super) fn failed(&mut self, now: Timestamp) {
-        let is_new = self
-            .slowed_at
-            .is_none_or(|at| now.duration_since(at).unsigned_abs() >= SHORTEST);
-        if is_new {
-            self.halve(now);
-        }
-    }
-
-    fn halve(&mut self, now: Timestamp) {
-        self.slowed_at = Some(now);
-        self.window = (self.window / 2.0).max(1.0);
     }
 }
 
@@ -168,7 +129,7 @@ mod tests {
         assert_eq!(throttle.busy(OTHER, None, at(1)), Reason::Limit);
         assert_eq!(throttle.waits_until(at(29)), Some(at(30)));
         assert_eq!(throttle.waits_until(at(30)), None);
-        assert_eq!(throttle.calls(), 4);
+        assert_eq!(throttle.window.calls(), 2);
         throttle.busy(ONE, Some(Duration::from_secs(1_000_000)), at(40));
         assert_eq!(throttle.waits_until(at(41)), Some(at(40 + 3_600)));
         assert_eq!(throttle.waits_until(at(39)), None, "the clock was set back");
@@ -204,22 +165,5 @@ mod tests {
         for round in 0..20 {
             assert_eq!(throttle.busy(ONE, SECOND, at(round * 2)), Reason::Limit);
         }
-    }
-
-    #[test]
-    fn calls_fall_to_half_and_grow_by_one_for_each_round_of_answers() {
-        let mut throttle = Throttle::new(64);
-        for (second, calls) in (0..).zip([32, 16, 8, 4, 2, 1, 1]) {
-            throttle.failed(at(second));
-            throttle.failed(at(second));
-            assert_eq!(throttle.calls(), calls);
-        }
-        for calls in 2..=64 {
-            while throttle.calls() < calls {
-                throttle.answered(ONE);
-            }
-        }
-        throttle.answered(ONE);
-        assert_eq!(throttle.calls(), 64, "the ceiling");
     }
 }
