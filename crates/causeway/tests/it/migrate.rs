@@ -92,13 +92,13 @@ fn queue_consent_and_destination_are_carried_over() {
             "webhook",
             "double_opt_in",
         ),
-        (".env.bees", "cus.7.deliver", "single", "webhook", "opt_in"),
+        (".env.bees", "cus.7.deliver", "single", "civicrm", "opt_in"),
         (".env.csv", "cus.3.deliver", "single", "file", "with_consent"),
         (
             ".env.lists",
             "cus.9.deliver_second",
             "single",
-            "webhook",
+            "mailchimp",
             "opt_in",
         ),
         (".env.table", "cus.5.deliver", "single", "sql", "with_consent"),
@@ -237,6 +237,63 @@ fn maps_of_fields_are_read_as_queries_of_urls() {
 }
 
 #[test]
+fn connectors_that_causeway_has_keep_their_variables_and_lists() {
+    let line = |config: &config::Config, key: &str| config.destinations["crm"].table[key].to_string();
+    let (migrated, mailjet) = of_lines(
+        "CRM=mailjet\nMJ_APIKEY_PUBLIC=hidden\nMJ_APIKEY_PRIVATE=hidden\nLIST=10412345\nCONTACT_PROPERTIES=postcode=zip\n",
+    );
+    assert_eq!(line(&mailjet, "secret_key"), "{ env = \"MJ_APIKEY_PRIVATE\" }");
+    assert_eq!(line(&mailjet, "list"), "10412345");
+    // A mapping of one's own replaces the default, which is written out.
+    for expected in [
+        pair("zip", "contact.postcode"),
+        pair("firstname", "contact.firstName"),
+    ] {
+        assert!(fields(&mailjet).contains(&expected), "{}", migrated.text);
+    }
+    let (migrated, active) = of_lines(
+        "CRM=activecampaign\nCRM_URL=https://rivers.api-us1.com/hidden\nCRM_API_TOKEN=hidden\nCRM_LIST_ID=2\nCRM_TAG_IDS=7, 9\n",
+    );
+    assert_eq!(line(&active, "base_url"), "\"https://rivers.api-us1.com\"");
+    assert_eq!(
+        (line(&active, "list"), line(&active, "tags")),
+        ("2".to_owned(), "[7, 9]".to_owned())
+    );
+    assert!(!migrated.text.contains("hidden"), "{}", migrated.text);
+    assert!(fields(&active).is_empty(), "the default mapping");
+    let (migrated, salesforce) = of_lines(
+        "CRM=salesforce\nSALESFORCE_URL=https://rivers.my.salesforce.com\nAUTH_USER=u\nAUTH_PASSWORD=hidden\nFIELD_OPTIN=Newsletter__c\n",
+    );
+    assert_eq!(line(&salesforce, "opt_in"), "{ field = \"Newsletter__c\" }");
+    let says = "Salesforce ends logins by password";
+    assert!(
+        migrated.to_do.iter().any(|what| what.contains(says)),
+        "{:?}",
+        migrated.to_do
+    );
+    // A field that the kind refuses would make the file invalid.
+    let (migrated, mailjet) = of_lines("CRM=mailjet\nCONTACT_PROPERTIES=postcode=ZIP&country=land\n");
+    assert!(
+        fields(&mailjet).contains(&pair("land", "contact.country")),
+        "{}",
+        migrated.text
+    );
+    let says = "ZIP is left out";
+    assert!(
+        migrated.to_do.iter().any(|what| what.contains(says)),
+        "{:?}",
+        migrated.to_do
+    );
+    let (migrated, _) = of_lines("CRM=magnews\nAUTH_TOKEN=hidden\n");
+    let says = "samples/rest/magnews.toml";
+    assert!(
+        migrated.to_do.iter().any(|what| what.contains(says)),
+        "{:?}",
+        migrated.to_do
+    );
+}
+
+#[test]
 fn the_destination_is_sent_the_same_people_as_the_connector() {
     for (more, policy, forms_only) in [
         ("CRM=file\n", "all", false),
@@ -303,8 +360,6 @@ fn columns_and_names_of_fields_are_carried_over() {
         pair("12", "action.id"),
         pair("13", "contact.contactRef"),
         pair("14", "contact.postcode"),
-        pair("listid", "settings.listid"),
-        pair("tagids", "settings.tagids"),
     ] {
         assert!(
             fields(&active).contains(&expected),
@@ -344,7 +399,7 @@ fn every_migrated_map_accepts_records() {
                &page=pg&createdAt=ca&source=so&externalId=x";
     for (file, parts) in [
         (
-            format!("{HEAD}CRM=mailjet\nCONTACT_PROPERTIES='{all}'\n"),
+            format!("{HEAD}CRM=magnews\nCONTACT_PROPERTIES='{all}'\n"),
             ["\"full\":\"Bruce Wayne\"", "\"e\":\"bruce@example.org\""],
         ),
         (
@@ -392,19 +447,19 @@ fn every_listed_setting_is_sent_or_to_do() {
         assert!(migrated.text.contains(&written), "{}", migrated.text);
         (sent, to_do.join("; "))
     };
-    let (sent, to_do) = list_of("CRM=mailjet\nMERGE_FIELDS=FNAME=firstName\nLIST=7\n");
+    let (sent, to_do) = list_of("CRM=magnews\nMERGE_FIELDS=FNAME=firstName\nLIST=7\n");
     assert_eq!((sent.as_deref(), to_do.as_str()), (Some("settings.list"), ""));
     for (more, says) in [
         (
-            "CRM=mailjet\nLIST=7\n",
+            "CRM=magnews\nLIST=7\n",
             "the record that is sent does not contain it",
         ),
         (
-            "CRM=mailjet\nMERGE_FIELDS=FNAME=firstName\nLIST=7,9\n",
+            "CRM=magnews\nMERGE_FIELDS=FNAME=firstName\nLIST=7,9\n",
             "LIST: set settings.list",
         ),
         (
-            "CRM=mailjet\nOPTIN=in\nLIST=7\nLIST_ID=8\n",
+            "CRM=magnews\nOPTIN=in\nLIST=7\nLIST_ID=8\n",
             "LIST_ID: set settings.list",
         ),
         (
@@ -423,7 +478,7 @@ fn the_command_writes_a_valid_file_and_never_overwrites() {
     home.write(".env.rivers", FILES[0].1);
     let out = home.ok(&["migrate", "proca-sync", ".env.rivers", "--out", "new.toml"]);
     assert!(
-        out.contains("new.toml was written") && out.contains("to do: there is no connector"),
+        out.contains("new.toml was written") && out.contains("to do: CONTACT_ATTRIBUTES"),
         "{out}"
     );
     home.ok(&["--config", "new.toml", "config", "check"]);

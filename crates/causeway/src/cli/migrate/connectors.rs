@@ -1,6 +1,8 @@
 //! The connectors of proca-sync: the people they sent by default, the system they wrote to, and the behaviour that Causeway
 //! does not have.
 
+use super::native::{self, Native};
+
 /// The people that a connector was sent (`CRM_TYPE`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CrmType {
@@ -15,10 +17,12 @@ pub enum CrmType {
 /// The kind of destination that comes nearest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Closest {
+    /// Causeway has a kind for the same API.
+    Native(&'static Native),
+    /// The samples have a section for the API: its name.
+    Sample(&'static str),
     /// An API that Causeway does not support: JSON to a bridge of your own.
     Bridge,
-    /// The connector posted to a URL.
-    Webhook,
     /// The connector wrote into a database.
     Sql,
     Csv,
@@ -39,7 +43,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "actionnetwork",
         crm_type: CrmType::Contact,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::ACTION_NETWORK),
         differs: &[
             "it made the tags `supporter` and the campaign's name, and submissions of a form (`settings.form`)",
             "it marked everybody who did not opt in as unsubscribed; here the record only shows the consent state",
@@ -48,7 +52,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "activecampaign",
         crm_type: CrmType::DoubleOptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::ACTIVE_CAMPAIGN),
         differs: &[
             "it synced the contact, its list and its tags in several calls",
             "it subscribed people again who had unsubscribed; here a newer opt-in is needed",
@@ -72,7 +76,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "civicrm",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::CIVICRM),
         differs: &[
             "it wrote contact, address, activity, phone, group and campaign by API 4",
             "it ended an opt-out of the contact; here a newer opt-in is needed",
@@ -123,7 +127,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "gpdedatahub",
         crm_type: CrmType::DoubleOptIn,
-        closest: Closest::Webhook,
+        closest: Closest::Sample("greenpeace-data-hub"),
         differs: &[
             "it sent Proca's own message with `promo_code` and `form_type` added; here the record is sent",
         ],
@@ -131,13 +135,13 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "magnews",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Sample("magnews"),
         differs: &["it ignored the responses; here a rejected delivery is dead and shown"],
     },
     Connector {
         name: "mailchimp",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::MAILCHIMP),
         differs: &[
             "it only added members; existing members got no new field or tag",
             "it tagged with `proca`, the campaign and the page",
@@ -146,7 +150,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "mailjet",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::MAILJET),
         differs: &[
             "it wrote contact, properties and list in three calls",
             "it subscribed people again who had unsubscribed; here a newer opt-in is needed",
@@ -161,7 +165,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "salesforce",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::SALESFORCE),
         differs: &[
             "it wrote Contact or Lead, Campaign and CampaignMember, and always set the opt-in field to true",
         ],
@@ -178,7 +182,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "trust-lc",
         crm_type: CrmType::DoubleOptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Sample("petition-form"),
         differs: &[
             "it signed with a token that changes every 30 seconds, and verified each signature by a second call",
         ],

@@ -3,6 +3,7 @@
 mod connectors;
 pub mod env_file;
 mod field_map;
+mod native;
 pub mod proca_sync;
 
 use std::{

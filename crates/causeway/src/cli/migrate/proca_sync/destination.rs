@@ -2,10 +2,14 @@
 
 use std::fmt::Write as _;
 
+use causeway_connect::destination::{Kind, kind};
+use causeway_core::mapping::Tables;
+
 use super::{Work, quoted};
 use crate::cli::migrate::{
     connectors::{Closest, Connector, CrmType},
     field_map,
+    native::{Key, Native, Value},
 };
 
 /// Keys of a field map: name at the destination = Proca's field.
@@ -76,7 +80,8 @@ impl Work<'_> {
         match closest {
             Closest::Csv | Closest::Jsonl => self.file(closest, &mut out),
             Closest::Sql => self.sql(&mut out),
-            Closest::Webhook | Closest::Bridge => self.webhook(closest, &mut out),
+            Closest::Native(native) => self.native(native, &mut out),
+            Closest::Sample(_) | Closest::Bridge => self.webhook(closest, &mut out),
         }
         writeln!(
             out,
@@ -97,6 +102,22 @@ impl Work<'_> {
             Vec::new()
         };
         self.fields(&mut fields);
+        if let Closest::Native(native) = closest
+            && !fields.is_empty()
+        {
+            fields.retain(|field| {
+                let refusal = refusal(native, field);
+                if let Some(why) = &refusal {
+                    self.to_do.push(format!(
+                        "{} is left out of `fields`, where {} was to go: {why}",
+                        field.0, field.1
+                    ));
+                }
+                refusal.is_none()
+            });
+            // With fields of one's own the default mapping does not apply.
+            fields = with_defaults(native, fields);
+        }
         if closest == Closest::Sql {
             self.only_columns(&mut fields);
         }
@@ -108,7 +129,12 @@ impl Work<'_> {
                 _ => "[destination.crm.fields]",
             };
             writeln!(out, "\n{table}").ok();
-            for (name, path) in complete(fields) {
+            let fields = match closest {
+                // Its requests always name the person, and what becomes of their consent.
+                Closest::Native(_) => fields,
+                _ => complete(fields),
+            };
+            for (name, path) in fields {
                 writeln!(out, "{} = {}", quoted(&name), quoted(&path)).ok();
             }
         }
@@ -160,25 +186,75 @@ impl Work<'_> {
 
     fn webhook(&mut self, closest: Closest, out: &mut String) {
         let address = match closest {
-            Closest::Webhook => "the URL that proca-sync posted to",
+            Closest::Sample(_) => "the URL that proca-sync posted to",
             _ => "the URL of your bridge, which accepts JSON and writes to the CRM",
         };
         // A variable of proca-sync is used by its name, so that its value stays out of the file.
         let known = ["CRM_URL", "GPDEDATAHUB_URL", "DATAHUB_URL"];
         let key = known
             .into_iter()
-            .find(|key| closest == Closest::Webhook && self.get(key).is_some());
+            .find(|key| closest != Closest::Bridge && self.get(key).is_some());
         let name = key.unwrap_or("CRM_WEBHOOK_URL");
         self.fate(name, "url of [destination.crm], unchanged");
         self.export(name, address);
         writeln!(out, "kind = \"webhook\"\nurl = {{ env = {} }}", quoted(name)).ok();
         out.push_str("# auth = { bearer = { env = \"CRM_WEBHOOK_TOKEN\" } }   # or basic = { user = \"…\", password = { env = \"…\" } }\n");
+        if let Closest::Sample(name) = closest {
+            self.to_do.push(format!(
+                "samples/rest/{name}.toml of Causeway has a section for this API: use it in the place of [destination.crm]"
+            ));
+        }
         if closest == Closest::Bridge {
             self.to_do.push(
                 "there is no connector for this CRM yet: records go as JSON to CRM_WEBHOOK_URL, where your bridge writes them"
                     .to_owned(),
             );
         }
+    }
+
+    /// The keys of a kind, from the variables of the connector.
+    fn native(&mut self, native: &'static Native, out: &mut String) {
+        writeln!(out, "kind = {}", quoted(native.kind)).ok();
+        for key in native.keys {
+            if let Some(value) = self.native_value(key) {
+                writeln!(out, "{} = {value}", key.to).ok();
+            }
+        }
+        self.to_do
+            .extend(native.to_do.iter().map(|what| (*what).to_owned()));
+    }
+
+    /// The value of a key, as TOML.
+    fn native_value(&mut self, key: &'static Key) -> Option<String> {
+        let from = key.from.iter().copied().find(|name| self.get(name).is_some());
+        if matches!(key.value, Value::Secret | Value::OptionalSecret) {
+            let first = key.from.first().filter(|_| key.value == Value::Secret);
+            let name = from.or(first.copied())?;
+            self.export(name, key.hint);
+            self.fate(name, format!("{} of [destination.crm], unchanged", key.to));
+            return Some(format!("{{ env = {} }}", quoted(name)));
+        }
+        let text = from.and_then(|name| self.get(name)).map(str::trim);
+        let value = text.and_then(|text| literal(&key.value, text));
+        match (from, &value) {
+            (Some(name), Some(_)) => self.fate(name, format!("{} of [destination.crm]", key.to)),
+            (Some(name), None) => {
+                self.by_hand(
+                    name,
+                    &format!("set {} of [destination.crm] by hand: {}", key.to, key.hint),
+                );
+            }
+            (None, _) if key.otherwise.is_some() => {
+                self.to_do
+                    .push(format!("set {} of [destination.crm]: {}", key.to, key.hint));
+            }
+            (None, _) => {}
+        }
+        value.or_else(|| key.otherwise.map(str::to_owned))
+    }
+
+    fn has_fate(&self, key: &str) -> bool {
+        self.fates.iter().any(|(known, _)| known == key)
     }
 
     fn concurrency(&mut self, closest: Closest, out: &mut String) {
@@ -243,7 +319,7 @@ impl Work<'_> {
 
     fn fields(&mut self, fields: &mut Vec<(String, String)>) {
         for key in FIELD_MAPS {
-            if self.fates.iter().any(|(known, _)| known == key) {
+            if self.has_fate(key) {
                 continue;
             }
             let Some(text) = self.get(key) else {
@@ -287,6 +363,9 @@ impl Work<'_> {
             }
         }
         for (key, path) in NAMED_FIELDS {
+            if self.has_fate(key) {
+                continue;
+            }
             match self.get(key) {
                 Some(name) if field_map::is_name(name) => {
                     self.fate(key, "a name in the fields of [destination.crm]");
@@ -318,6 +397,9 @@ impl Work<'_> {
     fn settings(&mut self) -> Vec<(&'static str, &'static str, String)> {
         let mut settings: Vec<(&'static str, &'static str, String)> = Vec::new();
         for (key, name) in SETTINGS {
+            if self.has_fate(key) {
+                continue;
+            }
             match self.get(key) {
                 Some(value)
                     if (field_map::is_name(value) || (key == "CRM_TAG_IDS" && is_numbers(value)))
@@ -345,7 +427,11 @@ impl Work<'_> {
         let is_mapped = !fields.is_empty();
         for (key, name, _) in settings {
             let note = format!("settings.{name} of [destination.crm]");
-            if closest == Closest::Sql {
+            if let Closest::Native(native) = closest {
+                let kind = native.kind;
+                let how = format!("{note}; nothing sends it: see {kind} in docs/connectors.md");
+                self.by_hand(key, &how);
+            } else if closest == Closest::Sql {
                 // A column that the table lacks would stop every delivery.
                 let how = format!("{note}; no column has it: choose a column for settings.{name} by hand");
                 self.by_hand(key, &how);
@@ -370,6 +456,64 @@ impl Work<'_> {
         }
         self.fate(key, what);
     }
+}
+
+/// The value of a variable as TOML; `None` if it is not what the key takes.
+fn literal(value: &Value, text: &str) -> Option<String> {
+    match value {
+        Value::Secret | Value::OptionalSecret | Value::ByHand => None,
+        Value::Host(path) => {
+            let url = url::Url::parse(text).ok().filter(|url| url.scheme() == "https")?;
+            let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+            Some(quoted(&format!("https://{}{port}{path}", url.host_str()?)))
+        }
+        Value::Name => field_map::is_name(text).then(|| quoted(text)),
+        Value::OneOfList => field_map::is_name(text).then(|| format!("[{}]", quoted(text))),
+        Value::Number => text.parse::<u64>().ok().map(|number| number.to_string()),
+        Value::Numbers => {
+            let numbers: Result<Vec<u64>, _> = text.split(',').map(|number| number.trim().parse()).collect();
+            numbers.ok().map(|numbers| format!("{numbers:?}"))
+        }
+    }
+}
+
+/// The kind's own keys in its sample.
+fn sample(native: &Native) -> Option<(&'static Kind, toml::Table)> {
+    let kind = kind(native.kind)?;
+    let sample: toml::Table = toml::from_str(kind.sample).ok()?;
+    let mut own = sample
+        .get("destination")?
+        .as_table()?
+        .values()
+        .next()?
+        .as_table()?
+        .clone();
+    own.remove("kind");
+    Some((kind, own))
+}
+
+/// The fields of the kind's sample, and these.
+fn with_defaults(native: &Native, fields: Vec<(String, String)>) -> Vec<(String, String)> {
+    let sample = sample(native);
+    let defaults = sample.as_ref().and_then(|(_, own)| own.get("fields")?.as_table());
+    let mut all = fields;
+    for (name, path) in defaults.into_iter().flatten() {
+        let is_mapped =
+            |(known, source): &(String, String)| known == name || Some(source.as_str()) == path.as_str();
+        if !all.iter().any(is_mapped) {
+            all.extend(path.as_str().map(|path| (name.clone(), path.to_owned())));
+        }
+    }
+    all
+}
+
+/// Why the kind does not take this field.
+fn refusal(native: &Native, (name, path): &(String, String)) -> Option<String> {
+    let (kind, mut own) = sample(native)?;
+    let field = toml::Table::from_iter([(name.clone(), path.as_str().into())]);
+    own.insert("fields".to_owned(), field.into());
+    let error = (kind.parse)(&Tables::default(), &own).err()?;
+    Some(error.to_string())
 }
 
 /// Adds the address, and the consent: without it an opt-out would look like an opt-in.

@@ -42,12 +42,9 @@ const WITHOUT: [(&str, &str); 9] = [
     ),
     (
         "CIVICRM_PATH",
-        "the URL of CiviCRM's API: your bridge to CiviCRM needs it; it is not in this file",
+        "the path of CiviCRM's API: part of base_url, which you must check",
     ),
-    (
-        "CRM_ID",
-        "a credential of the CRM: your bridge to the CRM needs it; it is not in this file",
-    ),
+    ("CRM_ID", "a credential of the CRM: it is not in this file"),
     (
         "ORG",
         "not needed: the queue's name contains the number of the organisation",
@@ -260,10 +257,7 @@ impl<'a> Work<'a> {
             let known = WITHOUT.iter().find(|(name, _)| name == key);
             let what = match known {
                 Some((_, why)) => (*why).to_owned(),
-                None if is_secret(key) => {
-                    "a URL or credential of the CRM: your bridge to the CRM needs it; it is not in this file"
-                        .to_owned()
-                }
+                None if is_secret(key) => "a URL or credential of the CRM: it is not in this file".to_owned(),
                 None => "unknown: nothing below depends on it".to_owned(),
             };
             let is_unknown = known.is_none() && !is_secret(key);
