@@ -246,7 +246,7 @@ async fn doctor_names_what_is_wrong_with_the_audience_and_what_may_surprise() {
     );
     assert_eq!(
         old.remarks()[2],
-        "API version v25.0 ends on 2027-02-18, in 49 days: set `api_version` to a newer one, or update Causeway"
+        "API version v25.0 ends on 2027-02-18, in 34 days: set `api_version` to a newer one, or update Causeway"
     );
 
     account.meta.with(|meta| {
