@@ -19,14 +19,12 @@ pub(super) const VALID: Duration = Duration::from_hours(7 * 24);
 /// Members of [`Delivery::memory`]. Connectors have others beside them.
 const WRITTEN: &str = "written";
 const LEFT: &str = "left_at";
-/// The vendor's clock, and the time until its response, may differ from ours by this.
-const SAME_TIME_S: f64 = 30.0;
 
 /// Since when a person has agreed, beside the opt-out that the vendor shows.
 #[derive(Debug, Clone, Copy)]
 pub struct Agreed {
     since: Timestamp,
-    /// When this destination last wrote an opt-out of the person.
+    /// The time that the vendor gave to the last opt-out that this destination wrote.
     left: Option<Timestamp>,
 }
 
@@ -35,22 +33,22 @@ impl Agreed {
         let left = delivery
             .memory
             .as_ref()
-            .and_then(|memory| memory.get(LEFT)?.as_i64());
+            .and_then(|memory| memory.get(LEFT)?.as_str());
         Self {
             since,
-            left: left.and_then(|at| Timestamp::from_second(at).ok()),
+            left: left.and_then(|at| at.parse().ok()),
         }
     }
 
     /// Whether the person agreed after the opt-out that the vendor shows with this time.
     ///
     /// A click shortly after an opt-in may be earlier in truth, or a scanner's, so the opt-in must be later by some minutes.
-    /// That does not hold for an opt-out that came from here: its order is known, and the agreement is the later one.
+    /// That does not hold for an opt-out that came from here: its order is known, and the agreement is the later one. It
+    /// is recognised by its exact time, because the person may have left at the vendor within the same second or so.
     pub fn is_after(self, there: Option<Timestamp>) -> bool {
         let Some(there) = there else { return false };
-        let is_ours = |left: Timestamp| there.duration_since(left).as_secs_f64().abs() <= SAME_TIME_S;
         let later_by = self.since.duration_since(there).as_secs_f64();
-        later_by > CLICK_GRACE.as_secs_f64() || self.left.is_some_and(is_ours)
+        later_by > CLICK_GRACE.as_secs_f64() || self.left == Some(there)
     }
 }
 
@@ -101,11 +99,15 @@ pub(super) fn without_written(memory: Option<&Value>) -> Option<Value> {
     })
 }
 
-/// The memory after an opt-out was written.
-pub(super) fn with_opt_out(memory: Option<Value>, now: Timestamp) -> Value {
+/// The memory after an opt-out was written, to which the vendor gave this time.
+pub(super) fn with_opt_out(memory: Option<Value>, left: Option<Timestamp>) -> Value {
     let mut members = members(memory);
     members.remove(WRITTEN);
-    members.insert(LEFT.to_owned(), now.as_second().into());
+    members.remove(LEFT);
+    members.extend(left.map(|left| (LEFT.to_owned(), left.to_string().into())));
+    if members.is_empty() {
+        return Value::Null;
+    }
     Value::Object(members)
 }
 
@@ -125,21 +127,18 @@ mod tests {
     #[test]
     fn an_opt_in_is_later_than_an_opt_out_by_minutes_or_the_opt_out_came_from_here() {
         let left: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-        let known = |left_at: Option<&str>| {
-            let left_at = left_at.map(|at| at.parse::<Timestamp>().unwrap().as_second());
-            Delivery {
-                memory: left_at.map(|at| json!({ LEFT: at })),
-                ..delivery(1)
-            }
+        let known = |left_at: Option<&str>| Delivery {
+            memory: left_at.map(|at| json!({ LEFT: at })),
+            ..delivery(1)
         };
         for (since, left_at, is_after) in [
             ("2026-03-01T12:05:01Z", None, true),
             ("2026-03-01T12:05:00Z", None, false),
             ("2026-03-01T12:01:00Z", None, false),
-            ("2026-03-01T12:01:00Z", Some("2026-03-01T12:00:30Z"), true),
-            ("2026-03-01T12:01:00Z", Some("2026-03-01T11:59:30Z"), true),
-            // Somebody else wrote a later opt-out.
-            ("2026-03-01T12:01:00Z", Some("2026-03-01T11:59:29Z"), false),
+            ("2026-03-01T12:01:00Z", Some("2026-03-01T12:00:00Z"), true),
+            // Somebody else wrote another opt-out at about the same time.
+            ("2026-03-01T12:01:00Z", Some("2026-03-01T12:00:00.001Z"), false),
+            ("2026-03-01T12:01:00Z", Some("2026-03-01T11:59:59Z"), false),
             // The message of the opt-in was on its way while the opt-out was written.
             ("2026-03-01T11:59:00Z", Some("2026-03-01T12:00:00Z"), true),
         ] {

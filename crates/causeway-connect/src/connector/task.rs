@@ -37,6 +37,8 @@ pub struct Task<'d, C: Connector + ?Sized> {
     writes: Option<Written>,
     /// When the last response came.
     answered_at: Option<Timestamp>,
+    /// The time that the vendor gave to the opt-out that was written.
+    left: Option<Timestamp>,
     ticket_is_void: bool,
     /// What was sent about this delivery.
     sent: String,
@@ -70,6 +72,7 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             memory: None,
             writes: None,
             answered_at: None,
+            left: None,
             ticket_is_void: false,
             sent: String::new(),
             status: None,
@@ -78,6 +81,12 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
             most: usize::MAX,
             is_alone: false,
         }
+    }
+
+    /// The vendor changed the person's subscription, and shows the opt-out with this time from now on. Do not call it if
+    /// nothing changed: then the opt-out may be the person's own.
+    pub fn note_opt_out(&mut self, at: Timestamp) {
+        self.left = Some(at);
     }
 
     /// Ends the delivery if it would write what is written already.
@@ -106,7 +115,9 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         let takes_consent = matches!(record.change, Change::Unsubscribe | Change::Suppress)
             || (record.kind == Kind::Withdrawal && record.change != Change::Remove);
         match (outcome, self.answered_at) {
-            (Outcome::Delivered { .. }, Some(at)) if takes_consent => Some(memory::with_opt_out(known(), at)),
+            (Outcome::Delivered { .. }, Some(_)) if takes_consent => {
+                Some(memory::with_opt_out(known(), self.left))
+            }
             (Outcome::Delivered { .. }, Some(at)) if self.writes.is_some() => {
                 self.writes.as_ref().map(|writes| writes.add_to(known(), at))
             }

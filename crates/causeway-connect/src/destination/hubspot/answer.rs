@@ -109,6 +109,12 @@ fn one(
                 }
             }
         }
+        Step::Unsubscribe => {
+            for task in tasks {
+                let results = results_of(body).into_iter().flatten();
+                note_opt_out(hubspot, results, task);
+            }
+        }
         Step::ReadOwner => {
             for task in tasks {
                 adopt_if_same(hubspot, answer, body, task);
@@ -155,14 +161,35 @@ fn adopt_if_same(hubspot: &HubSpot, answer: &Answer, body: &Value, task: &mut Ta
     }
 }
 
+/// Remembers the opt-out by its time, if this call made it.
+pub(super) fn note_opt_out<'a>(
+    hubspot: &HubSpot,
+    results: impl IntoIterator<Item = &'a Value>,
+    task: &mut Task<'_, HubSpot>,
+) {
+    let changed = ["REQUESTED_CHANGE_OCCURRED", "UNSUBSCRIBE_FROM_ALL_OCCURRED"];
+    let text = |status: &Value, name: &str| status.get(name).and_then(Value::as_str).map(str::to_owned);
+    let mut ours = results.into_iter().filter(|status| is_ours(hubspot, status));
+    let ours = ours.find(|status| text(status, "status").as_deref() == Some("UNSUBSCRIBED"));
+    let Some(ours) = ours else { return };
+    let reason = text(ours, "setStatusSuccessReason").unwrap_or_default();
+    let at = text(ours, "timestamp").and_then(|at| at.parse().ok());
+    if let Some(at) = at.filter(|_| changed.contains(&&*reason)) {
+        task.note_opt_out(at);
+    }
+}
+
+/// Whether a status is about the subscription type of the destination.
+fn is_ours(hubspot: &HubSpot, status: &Value) -> bool {
+    let id = status.get("subscriptionId");
+    let number = id.and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
+    number.is_some() && number == hubspot.settings.subscription
+}
+
 /// Subscribes, unless the person unsubscribed at HubSpot after they agreed here. Invariant: only a readable response proves
 /// that nobody unsubscribed.
 pub(super) fn subscribe_if_new(hubspot: &HubSpot, statuses: &[Value], task: &mut Task<'_, HubSpot>) {
-    let ours = statuses.iter().find(|status| {
-        let id = status.get("subscriptionId");
-        let number = id.and_then(|id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
-        number == hubspot.settings.subscription
-    });
+    let ours = statuses.iter().find(|status| is_ours(hubspot, status));
     let text = |name: &str| ours.and_then(|status| status.get(name)?.as_str());
     let unsubscribed: Option<Timestamp> = text("timestamp").and_then(|at| at.parse().ok());
     let agreed = task.memo.since.map(|since| Agreed::of(task.delivery, since));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     HubSpot, Step,
-    answer::{subscribe_if_new, unreadable},
+    answer::{note_opt_out, subscribe_if_new, unreadable},
     request::{add_channel, change, post},
 };
 use crate::{
@@ -77,7 +77,8 @@ pub(super) fn read(
         let statuses = own.and_then(|own| own.get("statuses")?.as_array());
         match (step, own, statuses) {
             (Step::ReadStatus, Some(_), Some(statuses)) => subscribe_if_new(hubspot, statuses, task),
-            (Step::Subscribe | Step::Unsubscribe, Some(_), _) => {}
+            (Step::Unsubscribe, Some(own), _) => note_opt_out(hubspot, [own], task),
+            (Step::Subscribe, Some(_), _) => {}
             _ => task.again_alone(),
         }
     }

@@ -101,17 +101,6 @@ async fn what_was_delivered_is_read_by_the_client() {
 }
 
 #[tokio::test]
-async fn an_opt_out_from_here_gives_way_to_a_new_opt_in() {
-    let account = Account::start().await;
-    let [agrees, leaves, agrees_again] = support::in_out_and_in();
-    let connected = account.connect("");
-    support::in_turn(&*connected, [agrees.clone(), leaves.clone()]).await;
-    assert_eq!(account.status("person1@example.org"), Some(2));
-    support::in_turn(&*connected, [agrees, leaves, agrees_again]).await;
-    assert_eq!(account.status("person1@example.org"), Some(1));
-}
-
-#[tokio::test]
 async fn people_whom_others_changed_keep_their_will() {
     let mut account = Account::start().await;
     let made = json!([{ "contact": { "email": "PERSON1@example.org", "firstName": "Old" } }]);

@@ -33,6 +33,15 @@ impl Account {
         (KIND.connect)(&context(), &toml::from_str(&keys).unwrap()).unwrap()
     }
 
+    /// The person unsubscribes a second later, and nothing is remembered of it.
+    async fn leave(&self) {
+        self.hubspot
+            .with(|hubspot| hubspot.clock.advance(std::time::Duration::from_secs(1)));
+        let connected = self.connect(&format!("subscription = {NEWS}"));
+        let leaves = support::withdrawal(1, Change::Unsubscribe);
+        assert_eq!(outcomes(&connected.deliver(&[leaves]).await), ["delivered"]);
+    }
+
     /// What HubSpot's client returns for a method that succeeds.
     async fn get(&mut self, method: &str, arguments: Value) -> Value {
         let answer = self
@@ -150,6 +159,45 @@ async fn subscriptions_of_many_people_are_read_and_written_together() {
         matches!(&results[0].outcome, Outcome::Halt { reason } if reason.contains("Enterprise")),
         "{results:?}"
     );
+}
+
+#[tokio::test]
+async fn an_opt_out_at_the_vendor_is_not_taken_for_one_from_here() {
+    let account = Account::start().await;
+    let connected = account.connect(&format!("subscription = {NEWS}"));
+    let [agrees, leaves, agrees_again] = support::in_out_and_in();
+    let state = || {
+        account
+            .hubspot
+            .with(|hubspot| hubspot.subscriptions.state("person1@example.org", NEWS))
+    };
+    // They leave there, and in the same second here, which changes nothing there.
+    support::in_turn(&*connected, [agrees.clone()]).await;
+    account.leave().await;
+    support::in_turn(&*connected, [leaves.clone(), agrees_again.clone()]).await;
+    assert_eq!(state(), State::Unsubscribed);
+    // They leave there after they came back.
+    let account = Account::start().await;
+    let connected = account.connect(&format!("subscription = {NEWS}"));
+    let mut memory = None;
+    for delivery in [agrees, leaves, agrees_again.clone()] {
+        let delivery = Delivery {
+            memory: memory.clone(),
+            ..delivery
+        };
+        memory = connected.deliver(&[delivery]).await.remove(0).memory.or(memory);
+    }
+    account.leave().await;
+    let mut again = Delivery {
+        memory,
+        ..agrees_again
+    };
+    again.record.contact.fields.get_mut("firstName").unwrap().value = json!("Zoë");
+    assert_eq!(outcomes(&connected.deliver(&[again]).await), ["delivered"]);
+    let state = account
+        .hubspot
+        .with(|hubspot| hubspot.subscriptions.state("person1@example.org", NEWS));
+    assert_eq!(state, State::Unsubscribed);
 }
 
 #[tokio::test]

@@ -94,17 +94,6 @@ async fn what_was_delivered_is_read_by_the_client() {
 }
 
 #[tokio::test]
-async fn an_opt_out_from_here_gives_way_to_a_new_opt_in() {
-    let rig = Rig::start().await;
-    let [agrees, leaves, agrees_again] = support::in_out_and_in();
-    let listmonk = rig.connect("lists = [1]");
-    support::in_turn(&*listmonk, [agrees.clone(), leaves.clone()]).await;
-    assert_eq!(rig.on_list(ONE), Some("unsubscribed"));
-    support::in_turn(&*listmonk, [agrees, leaves, agrees_again]).await;
-    assert_eq!(rig.on_list(ONE), Some("confirmed"));
-}
-
-#[tokio::test]
 async fn known_people_keep_their_name_their_other_attributes_and_their_lists() {
     let mut rig = Rig::start().await;
     let known = json!({ "email": ONE, "name": "Augusta", "list_ids": [2], "pre_confirm": true, "attribs": { "city": "Pécs", "country": "BE" } });
