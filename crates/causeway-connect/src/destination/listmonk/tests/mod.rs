@@ -88,9 +88,9 @@ async fn what_is_written_already_costs_no_call() {
         |person| person.record.kind = DeliveryKind::Withdrawal,
     ];
     for (at, change) in changes.iter().enumerate() {
-        let mut changed = person.clone();
-        change(&mut changed);
-        assert!(deliver(&changed).await.1 > 0, "{at}");
+        let mut other = person.clone();
+        change(&mut other);
+        assert!(deliver(&other).await.1 > 0, "{at}");
     }
     clock.advance(Duration::from_hours(7 * 24 + 1));
     assert_eq!(deliver(&person).await.1, 2, "after a week it is written again");
