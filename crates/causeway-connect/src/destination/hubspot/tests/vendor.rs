@@ -100,18 +100,16 @@ async fn what_was_delivered_is_read_by_hubspots_own_client() {
 
 #[tokio::test]
 async fn an_opt_out_from_here_gives_way_to_a_new_opt_in() {
-    let account = Account::start().await;
-    let [agrees, leaves, agrees_again] = support::in_out_and_in();
-    let connected = account.connect(&format!("subscription = {NEWS}"));
-    let state = || {
-        account
+    for (deliveries, expected) in [(2, State::Unsubscribed), (3, State::Subscribed)] {
+        let account = Account::start().await;
+        let connected = account.connect(&format!("subscription = {NEWS}"));
+        let all = support::in_out_and_in().into_iter();
+        support::in_turn(&*connected, all.take(deliveries)).await;
+        let state = account
             .hubspot
-            .with(|hubspot| hubspot.subscriptions.state("person1@example.org", NEWS))
-    };
-    support::in_turn(&*connected, [agrees.clone(), leaves.clone()]).await;
-    assert_eq!(state(), State::Unsubscribed);
-    support::in_turn(&*connected, [agrees, leaves, agrees_again]).await;
-    assert_eq!(state(), State::Subscribed);
+            .with(|hubspot| hubspot.subscriptions.state("person1@example.org", NEWS));
+        assert_eq!(state, expected);
+    }
 }
 
 #[tokio::test]
