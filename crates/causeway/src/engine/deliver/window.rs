@@ -10,6 +10,8 @@ use causeway_core::clock::Timestamp;
 
 /// Calls at the beginning. Slow answers alone leave this number: with so few calls the load is not the reason.
 const FEW: f64 = 4.0;
+/// Failures leave this number, so that one delivery does not stand for the destination.
+const TWO: f64 = 2.0;
 /// A round has answers to half of its calls, but not fewer than these.
 const FEWEST_ANSWERS: u32 = 4;
 /// A round is slow if its mean is above the usual time by half of it and this, in milliseconds.
@@ -141,7 +143,8 @@ impl Window {
     pub(super) fn halve(&mut self, now: Timestamp) {
         self.shrunk_at = Some(now);
         self.is_starting = false;
-        self.size = (self.size / 2.0).max(1.0);
+        // With one call, a delivery that is always refused would be the only one that is called, for ever.
+        self.size = (self.size / 2.0).max(TWO.min(self.ceiling));
         self.next_round();
     }
 
@@ -288,12 +291,12 @@ mod tests {
             }
         };
         reach(&mut window, 64);
-        for (second, calls) in (0..).zip([32, 16, 8, 4, 2, 1, 1]) {
+        for (second, calls) in (0..).zip([32, 16, 8, 4, 2, 2, 2]) {
             window.failed(at(second));
             window.failed(at(second));
             assert_eq!(window.calls(), calls);
         }
-        for calls in 2..=64 {
+        for calls in 3..=64 {
             reach(&mut window, calls);
         }
         window.in_flight(64);

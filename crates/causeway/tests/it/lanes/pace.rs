@@ -143,6 +143,32 @@ async fn one_delivery_that_is_always_called_busy_does_not_stop_the_others() {
 }
 
 #[tokio::test]
+async fn one_delivery_that_was_called_busy_while_it_was_alone_holds_up_nobody_later() {
+    let (mut rig, _) = Rig::start(pace(), |call, _| {
+        if call.who.contains(&"ada".to_owned()) {
+            busy(Some(Duration::from_secs(1)))
+        } else {
+            delivered()
+        }
+    })
+    .await;
+    rig.sign("ada").await;
+    for _ in 0..10 {
+        rig.clock.advance(Duration::from_secs(1));
+        rig.wake_and_settle().await;
+    }
+    for person in 0..10_usize {
+        rig.sign(&format!("person{person}")).await;
+        rig.clock.advance(Duration::from_secs(1));
+        rig.wake_and_settle().await;
+    }
+    assert!(
+        rig.count("delivered").await >= 5,
+        "it is the only one that is called"
+    );
+}
+
+#[tokio::test]
 async fn no_more_than_the_rate_goes_out() {
     let mut slow = pace();
     slow.rate_per_s = Some(2.0);
