@@ -9,6 +9,7 @@ mod limit;
 mod memory;
 mod preview;
 mod run;
+mod session;
 mod task;
 mod version;
 
@@ -27,6 +28,7 @@ pub use self::{
     memory::Agreed,
     preview::preview,
     run::Http,
+    session::{Granted, Login, Refusal, Session},
     task::{Plan, Task},
     version::Version,
 };
@@ -81,6 +83,11 @@ pub trait Connector: Send + Sync + 'static {
 
     /// The version of the API that is used, if the vendor ends its versions.
     fn version(&self) -> Option<Version<'_>> {
+        None
+    }
+
+    /// A second, lower limit for all calls of some steps.
+    fn own_limit(&self, _step: &Self::Step) -> Option<Limit> {
         None
     }
 

@@ -10,7 +10,11 @@ use causeway_core::{
     destination::{AttemptResult, CheckError, Destination, Outcome, Results},
 };
 
-use super::{Connector, Reading, Task, limit::Spread};
+use super::{
+    Connector, Limit, Reading, Task,
+    limit::Spread,
+    session::{Renewed, Session},
+};
 use crate::{
     http::{Answer, Client, HttpRequest, SendError},
     oauth::{Access, Failure},
@@ -22,7 +26,9 @@ pub struct Http<C> {
     client: Client,
     clock: Arc<dyn Clock>,
     spread: Option<Spread>,
-    access: Option<Access>,
+    /// Those of [`Connector::own_limit`].
+    own_spreads: Mutex<Vec<(Limit, Arc<Spread>)>>,
+    access: Option<Renewed>,
     remarks: Mutex<Vec<String>>,
 }
 
@@ -33,6 +39,7 @@ impl<C: Connector> Http<C> {
             connector,
             client,
             clock,
+            own_spreads: Mutex::default(),
             access: None,
             remarks: Mutex::default(),
         }
@@ -41,34 +48,56 @@ impl<C: Connector> Http<C> {
     /// Puts a token of this credential into each request.
     #[must_use]
     pub fn with_access(self, access: Option<Access>) -> Self {
+        let access = access.map(Renewed::OAuth);
         Self { access, ..self }
     }
 
-    /// Sends the request. A token that the vendor does not accept is renewed once; the second 401 is the response.
-    async fn send<E>(&self, request: &HttpRequest) -> Result<Answer, E>
+    /// Puts the token of this session into each request.
+    #[must_use]
+    pub fn with_session(self, session: Session) -> Self {
+        let access = Some(Renewed::Session(session));
+        Self { access, ..self }
+    }
+
+    /// Sends the request. A token that the vendor does not accept is renewed once; the second refusal is the response.
+    async fn send<E>(&self, request: &HttpRequest, own: Option<Limit>) -> Result<Answer, E>
     where
         E: From<SendError> + From<Failure>,
     {
         let Some(access) = &self.access else {
-            return Ok(self.send_once(request).await?);
+            return Ok(self.send_once(request, own).await?);
         };
+        let (spread, clock) = (self.spread.as_ref(), &*self.clock);
         let mut request = request.clone();
-        let token = access.token(None).await?;
-        Access::authorize(&mut request.headers, &token)?;
-        let answer = self.send_once(&request).await?;
-        if answer.status != 401 {
+        let token = access.token::<E>(None, spread, clock).await?;
+        access.authorize(&mut request.headers, &token)?;
+        let answer = self.send_once(&request, own).await?;
+        if !access.is_rejected(&answer) {
             return Ok(answer);
         }
-        let token = access.token(Some(&token)).await?;
-        Access::authorize(&mut request.headers, &token)?;
-        Ok(self.send_once(&request).await?)
+        let token = access.token::<E>(Some(&token), spread, clock).await?;
+        access.authorize(&mut request.headers, &token)?;
+        Ok(self.send_once(&request, own).await?)
     }
 
-    async fn send_once(&self, request: &HttpRequest) -> Result<Answer, SendError> {
+    async fn send_once(&self, request: &HttpRequest, own: Option<Limit>) -> Result<Answer, SendError> {
+        if let Some(limit) = own {
+            self.own_spread(limit).wait(&*self.clock).await;
+        }
         if let Some(spread) = &self.spread {
             spread.wait(&*self.clock).await;
         }
         self.client.send(request).await
+    }
+
+    fn own_spread(&self, limit: Limit) -> Arc<Spread> {
+        let mut own = self.own_spreads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, spread)) = own.iter().find(|(of, _)| *of == limit) {
+            return Arc::clone(spread);
+        }
+        let spread = Arc::new(Spread::new(limit));
+        own.push((limit, Arc::clone(&spread)));
+        spread
     }
 
     /// Does one call for these tasks.
@@ -93,7 +122,8 @@ impl<C: Connector> Http<C> {
                 }
             }
         }
-        let answered: Result<Answer, AttemptResult> = self.send(&request).await;
+        let own = self.connector.own_limit(&step);
+        let answered: Result<Answer, AttemptResult> = self.send(&request, own).await;
         let mut members = members(tasks, group);
         match answered {
             Ok(answer) => {
@@ -219,7 +249,7 @@ impl<C: Connector> Destination for Http<C> {
     async fn check(&self) -> Result<(), CheckError> {
         let mut remarks = Vec::new();
         for probe in self.connector.probes(self.clock.now()) {
-            let answer = self.send::<CheckError>(&probe.request).await?;
+            let answer = self.send::<CheckError>(&probe.request, None).await?;
             if answer.status == 429 || answer.status >= 500 {
                 return Err(CheckError::Unavailable(format!("answered {}", answer.status)));
             }
