@@ -7,6 +7,7 @@
 pub mod actionnetwork;
 pub mod activecampaign;
 pub mod civicrm;
+pub mod engagingnetworks;
 pub mod google;
 pub mod hubspot;
 pub mod listmonk;

@@ -12,6 +12,7 @@
 mod actionnetwork;
 mod activecampaign;
 mod civicrm;
+mod engagingnetworks;
 mod google;
 mod hubspot;
 mod listmonk;
