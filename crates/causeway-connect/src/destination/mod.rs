@@ -22,6 +22,7 @@ pub mod actionnetwork;
 pub mod activecampaign;
 pub mod civicrm;
 pub mod command;
+pub mod engagingnetworks;
 pub mod facts;
 pub mod fields;
 pub mod file;
@@ -197,6 +198,7 @@ pub const KINDS: &[Kind] = &[
     activecampaign::KIND,
     civicrm::KIND,
     command::KIND,
+    engagingnetworks::KIND,
     file::KIND,
     google::KIND,
     hubspot::KIND,

@@ -22,7 +22,7 @@ pub struct Transaction {
     pub supporter: u64,
     pub page: u64,
     pub at: Timestamp,
-    /// txn1 to txn10, trackingId and the like. The API never shows them.
+    /// `txn1` to `txn10`, `trackingId` and the like. The API never shows them.
     pub fields: Map<String, Value>,
 }
 

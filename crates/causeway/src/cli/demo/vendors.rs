@@ -4,8 +4,8 @@ use std::{any::Any, sync::Arc};
 
 use causeway_core::clock::Clock;
 use causeway_fakes::vendors::{
-    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, google, hubspot, listmonk, mailchimp,
-    mailjet, meta, salesforce,
+    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, engagingnetworks, google, hubspot, listmonk,
+    mailchimp, mailjet, meta, salesforce,
 };
 use jiff::tz::TimeZone;
 
@@ -20,10 +20,11 @@ pub(super) struct Account {
 }
 
 /// The kinds of destinations that can be tried this way.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 11] = [
     "actionnetwork",
     "activecampaign",
     "civicrm",
+    "engagingnetworks",
     "google",
     "hubspot",
     "listmonk",
@@ -108,9 +109,24 @@ pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account>
     Some(account)
 }
 
-/// Accounts of newsletter tools.
+/// Accounts of newsletter tools and the like.
 async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
     let account = match name {
+        "engagingnetworks" => {
+            let mut fake = engagingnetworks::EngagingNetworks::new(clock);
+            let page = fake.add_page("Save the river", "pet");
+            (fake.limit, fake.page_limit) = (None, None);
+            let keys = format!(
+                "token = \"{}\"\nopt_ins = [\"{}\"]\naction = {{ page = \"={page}\" }}\ncalls_per_hour = 3600000\n\
+                 page_calls_per_5_min = 300000",
+                engagingnetworks::TOKEN,
+                engagingnetworks::OPT_IN
+            );
+            run("engagingnetworks", fake, |url| {
+                format!("{keys}\nbase_url = \"{url}{}\"", engagingnetworks::PATH)
+            })
+            .await
+        }
         "listmonk" => {
             let keys = format!(
                 "user = \"{}\"\ntoken = \"{}\"\nlists = [1]",
