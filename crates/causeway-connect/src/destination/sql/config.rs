@@ -16,14 +16,16 @@ use serde_json::Value;
 
 use super::{
     engagement,
-    mapping::Mapped,
     statement::TableName,
     target::Target,
     tls::{Tls, Wanted},
 };
 use crate::{
     config::{ConfigError, Context, SecretRef, read, term_json},
-    destination::Needs,
+    destination::{
+        Needs,
+        columns::{Mapped, ROW},
+    },
 };
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -176,7 +178,7 @@ impl Role {
     pub(super) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Contacts | Self::Actions => &[],
-            Self::Engagements => &[engagement::ROW],
+            Self::Engagements => &[ROW],
         }
     }
 
@@ -439,7 +441,7 @@ fn check_members(role: Role, mapping: &Mapping) -> Result<(), ConfigError> {
             let [root, member, ..] = path.steps.as_slice() else {
                 continue;
             };
-            if root == engagement::ROW && !engagement::MEMBERS.contains(&member.as_str()) {
+            if root == ROW && !engagement::MEMBERS.contains(&member.as_str()) {
                 let message = format!("an engagement has no `{path}`");
                 return Err(
                     ConfigError::new(&format!("engagements.columns.{column}"), message)

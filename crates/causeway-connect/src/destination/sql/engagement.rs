@@ -10,8 +10,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-/// The name under which the columns of the table read an engagement.
-pub(super) const ROW: &str = "row";
+use crate::destination::columns::ROW;
 
 /// The members of `row`.
 pub(super) const MEMBERS: [&str; 7] = ["id", "kind", "key", "name", "at", "count", "score"];

@@ -15,7 +15,6 @@ mod create;
 mod deliver;
 mod engagement;
 mod link;
-mod mapping;
 mod mysql;
 mod plan;
 mod postgres;

@@ -4,20 +4,18 @@ use std::collections::{BTreeSet, HashMap};
 
 use causeway_core::{
     consent::Change,
-    contact::{Identity, normal_email},
     delivery::{Delivery, Kind},
     destination::Outcome,
     mapping::Scope,
-    record::Record,
 };
 
 use super::{
     coerce::Cell,
     config::{MissingKey, Role, Table},
     engagement,
-    mapping::Mapped,
     statement::Relation,
 };
+use crate::destination::columns::{Mapped, is_opt_out, other_addresses};
 
 /// One row, for the delivery at this position of the batch.
 #[derive(Debug, Clone)]
@@ -127,11 +125,6 @@ pub(super) fn plan(tables: &[Table], relations: &[Relation], batch: &[Delivery],
     plan.steps
         .push(Step::Rows(waves.into_iter().map(Waves::sorted).collect()));
     plan
-}
-
-/// Whether the record says that the person may be used less than before.
-pub(super) fn is_opt_out(record: &Record) -> bool {
-    record.kind == Kind::Withdrawal || matches!(record.change, Change::Unsubscribe | Change::Suppress)
 }
 
 /// An action is written once, when it is new; a contact each time, and its engagements unless it withdraws.
@@ -301,15 +294,6 @@ pub(super) fn no_key(table: &Table, column: &Mapped) -> String {
 
 fn skip(reason: String) -> Outcome {
     Outcome::Skip { reason }
-}
-
-fn other_addresses(record: &Record) -> BTreeSet<String> {
-    let own = record.email().and_then(normal_email);
-    let all = record.identities.iter().filter_map(|identity| match identity {
-        Identity::Email { address } => Some(address.clone()),
-        _ => None,
-    });
-    all.filter(|address| own.as_ref() != Some(address)).collect()
 }
 
 fn removal(tables: &[Table], relations: &[Relation], delivery: &Delivery, at: usize) -> Removal {

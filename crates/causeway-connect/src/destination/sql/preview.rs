@@ -12,9 +12,10 @@ use super::{
     config::{MissingKey, OnConflict, OnRemove, Role, Settings, Table},
     create::create,
     engagement,
-    plan::{is_opt_out, no_key, wants},
+    plan::{no_key, wants},
     statement::{Dialect, Form, Relation},
 };
+use crate::destination::columns::is_opt_out;
 
 /// Only the database knows the types of the columns, so the values are shown before they are made to fit.
 pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String, String> {

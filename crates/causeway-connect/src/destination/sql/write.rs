@@ -12,11 +12,11 @@ use super::{
     coerce::Cell,
     config::{OnConflict, Table},
     link::{Link, SqlError, Texts},
-    mapping::Mapped,
     plan::{Notes, Plan, Row, Step, Write},
     removal,
     statement::Relation,
 };
+use crate::destination::columns::Mapped;
 
 /// A table of the configuration with its description by the database.
 #[derive(Clone, Copy)]

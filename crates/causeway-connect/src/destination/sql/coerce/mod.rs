@@ -4,6 +4,8 @@
 use jiff::{Timestamp, civil, tz::Offset};
 use serde_json::Value;
 
+use crate::destination::columns::without_nul;
+
 /// A column as the database describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Column {
@@ -167,18 +169,6 @@ fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.replace('\0', ""),
         other => without_nul(other).to_string(),
-    }
-}
-
-fn without_nul(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(text.replace('\0', "")),
-        Value::Array(items) => items.iter().map(without_nul).collect(),
-        Value::Object(members) => members
-            .iter()
-            .map(|(name, value)| (name.replace('\0', ""), without_nul(value)))
-            .collect(),
-        other => other.clone(),
     }
 }
 

@@ -1,13 +1,18 @@
-//! A column of the configuration, and what the statements must know about its value.
+//! A column of a configured table, and what the statements or requests that write it must know about its value.
+
+use std::collections::BTreeSet;
 
 use causeway_core::{
-    contact::LIST_FIELD_IDS,
+    consent::Change,
+    contact::{Identity, LIST_FIELD_IDS, normal_email},
+    delivery::Kind,
     mapping::{ConsentShown, Mapping, MappingError, Path, Scope, Tables, Term},
     record::Record,
 };
 use serde_json::Value;
 
-use super::engagement::ROW;
+/// The name under which the columns of a table of engagements read an engagement.
+pub const ROW: &str = "row";
 
 /// A column and the source of its value.
 #[derive(Debug, Clone)]
@@ -15,7 +20,7 @@ use super::engagement::ROW;
     clippy::struct_excessive_bools,
     reason = "each is an independent property of the column"
 )]
-pub(super) struct Mapped {
+pub struct Mapped {
     pub name: String,
     pub term: Term,
     pub is_key: bool,
@@ -31,7 +36,7 @@ pub(super) struct Mapped {
 }
 
 impl Mapped {
-    pub(super) fn read(
+    pub fn read(
         name: &str,
         value: &Value,
         is_key: bool,
@@ -46,7 +51,7 @@ impl Mapped {
         Ok(Self {
             name: name.to_owned(),
             is_key,
-            shows_consent: alone.consent_shown() != ConsentShown::Only(std::collections::BTreeSet::new()),
+            shows_consent: alone.consent_shown() != ConsentShown::Only(BTreeSet::new()),
             reads_consent: term
                 .names()
                 .iter()
@@ -59,12 +64,12 @@ impl Mapped {
 
     /// Whether a withdrawal sets the column. The address of a withdrawal may be a former one, and its row may be somebody
     /// else's by now: such a row gets the consent state, and no personal data.
-    pub(super) fn is_for_withdrawals(&self) -> bool {
+    pub fn is_for_withdrawals(&self) -> bool {
         self.is_key || self.shows_consent || self.reads_consent || !self.is_personal
     }
 
     /// The column's value, or the reason why there is none.
-    pub(super) fn eval(&self, scope: &Scope) -> Result<Value, String> {
+    pub fn eval(&self, scope: &Scope) -> Result<Value, String> {
         self.term.eval(scope).map_err(|mut error| {
             error.field = Some(match error.field {
                 Some(inner) => format!("{}.{inner}", self.name),
@@ -75,13 +80,41 @@ impl Mapped {
     }
 
     /// Whether null is a value of the record, and not just a missing one: the column is then emptied.
-    pub(super) fn means_null(&self, record: &Record) -> bool {
+    pub fn means_null(&self, record: &Record) -> bool {
         self.reads_consent || self.term.names().iter().any(|path| is_emptied(path, record))
     }
 
     /// The path of the value, as written; empty if the value is more than a path.
-    pub(super) fn path(&self) -> String {
+    pub fn path(&self) -> String {
         path(&self.term)
+    }
+}
+
+/// Whether the record says that the person may be used less than before.
+pub fn is_opt_out(record: &Record) -> bool {
+    record.kind == Kind::Withdrawal || matches!(record.change, Change::Unsubscribe | Change::Suppress)
+}
+
+/// The contact's addresses that the record is not about. Each has a consent of its own.
+pub fn other_addresses(record: &Record) -> BTreeSet<String> {
+    let own = record.email().and_then(normal_email);
+    let all = record.identities.iter().filter_map(|identity| match identity {
+        Identity::Email { address } => Some(address.clone()),
+        _ => None,
+    });
+    all.filter(|address| own.as_ref() != Some(address)).collect()
+}
+
+/// Without NUL, which PostgreSQL refuses and which has no meaning.
+pub fn without_nul(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(text.replace('\0', "")),
+        Value::Array(items) => items.iter().map(without_nul).collect(),
+        Value::Object(members) => members
+            .iter()
+            .map(|(name, value)| (name.replace('\0', ""), without_nul(value)))
+            .collect(),
+        other => other.clone(),
     }
 }
 
@@ -139,10 +172,9 @@ fn is_same(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use causeway_core::contact::Field;
-    use serde_json::json;
+    use causeway_testkit::destination_contract::delivery;
 
     use super::*;
-    use crate::destination::sql::tests::signed;
 
     fn mapped(text: &str) -> Mapped {
         Mapped::read("column", &text.into(), false, &Tables::default(), &[]).unwrap()
@@ -150,7 +182,7 @@ mod tests {
 
     #[test]
     fn null_is_a_value_for_consent_and_for_a_field_that_was_cleared() {
-        let mut record = signed(1, &json!({})).record;
+        let mut record = delivery(1).record;
         let null = Field::new(Value::Null, record.contact.fields["email"].at);
         record.contact.fields.insert("phone".to_owned(), null.clone());
         record.contact.fields.insert("birthDate".to_owned(), null);
