@@ -7,6 +7,7 @@ use reqwest::{
     Method,
     header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue},
 };
+use serde_json::json;
 use url::{Url, form_urlencoded};
 
 use super::{Failure, jwt::Assertion};
@@ -34,18 +35,50 @@ pub enum Grant {
         first: Option<Secret>,
     },
     Jwt(Box<Assertion>),
+    Password(Password),
+}
+
+/// A user's address and password, as Supabase Auth takes them: in JSON, with the key of the project beside them.
+pub struct Password {
+    pub email: String,
+    pub password: Secret,
+    pub headers: HeaderMap,
+}
+
+impl Password {
+    fn request(&self, url: &Url) -> HttpRequest {
+        let json = HeaderValue::from_static("application/json");
+        let mut headers = self.headers.clone();
+        headers.extend([(CONTENT_TYPE, json.clone()), (ACCEPT, json)]);
+        let body = json!({ "email": self.email, "password": self.password.reveal() });
+        HttpRequest {
+            method: Method::POST,
+            url: url.clone(),
+            url_is_secret: false,
+            headers,
+            body: Bytes::from(body.to_string()),
+        }
+    }
 }
 
 impl Grant {
-    pub(super) fn app(&self) -> Option<&App> {
+    fn app(&self) -> Option<&App> {
         match self {
             Self::ClientCredentials { app, .. } | Self::Refresh { app, .. } => Some(app),
-            Self::Jwt(_) => None,
+            Self::Jwt(_) | Self::Password(_) => None,
+        }
+    }
+
+    /// The request for a token. One with a refresh token is made where the vault is read.
+    pub(super) fn request(&self, url: &Url, now: Timestamp) -> Result<HttpRequest, Failure> {
+        match self {
+            Self::Password(password) => Ok(password.request(url)),
+            grant => request(url, &grant.form(now)?, grant.app()),
         }
     }
 
     /// The form without the app's own members. A refresh token is in the vault, so its form is made there.
-    pub(super) fn form(&self, now: Timestamp) -> Result<Vec<(String, Secret)>, Failure> {
+    fn form(&self, now: Timestamp) -> Result<Vec<(String, Secret)>, Failure> {
         let pair = |name: &str, value: &str| (name.to_owned(), Secret::new(value));
         Ok(match self {
             Self::ClientCredentials { scope, more, .. } => {
@@ -54,7 +87,8 @@ impl Grant {
                 form.extend(more.iter().map(|(name, value)| pair(name, value)));
                 form
             }
-            Self::Refresh { .. } => Vec::new(),
+            // A password is sent in a request of its own.
+            Self::Refresh { .. } | Self::Password(_) => Vec::new(),
             Self::Jwt(assertion) => vec![
                 pair("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
                 ("assertion".to_owned(), assertion.sign(now)?),

@@ -1,4 +1,5 @@
-//! Access tokens by OAuth 2.0: client credentials, a refresh token, or a signed assertion (JWT bearer).
+//! Access tokens by OAuth 2.0: client credentials, a refresh token, or a signed assertion (JWT bearer). And by a user's
+//! password, for Supabase Auth.
 //!
 //! Invariants: one renewal at a time for a credential, in all processes; a refresh token that a response brings is on disk
 //! before the access token beside it is used.
@@ -25,12 +26,12 @@ use url::Url;
 
 pub use self::{
     config::{Config, Defaults, GrantName},
-    grant::{App, Grant},
+    grant::{App, Grant, Password},
     jwt::Assertion,
     sign_in::{SignIn, Started},
 };
 use crate::{
-    http::{Client, SendError},
+    http::{Client, HttpRequest, SendError},
     vault::{Kept, Vault, VaultError},
 };
 
@@ -235,7 +236,10 @@ impl Credential {
                 self.refresh(app, first.as_ref(), rejected, &mut state.unsaved)
                     .await?
             }
-            grant => self.ask(&grant.form(self.clock.now())?, grant.app()).await?.0,
+            grant => {
+                let request = grant.request(&self.settings.token_url, self.clock.now())?;
+                self.ask(&request).await?.0
+            }
         };
         let value = renewed.value.clone();
         state.token = Some(renewed);
@@ -293,7 +297,8 @@ impl Credential {
                 Secret::new(sealed.refresh_token.clone()),
             ),
         ];
-        let answered = self.ask(&form, Some(app)).await;
+        let request = grant::request(&self.settings.token_url, &form, Some(app))?;
+        let answered = self.ask(&request).await;
         sealed.renewing_until = None;
         let (token, refresh_token) = match answered {
             Ok(answered) => answered,
@@ -319,13 +324,8 @@ impl Credential {
     }
 
     /// Asks for a token. Returns it, and the next refresh token if there is one.
-    async fn ask(
-        &self,
-        form: &[(String, Secret)],
-        app: Option<&App>,
-    ) -> Result<(Token, Option<String>), Failure> {
-        let request = grant::request(&self.settings.token_url, form, app)?;
-        let answer = self.client.send(&request).await?;
+    async fn ask(&self, request: &HttpRequest) -> Result<(Token, Option<String>), Failure> {
+        let answer = self.client.send(request).await?;
         let now = self.clock.now();
         let granted = response::read(&answer, now, &self.name)?;
         let life = granted.life.unwrap_or(USUAL_LIFE);
