@@ -15,6 +15,7 @@ pub mod mailchimp;
 pub mod mailjet;
 pub mod meta;
 pub mod salesforce;
+pub mod supabase;
 
 use std::{
     collections::VecDeque,

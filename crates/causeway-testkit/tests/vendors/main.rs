@@ -21,3 +21,4 @@ mod mailjet;
 mod meta;
 mod python;
 mod salesforce;
+mod supabase;
