@@ -21,6 +21,7 @@ use crate::{
 pub mod actionnetwork;
 pub mod activecampaign;
 pub mod civicrm;
+mod columns;
 pub mod command;
 pub mod engagingnetworks;
 pub mod facts;
@@ -35,6 +36,7 @@ pub mod meta;
 pub mod null;
 pub mod salesforce;
 pub mod sql;
+pub mod supabase;
 pub mod webhook;
 
 /// A kind of destination. `destination kinds`, `destination sample`, the documentation and the console are
@@ -209,6 +211,7 @@ pub const KINDS: &[Kind] = &[
     null::KIND,
     salesforce::KIND,
     sql::KIND,
+    supabase::KIND,
     webhook::KIND,
 ];
 

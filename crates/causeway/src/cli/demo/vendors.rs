@@ -6,6 +6,8 @@ use causeway_core::clock::Clock;
 use causeway_fakes::vendors::{
     FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, engagingnetworks, google, hubspot, listmonk,
     mailchimp, mailjet, meta, salesforce,
+    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, google, hubspot, listmonk, mailchimp,
+    mailjet, meta, salesforce, supabase,
 };
 use jiff::tz::TimeZone;
 
@@ -32,6 +34,7 @@ pub(super) const NAMES: [&str; 11] = [
     "mailjet",
     "meta",
     "salesforce",
+    "supabase",
 ];
 
 impl Account {
@@ -98,13 +101,32 @@ pub(super) async fn start(name: &str, clock: &Arc<dyn Clock>) -> Option<Account>
             let keys = format!("token = \"{}\"\naudience = {audience}", meta::TOKEN);
             run("meta", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
         }
+        _ => return records(name, clock()).await,
+    };
+    Some(account)
+}
+
+/// Accounts of systems of record with tables of one's own.
+async fn records(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
+    let account = match name {
         "salesforce" => {
-            let mut org = salesforce::Salesforce::new(clock());
+            let mut org = salesforce::Salesforce::new(clock);
             org.add_field("Contact", salesforce::Field::external_id("Causeway_Id__c"));
             let keys = format!("token = \"{}\"", salesforce::TOKEN);
             run("salesforce", org, |url| format!("{keys}\nbase_url = \"{url}\"")).await
         }
-        _ => return newsletter(name, clock()).await,
+        "supabase" => {
+            let project = supabase::Supabase::with_tables(clock);
+            let key = supabase::SECRET_KEY;
+            run("supabase", project, |url| {
+                format!(
+                    "api_key = \"{key}\"\nbase_url = \"{url}/rest/v1\"\ncontacts = {{ table = \"contacts\" }}\n\
+                     actions = {{ table = \"actions\" }}"
+                )
+            })
+            .await
+        }
+        _ => return newsletter(name, clock).await,
     };
     Some(account)
 }
