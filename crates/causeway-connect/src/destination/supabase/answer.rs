@@ -235,8 +235,7 @@ fn refused(
             }
             return Reading::Read;
         }
-        Verdict::NoValue(reason) => reason,
-        Verdict::Spoiled(reason) | Verdict::Referenced(reason) => reason,
+        Verdict::NoValue(reason) | Verdict::Spoiled(reason) | Verdict::Referenced(reason) => reason,
     };
     spoiled(supabase, step, answer, tasks, reason)
 }
