@@ -6,6 +6,7 @@
 
 pub mod actionnetwork;
 pub mod activecampaign;
+pub mod brevo;
 pub mod civicrm;
 pub mod engagingnetworks;
 pub mod google;

@@ -11,6 +11,7 @@
 
 mod actionnetwork;
 mod activecampaign;
+mod brevo;
 mod civicrm;
 mod engagingnetworks;
 mod google;
