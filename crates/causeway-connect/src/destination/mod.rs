@@ -20,6 +20,7 @@ use crate::{
 
 pub mod actionnetwork;
 pub mod activecampaign;
+pub mod brevo;
 pub mod civicrm;
 mod columns;
 pub mod command;
@@ -198,6 +199,7 @@ pub fn without_notes(mut text: &str) -> &str {
 pub const KINDS: &[Kind] = &[
     actionnetwork::KIND,
     activecampaign::KIND,
+    brevo::KIND,
     civicrm::KIND,
     command::KIND,
     engagingnetworks::KIND,

@@ -8,6 +8,8 @@ use causeway_fakes::vendors::{
     mailchimp, mailjet, meta, salesforce,
     FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, google, hubspot, listmonk, mailchimp,
     mailjet, meta, salesforce, supabase,
+    FakeVendor, Vendor, actionnetwork, activecampaign, brevo, civicrm, google, hubspot, listmonk, mailchimp,
+    mailjet, meta, salesforce,
 };
 use jiff::tz::TimeZone;
 
@@ -25,6 +27,7 @@ pub(super) struct Account {
 pub(super) const NAMES: [&str; 11] = [
     "actionnetwork",
     "activecampaign",
+    "brevo",
     "civicrm",
     "engagingnetworks",
     "google",
@@ -148,6 +151,13 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
                 format!("{keys}\nbase_url = \"{url}{}\"", engagingnetworks::PATH)
             })
             .await
+        "brevo" => {
+            let mut fake = brevo::Brevo::default();
+            fake.clock.set(clock.now());
+            fake.clock.run();
+            let list = fake.add_list("News");
+            let keys = format!("token = \"{}\"\nlists = [{list}]", brevo::KEY);
+            run("brevo", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
         }
         "listmonk" => {
             let keys = format!(
