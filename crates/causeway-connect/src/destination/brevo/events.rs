@@ -31,8 +31,8 @@ pub(super) fn find(brevo: &Brevo, tasks: &[&Task<'_, Brevo>]) -> HttpRequest {
     let mut query: Vec<(&str, &str)> = ids.iter().map(|id| ("contact_id", id.as_str())).collect();
     query.extend([
         ("event_name", name),
-        ("start_date", &*first),
-        ("end_date", &*last),
+        ("startDate", &*first),
+        ("endDate", &*last),
         ("limit", &*limit),
     ]);
     get(brevo, &["events"], &query)

@@ -62,7 +62,9 @@ pub(super) fn numbers(values: Vec<(String, Value)>) -> (BTreeSet<u64>, bool) {
                 other => other.as_u64(),
             };
             match number {
-                Some(number) => drop(lists.insert(number)),
+                Some(number) => {
+                    lists.insert(number);
+                }
                 None => is_whole = value.as_str() == Some("") && is_whole,
             }
         }

@@ -26,9 +26,9 @@ pub struct Event {
     pub properties: Map<String, Value>,
 }
 
-/// `start_date` and `end_date`, of which neither goes without the other. Without both: the last six months.
+/// `startDate` and `endDate`, of which neither goes without the other. Without both: the last six months.
 fn period(call: &Call<'_>) -> Result<(Timestamp, Timestamp), Failure> {
-    let invalid = || Failure::invalid("start_date or end_date is not valid");
+    let invalid = || Failure::invalid("startDate or endDate is not valid");
     let time = |text: &str, end: bool| {
         let day = |date: civil::Date| {
             let date = if end { date.tomorrow().ok()? } else { date };
@@ -37,13 +37,13 @@ fn period(call: &Call<'_>) -> Result<(Timestamp, Timestamp), Failure> {
         let date = text.parse::<civil::Date>().ok().filter(|_| text.len() == 10);
         date.map_or_else(|| text.parse().ok(), day).ok_or_else(invalid)
     };
-    match (call.query("start_date"), call.query("end_date")) {
+    match (call.query("startDate"), call.query("endDate")) {
         (None, None) => {
             let from = call.now - SignedDuration::from_hours(SIX_MONTHS_H);
             Ok((from, Timestamp::MAX))
         }
         (Some(from), Some(until)) => Ok((time(from, false)?, time(until, true)?)),
-        _ => Err(Failure::missing("start_date and end_date must be used together")),
+        _ => Err(Failure::missing("startDate and endDate must be used together")),
     }
 }
 
