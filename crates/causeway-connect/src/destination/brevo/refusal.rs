@@ -191,11 +191,11 @@ fn drop_identifiers(error: &Value, task: &mut Of<'_>) -> bool {
 
 /// The identifiers that other contacts have, in capitals.
 fn duplicates(error: &Value) -> Vec<String> {
-    let named = error
-        .pointer("/metadata/duplicate_identifiers")
-        .and_then(Value::as_array);
-    let names = named.into_iter().flatten().filter_map(Value::as_str);
-    names.map(str::to_uppercase).collect()
+    let found = error.pointer("/metadata/duplicate_identifiers");
+    let found = found.and_then(Value::as_array).into_iter().flatten();
+    found
+        .filter_map(|name| Some(name.as_str()?.to_uppercase()))
+        .collect()
 }
 
 /// The calls that read events have a small limit of their own, which must hold up nothing else.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Brevo, Memo, Step, events};
 use crate::{connector::Task, http::HttpRequest};
@@ -22,7 +22,7 @@ pub(super) fn request(brevo: &Brevo, step: Step, tasks: &[&Task<'_, Brevo>]) -> 
         }
         Step::Withdraw if memo.blocks => contact(Method::PUT, Some(json!({ "emailBlacklisted": true }))),
         Step::Withdraw => contact(Method::PUT, Some(json!({ "unlinkListIds": memo.own_lists }))),
-        Step::Upsert if memo.by_id => contact(Method::PUT, Some(written(memo))),
+        Step::Upsert if memo.by_id => contact(Method::PUT, Some(written(memo).into())),
         Step::Upsert => post(brevo, &["contacts"], &created(memo)),
         Step::FindEvents => events::find(brevo, tasks),
         Step::SendEvents => events::send(brevo, tasks),
@@ -82,30 +82,29 @@ pub(super) fn post(brevo: &Brevo, path: &[&str], value: &Value) -> HttpRequest {
 /// The contact by its address, which is created if it is not there.
 fn created(memo: &Memo) -> Value {
     let mut body = written(memo);
-    body["email"] = memo.email.as_str().into();
-    body["updateEnabled"] = true.into();
+    body.insert("email".to_owned(), memo.email.as_str().into());
+    body.insert("updateEnabled".to_owned(), true.into());
     // The number of the contact. Without this only a new one has it.
-    body["getId"] = true.into();
-    body
+    body.insert("getId".to_owned(), true.into());
+    body.into()
 }
 
-fn written(memo: &Memo) -> Value {
-    let mut body = json!({});
-    if !memo.attributes.is_empty() {
-        body["attributes"] = memo.attributes.clone().into();
-    }
-    if let Some(ext_id) = &memo.ext_id {
-        body["ext_id"] = ext_id.as_str().into();
-    }
-    if !memo.lists.is_empty() {
-        body["listIds"] = memo.lists.iter().copied().collect();
-    }
+fn written(memo: &Memo) -> Map<String, Value> {
     // The flag has three states: without it the block stays as it is. An opt-out that found nobody creates the contact as
     // one that is blocked; one that found somebody has blocked it already.
-    if memo.unblocks {
-        body["emailBlacklisted"] = false.into();
-    } else if memo.opts_out && memo.blocks {
-        body["emailBlacklisted"] = true.into();
-    }
-    body
+    let is_blocked = match (memo.unblocks, memo.opts_out && memo.blocks) {
+        (true, _) => Some(false),
+        (false, true) => Some(true),
+        (false, false) => None,
+    };
+    let members = [
+        (!memo.attributes.is_empty()).then(|| ("attributes", memo.attributes.clone().into())),
+        memo.ext_id.as_ref().map(|id| ("ext_id", id.as_str().into())),
+        (!memo.lists.is_empty()).then(|| ("listIds", memo.lists.iter().copied().collect())),
+        is_blocked.map(|is_blocked| ("emailBlacklisted", is_blocked.into())),
+    ];
+    let members = members.into_iter().flatten();
+    members
+        .map(|(name, value): (&str, Value)| (name.to_owned(), value))
+        .collect()
 }

@@ -46,13 +46,14 @@ impl Type {
     /// The value as it is kept; `None` if it is ignored.
     pub(super) fn kept(self, value: &Value) -> Option<Value> {
         match (self, value) {
-            (Self::Text, Value::String(_) | Value::Number(_)) => Some(value.clone()),
             (Self::Date, Value::String(text)) => text
                 .get(..10)?
                 .parse::<civil::Date>()
                 .is_ok()
                 .then(|| value.clone()),
-            (Self::Float, Value::Number(_)) | (Self::Boolean, Value::Bool(_)) => Some(value.clone()),
+            (Self::Text, Value::String(_))
+            | (Self::Text | Self::Float, Value::Number(_))
+            | (Self::Boolean, Value::Bool(_)) => Some(value.clone()),
             (Self::Phone, Value::String(text)) => Some(phone(text)?.into()),
             (Self::Phone, Value::Number(number)) => Some(phone(&number.to_string())?.into()),
             _ => None,

@@ -129,9 +129,9 @@ impl Brevo {
                 }
             });
             if changed {
-                success.push(email)
+                success.push(email);
             } else {
-                failure.push(email)
+                failure.push(email);
             }
         }
         if success.is_empty() {

@@ -258,7 +258,7 @@ async fn an_opt_out_is_proved_by_the_contact() {
         assert_eq!(result.outcome.as_str(), "delivered", "no contact, no opt-out");
     }
     assert!(
-        calls(&api).iter().all(|call| !call.starts_with("P")),
+        calls(&api).iter().all(|call| !call.starts_with('P')),
         "{:?}",
         calls(&api)
     );
