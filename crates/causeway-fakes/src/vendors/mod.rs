@@ -17,6 +17,7 @@ pub mod mailjet;
 pub mod meta;
 pub mod salesforce;
 pub mod supabase;
+pub mod vbout;
 
 use std::{
     collections::VecDeque,

@@ -23,3 +23,4 @@ mod meta;
 mod python;
 mod salesforce;
 mod supabase;
+mod vbout;
