@@ -13,7 +13,7 @@ mod session;
 mod task;
 mod version;
 
-use std::fmt::Debug;
+use std::{borrow::Cow, fmt::Debug};
 
 use causeway_core::{
     clock::Timestamp,
@@ -57,6 +57,12 @@ pub trait Connector: Send + Sync + 'static {
     fn subject(&self, task: &Task<'_, Self>) -> String;
 
     fn request(&self, step: &Self::Step, tasks: &[&Task<'_, Self>]) -> HttpRequest;
+
+    /// The request as it is sent. [`Self::request`] and the probes, which people see, have something else in the place of a
+    /// secret that the vendor wants in the address.
+    fn signed<'r>(&self, request: &'r HttpRequest) -> Cow<'r, HttpRequest> {
+        Cow::Borrowed(request)
+    }
 
     /// What the response means for each task of the call. A task that is not ended goes on with its next step.
     fn read(

@@ -87,7 +87,7 @@ impl<C: Connector> Http<C> {
         if let Some(spread) = &self.spread {
             spread.wait(&*self.clock).await;
         }
-        self.client.send(request).await
+        self.client.send(&self.connector.signed(request)).await
     }
 
     fn own_spread(&self, limit: Limit) -> Arc<Spread> {
