@@ -38,6 +38,7 @@ pub mod null;
 pub mod salesforce;
 pub mod sql;
 pub mod supabase;
+pub mod vbout;
 pub mod webhook;
 
 /// A kind of destination. `destination kinds`, `destination sample`, the documentation and the console are
@@ -214,6 +215,7 @@ pub const KINDS: &[Kind] = &[
     salesforce::KIND,
     sql::KIND,
     supabase::KIND,
+    vbout::KIND,
     webhook::KIND,
 ];
 

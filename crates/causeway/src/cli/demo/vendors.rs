@@ -10,6 +10,7 @@ use causeway_fakes::vendors::{
     mailjet, meta, salesforce, supabase,
     FakeVendor, Vendor, actionnetwork, activecampaign, brevo, civicrm, google, hubspot, listmonk, mailchimp,
     mailjet, meta, salesforce,
+    mailjet, meta, salesforce, vbout,
 };
 use jiff::tz::TimeZone;
 
@@ -38,6 +39,7 @@ pub(super) const NAMES: [&str; 11] = [
     "meta",
     "salesforce",
     "supabase",
+    "vbout",
 ];
 
 impl Account {
@@ -181,6 +183,18 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
             let (key, secret) = (mailjet::API_KEY, mailjet::SECRET_KEY);
             run("mailjet", fake, |url| {
                 format!("list = {list}\napi_key = \"{key}\"\nsecret_key = \"{secret}\"\nbase_url = \"{url}\"")
+            })
+            .await
+        }
+        "vbout" => {
+            let mut fake = vbout::Vbout::new(clock);
+            let list = fake.add_list("News", &["First Name", "Last Name"]);
+            let (key, first, last) = (vbout::KEY, list + 1, list + 2);
+            run("vbout", fake, |url| {
+                format!(
+                    "list = {list}\napi_key = \"{key}\"\nbase_url = \"{url}\"\n\
+                     fields = {{ {first} = \"contact.firstName\", {last} = \"contact.lastName\" }}"
+                )
             })
             .await
         }
