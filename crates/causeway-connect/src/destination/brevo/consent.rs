@@ -141,6 +141,9 @@ pub(super) fn looked(seen: Seen, task: &mut Of<'_>) {
         task.leave_out(|step| matches!(step, Step::Withdraw | Step::Confirm));
         without_reread(task);
     }
+    if !task.memo.has_values() {
+        task.leave_out(|step| matches!(step, Step::Upsert | Step::Reread));
+    }
     task.memo.before = Some(seen);
     remember(task);
 }
@@ -210,7 +213,7 @@ pub(super) fn subscribe_if_newer(brevo: &Brevo, seen: &Seen, task: &mut Of<'_>) 
     // Naming a list again would put back a person who leaves it at this moment.
     task.memo.lists.retain(|list| !seen.lists.contains(list));
     let is_as_wanted = task.memo.lists.is_empty() && !task.memo.unblocks;
-    if is_as_wanted && brevo.is_written(task.delivery, &task.memo) {
+    if is_as_wanted && (!task.memo.has_values() || brevo.is_written(task.delivery, &task.memo)) {
         task.leave_out(|step| *step == Step::Upsert);
         remember(task);
     }

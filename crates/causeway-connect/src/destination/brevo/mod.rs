@@ -157,6 +157,13 @@ pub(super) struct Memo {
     is_first: bool,
 }
 
+impl Memo {
+    /// Whether anything is known that can be written about the person. Brevo refuses a change of nothing.
+    fn has_values(&self) -> bool {
+        !self.attributes.is_empty() || self.ext_id.is_some()
+    }
+}
+
 impl Connector for Brevo {
     type Step = Step;
     type Memo = Memo;

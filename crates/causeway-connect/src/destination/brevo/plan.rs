@@ -77,7 +77,8 @@ impl Brevo {
         (memo.attributes, memo.ext_id) = (attributes, ext_id);
         memo.digest = values::digest(&memo.attributes, memo.ext_id.as_deref());
         let mut steps = Vec::new();
-        let is_unchanged = memo.lists.is_empty() && !memo.opts_out && self.is_written(delivery, memo);
+        let has_nothing_new = self.is_written(delivery, memo) || (memo.by_id && !memo.has_values());
+        let is_unchanged = memo.lists.is_empty() && !memo.opts_out && has_nothing_new;
         if !is_unchanged {
             steps.push(Step::Upsert);
             steps.extend(memo.opts_out.then_some(Step::Reread));
