@@ -122,3 +122,44 @@ async fn an_unchanged_contact_costs_no_call() {
         assert_eq!(calls(&api).len(), 1);
     }
 }
+
+#[tokio::test]
+async fn a_contact_about_whom_nothing_is_known_is_not_written_again() {
+    let api = FakeApi::start().await;
+    accept(&api);
+    let brevo = connect(
+        &api.url(""),
+        "fields = { NICKNAME = 'contact.nickname | default(none)' }\nopt_out = 'unlink'",
+    );
+    let memory = one(&*brevo, delivery(1)).await.memory;
+    let with = |mut delivery: Delivery| {
+        delivery.memory.clone_from(&memory);
+        delivery.record.kind = DeliveryKind::Record;
+        delivery
+    };
+    let there = contact(false, &json!([12, 31]), &json!([]), SINCE);
+    for (delivery, outcome, expected) in [
+        (delivery(1), "skip", vec![]),
+        (subscriber(1, SINCE), "delivered", vec!["GET P"]),
+        (
+            withdrawal(Change::Unsubscribe),
+            "delivered",
+            vec!["GET P", "PUT P", "GET P"],
+        ),
+    ] {
+        api.reset();
+        with_contact(&api, there.clone());
+        if expected.len() > 1 {
+            let gone = contact(false, &json!([]), &json!([]), SINCE);
+            let answers = [
+                Reply::json(200, &there),
+                Reply::status(204),
+                Reply::json(200, &gone),
+            ];
+            api.script(PERSON, answers);
+        }
+        let result = one(&*brevo, with(delivery)).await;
+        assert_eq!(result.outcome.as_str(), outcome, "{result:?}");
+        assert_eq!(calls(&api), expected);
+    }
+}
