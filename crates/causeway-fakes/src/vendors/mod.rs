@@ -9,6 +9,7 @@ pub mod activecampaign;
 pub mod brevo;
 pub mod civicrm;
 pub mod engagingnetworks;
+pub mod cleverreach;
 pub mod google;
 pub mod hubspot;
 pub mod listmonk;

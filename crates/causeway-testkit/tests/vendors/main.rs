@@ -14,6 +14,7 @@ mod activecampaign;
 mod brevo;
 mod civicrm;
 mod engagingnetworks;
+mod cleverreach;
 mod google;
 mod hubspot;
 mod listmonk;
