@@ -23,6 +23,7 @@ pub mod activecampaign;
 pub mod brevo;
 pub mod civicrm;
 mod columns;
+pub mod cleverreach;
 pub mod command;
 pub mod engagingnetworks;
 pub mod facts;
@@ -202,6 +203,7 @@ pub const KINDS: &[Kind] = &[
     activecampaign::KIND,
     brevo::KIND,
     civicrm::KIND,
+    cleverreach::KIND,
     command::KIND,
     engagingnetworks::KIND,
     file::KIND,

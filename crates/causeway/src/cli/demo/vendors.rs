@@ -11,6 +11,8 @@ use causeway_fakes::vendors::{
     FakeVendor, Vendor, actionnetwork, activecampaign, brevo, civicrm, google, hubspot, listmonk, mailchimp,
     mailjet, meta, salesforce,
     mailjet, meta, salesforce, vbout,
+    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, cleverreach, google, hubspot, listmonk,
+    mailchimp, mailjet, meta, salesforce,
 };
 use jiff::tz::TimeZone;
 
@@ -31,6 +33,7 @@ pub(super) const NAMES: [&str; 11] = [
     "brevo",
     "civicrm",
     "engagingnetworks",
+    "cleverreach",
     "google",
     "hubspot",
     "listmonk",
@@ -160,6 +163,11 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
             let list = fake.add_list("News");
             let keys = format!("token = \"{}\"\nlists = [{list}]", brevo::KEY);
             run("brevo", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        "cleverreach" => {
+            let mut fake = cleverreach::CleverReach::new(clock);
+            let group = fake.add_group("News");
+            let keys = format!("group = {group}\ntoken = \"{}\"", cleverreach::TOKEN);
+            run("cleverreach", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
         }
         "listmonk" => {
             let keys = format!(

@@ -88,6 +88,7 @@ pub const CONNECTORS: &[Connector] = &[
         closest: Closest::Bridge,
         differs: &[
             "list and label came from the campaign's own configuration (`component.sync`), as `settings` do here",
+            "it subscribed people again who had unsubscribed; here a newer opt-in is needed",
         ],
     },
     Connector {
