@@ -15,6 +15,7 @@ pub mod hubspot;
 pub mod listmonk;
 pub mod mailchimp;
 pub mod mailjet;
+pub mod mautic;
 pub mod meta;
 pub mod salesforce;
 pub mod supabase;

@@ -20,6 +20,7 @@ mod hubspot;
 mod listmonk;
 mod mailchimp;
 mod mailjet;
+mod mautic;
 mod meta;
 mod python;
 mod salesforce;
