@@ -1,5 +1,5 @@
-//! Mautic's API, version 1, as far as contacts need it: contacts and their fields, do-not-contact, segments, tags, notes
-//! and points.
+//! Mautic's API, version 1, as far as contacts need it: contacts and their fields, do-not-contact, segments, tags,
+//! notes and points.
 #![expect(clippy::indexing_slicing, reason = "test equipment: a failure is the test's")]
 
 mod auth;
