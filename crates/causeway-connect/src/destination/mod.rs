@@ -34,6 +34,7 @@ pub mod hubspot;
 pub mod listmonk;
 pub mod mailchimp;
 pub mod mailjet;
+pub mod mautic;
 pub mod meta;
 pub mod null;
 pub mod salesforce;
@@ -212,6 +213,7 @@ pub const KINDS: &[Kind] = &[
     listmonk::KIND,
     mailchimp::KIND,
     mailjet::KIND,
+    mautic::KIND,
     meta::KIND,
     null::KIND,
     salesforce::KIND,
