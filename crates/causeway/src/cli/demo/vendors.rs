@@ -13,6 +13,7 @@ use causeway_fakes::vendors::{
     mailjet, meta, salesforce, vbout,
     FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, cleverreach, google, hubspot, listmonk,
     mailchimp, mailjet, meta, salesforce,
+    mailjet, mautic, meta, salesforce,
 };
 use jiff::tz::TimeZone;
 
@@ -39,6 +40,7 @@ pub(super) const NAMES: [&str; 11] = [
     "listmonk",
     "mailchimp",
     "mailjet",
+    "mautic",
     "meta",
     "salesforce",
     "supabase",
@@ -203,6 +205,12 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
                     "list = {list}\napi_key = \"{key}\"\nbase_url = \"{url}\"\n\
                      fields = {{ {first} = \"contact.firstName\", {last} = \"contact.lastName\" }}"
                 )
+        "mautic" => {
+            let mut site = mautic::Mautic::new(clock);
+            let segment = site.add_segment("News");
+            let (user, password) = (mautic::USER, mautic::PASSWORD);
+            run("mautic", site, |url| {
+                format!("segments = [{segment}]\nuser = \"{user}\"\npassword = \"{password}\"\nbase_url = \"{url}\"")
             })
             .await
         }
