@@ -4,16 +4,8 @@ use std::{any::Any, sync::Arc};
 
 use causeway_core::clock::Clock;
 use causeway_fakes::vendors::{
-    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, engagingnetworks, google, hubspot, listmonk,
-    mailchimp, mailjet, meta, salesforce,
-    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, google, hubspot, listmonk, mailchimp,
-    mailjet, meta, salesforce, supabase,
-    FakeVendor, Vendor, actionnetwork, activecampaign, brevo, civicrm, google, hubspot, listmonk, mailchimp,
-    mailjet, meta, salesforce,
-    mailjet, meta, salesforce, vbout,
-    FakeVendor, Vendor, actionnetwork, activecampaign, civicrm, cleverreach, google, hubspot, listmonk,
-    mailchimp, mailjet, meta, salesforce,
-    mailjet, mautic, meta, salesforce,
+    FakeVendor, Vendor, actionnetwork, activecampaign, brevo, civicrm, cleverreach, engagingnetworks, google,
+    hubspot, listmonk, mailchimp, mailjet, mautic, meta, salesforce, supabase, vbout,
 };
 use jiff::tz::TimeZone;
 
@@ -28,13 +20,13 @@ pub(super) struct Account {
 }
 
 /// The kinds of destinations that can be tried this way.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 16] = [
     "actionnetwork",
     "activecampaign",
     "brevo",
     "civicrm",
-    "engagingnetworks",
     "cleverreach",
+    "engagingnetworks",
     "google",
     "hubspot",
     "listmonk",
@@ -141,23 +133,9 @@ async fn records(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
     Some(account)
 }
 
-/// Accounts of newsletter tools and the like.
+/// Accounts of newsletter tools.
 async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
     let account = match name {
-        "engagingnetworks" => {
-            let mut fake = engagingnetworks::EngagingNetworks::new(clock);
-            let page = fake.add_page("Save the river", "pet");
-            (fake.limit, fake.page_limit) = (None, None);
-            let keys = format!(
-                "token = \"{}\"\nopt_ins = [\"{}\"]\naction = {{ page = \"={page}\" }}\ncalls_per_hour = 3600000\n\
-                 page_calls_per_5_min = 300000",
-                engagingnetworks::TOKEN,
-                engagingnetworks::OPT_IN
-            );
-            run("engagingnetworks", fake, |url| {
-                format!("{keys}\nbase_url = \"{url}{}\"", engagingnetworks::PATH)
-            })
-            .await
         "brevo" => {
             let mut fake = brevo::Brevo::default();
             fake.clock.set(clock.now());
@@ -165,6 +143,7 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
             let list = fake.add_list("News");
             let keys = format!("token = \"{}\"\nlists = [{list}]", brevo::KEY);
             run("brevo", fake, |url| format!("{keys}\nbase_url = \"{url}\"")).await
+        }
         "cleverreach" => {
             let mut fake = cleverreach::CleverReach::new(clock);
             let group = fake.add_group("News");
@@ -196,6 +175,40 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
             })
             .await
         }
+        _ => return automation(name, clock).await,
+    };
+    Some(account)
+}
+
+/// Accounts of tools with automations or pages of their own.
+async fn automation(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
+    let account = match name {
+        "engagingnetworks" => {
+            let mut fake = engagingnetworks::EngagingNetworks::new(clock);
+            let page = fake.add_page("Save the river", "pet");
+            (fake.limit, fake.page_limit) = (None, None);
+            let keys = format!(
+                "token = \"{}\"\nopt_ins = [\"{}\"]\naction = {{ page = \"={page}\" }}\ncalls_per_hour = 3600000\n\
+                 page_calls_per_5_min = 300000",
+                engagingnetworks::TOKEN,
+                engagingnetworks::OPT_IN
+            );
+            run("engagingnetworks", fake, |url| {
+                format!("{keys}\nbase_url = \"{url}{}\"", engagingnetworks::PATH)
+            })
+            .await
+        }
+        "mautic" => {
+            let mut site = mautic::Mautic::new(clock);
+            let segment = site.add_segment("News");
+            let (user, password) = (mautic::USER, mautic::PASSWORD);
+            run("mautic", site, |url| {
+                format!(
+                    "segments = [{segment}]\nuser = \"{user}\"\npassword = \"{password}\"\nbase_url = \"{url}\""
+                )
+            })
+            .await
+        }
         "vbout" => {
             let mut fake = vbout::Vbout::new(clock);
             let list = fake.add_list("News", &["First Name", "Last Name"]);
@@ -205,12 +218,6 @@ async fn newsletter(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
                     "list = {list}\napi_key = \"{key}\"\nbase_url = \"{url}\"\n\
                      fields = {{ {first} = \"contact.firstName\", {last} = \"contact.lastName\" }}"
                 )
-        "mautic" => {
-            let mut site = mautic::Mautic::new(clock);
-            let segment = site.add_segment("News");
-            let (user, password) = (mautic::USER, mautic::PASSWORD);
-            run("mautic", site, |url| {
-                format!("segments = [{segment}]\nuser = \"{user}\"\npassword = \"{password}\"\nbase_url = \"{url}\"")
             })
             .await
         }

@@ -356,10 +356,7 @@ async fn an_erasure_deletes_actions_and_then_the_contact() {
             .deliver(std::slice::from_ref(&gone))
             .await;
         assert_eq!(outcomes(&results), ["delivered"], "{own}");
-        assert_eq!(
-            support::calls(&api, "/rest/v1/"),
-            calls
-        );
+        assert_eq!(support::calls(&api, "/rest/v1/"), calls);
         let requests = api.requests();
         assert_eq!(
             requests[0].query,
