@@ -48,7 +48,7 @@ impl<C: Connector> Http<C> {
     /// Puts a token of this credential into each request.
     #[must_use]
     pub fn with_access(self, access: Option<Access>) -> Self {
-        let access = access.map(Renewed::OAuth);
+        let access = access.map(Box::new).map(Renewed::OAuth);
         Self { access, ..self }
     }
 

@@ -133,7 +133,7 @@ fn until(granted: &Granted, now: Timestamp) -> Timestamp {
 
 /// A credential that renews its token itself.
 pub(super) enum Renewed {
-    OAuth(Access),
+    OAuth(Box<Access>),
     Session(Session),
 }
 

@@ -89,7 +89,7 @@ fn queue_consent_and_destination_are_carried_over() {
             ".env.rivers",
             "cus.12.deliver",
             "double_opt_in",
-            "webhook",
+            "brevo",
             "double_opt_in",
         ),
         (".env.bees", "cus.7.deliver", "single", "civicrm", "opt_in"),

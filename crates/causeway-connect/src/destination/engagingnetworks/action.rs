@@ -46,7 +46,7 @@ pub(super) fn read_page(
         None => networks.learn_page(page, campaign),
         Some(reason) => {
             for task in tasks {
-                refusal::refuse_action(task, format!("page {page} {reason}"));
+                refusal::refuse_action(task, &format!("page {page} {reason}"));
             }
         }
     }

@@ -80,7 +80,7 @@ fn refused(step: &Step, answer: &Answer, text: &str, tasks: &mut [&mut Of<'_>]) 
             for task in tasks {
                 refuse_action(
                     task,
-                    format!("answered {status}: Engaging Networks refuses the action"),
+                    &format!("answered {status}: Engaging Networks refuses the action"),
                 );
             }
             return Reading::Read;
@@ -98,7 +98,7 @@ fn is_about_address(text: &str) -> bool {
 }
 
 /// The person is written without the action, and the delivery ends as refused.
-pub(super) fn refuse_action(task: &mut Of<'_>, reason: String) {
+pub(super) fn refuse_action(task: &mut Of<'_>, reason: &str) {
     task.memo.refusal = Some(format!("{reason}. The person is written"));
     leave_out_action(task, "the action is not stored");
 }
@@ -118,7 +118,7 @@ pub(super) fn page_failed(answer: &Answer, body: &Value, task: &mut Of<'_>) -> R
         }));
     }
     let reason = "the page answered with the status ERROR again and again".to_owned();
-    refuse_action(task, reason);
+    refuse_action(task, &reason);
     Reading::Read
 }
 
@@ -164,7 +164,7 @@ pub(super) fn absent(
                     "answered {}: the account has no such page; check `action.page`",
                     answer.status
                 );
-                refuse_action(task, reason);
+                refuse_action(task, &reason);
             }
             Reading::Read
         }

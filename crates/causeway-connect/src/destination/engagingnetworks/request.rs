@@ -52,17 +52,15 @@ pub(super) fn request(
             let body = action(networks, memo);
             with(networks, Method::POST, &["page", &memo.page, "process"], &body)
         }
-        Step::Write => match memo.id {
-            Some(_) => {
-                let body = supporter(memo, None).into();
-                with(networks, Method::PUT, &["supporter", &id], &body)
-            }
-            None => {
-                let email = Some((&*networks.settings.email_field, &*memo.email));
-                let body = supporter(memo, email).into();
-                with(networks, Method::POST, &["supporter"], &body)
-            }
-        },
+        Step::Write if memo.id.is_some() => {
+            let body = supporter(memo, None).into();
+            with(networks, Method::PUT, &["supporter", &id], &body)
+        }
+        Step::Write => {
+            let email = Some((&*networks.settings.email_field, &*memo.email));
+            let body = supporter(memo, email).into();
+            with(networks, Method::POST, &["supporter"], &body)
+        }
     }
 }
 

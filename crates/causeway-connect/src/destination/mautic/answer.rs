@@ -82,8 +82,7 @@ pub(super) fn read(
 
 /// Whether this is an error in Mautic's form. A gateway's 404 does not prove that a person is not there.
 fn is_error(body: &Value) -> bool {
-    body.get("errors").is_some_and(|errors| errors.is_array())
-        || body.get("error").is_some_and(Value::is_object)
+    body.get("errors").is_some_and(Value::is_array) || body.get("error").is_some_and(Value::is_object)
 }
 
 /// Reads a success. `None` if the response does not prove it: a page of something in front of Mautic confirms nothing.
@@ -255,8 +254,9 @@ fn rest(answer: &Answer, now: Timestamp) -> Option<Duration> {
 /// The response that Mautic documents for success. An opt-out or erasure finds a contact; other searches find none.
 pub(super) fn expected(mautic: &Mautic, step: Step, tasks: &[&Task<'_, Mautic>]) -> Answer {
     let contact = |task: &&Task<'_, Mautic>, entries: Value| {
-        let fields = json!({ "all": { "email": task.memo.email } });
-        json!({ "id": 1, "fields": fields, "doNotContact": entries })
+        let mut all = task.memo.fields.clone();
+        all.insert("email".to_owned(), task.memo.email.as_str().into());
+        json!({ "id": 1, "fields": { "all": all }, "doNotContact": entries })
     };
     let first = |entries| tasks.first().map(|task| contact(task, entries));
     let body = match step {

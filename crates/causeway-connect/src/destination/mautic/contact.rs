@@ -9,7 +9,7 @@ pub(super) struct Contact {
     pub id: u64,
     /// In small letters; `None` if it is not shown.
     pub email: Option<String>,
-    do_not_contact: Vec<There>,
+    entries: Vec<There>,
     /// The aliases of all fields; empty if they are not shown.
     pub aliases: Vec<String>,
 }
@@ -33,7 +33,7 @@ impl Contact {
         Some(Self {
             id: number(value.get("id")?)?,
             email: email.map(|email| email.trim().to_lowercase()),
-            do_not_contact: items(value.get("doNotContact")?)?
+            entries: items(value.get("doNotContact")?)?
                 .map(There::of)
                 .collect::<Option<Vec<_>>>()?,
             aliases: aliases.cloned().collect(),
@@ -42,7 +42,7 @@ impl Contact {
 
     /// The entries of a channel by which Mautic does not contact the person.
     pub fn entries(&self, channel: &str) -> Vec<There> {
-        let all = self.do_not_contact.iter();
+        let all = self.entries.iter();
         all.filter(|entry| entry.channel == channel && entry.reason != 0)
             .cloned()
             .collect()

@@ -114,7 +114,7 @@ fn yes() -> bool {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::destination) enum Role {
     Contacts,
     Actions,
 }
@@ -397,17 +397,16 @@ fn base(config: &Config) -> Result<Url, ConfigError> {
 
 impl UserConfig {
     fn read(self, base: &Url, allow_private: bool) -> Result<User, ConfigError> {
-        let mut token_url = match &self.auth_url {
-            Some(url) => read_url("user.auth_url", url, allow_private, false)?,
-            None => {
-                let Some(start) = base.path().strip_suffix("/rest/v1") else {
-                    let error = ConfigError::new("user.auth_url", "is missing");
-                    return Err(error.hint("auth_url = \"https://REF.supabase.co/auth/v1\""));
-                };
-                let mut url = base.clone();
-                url.set_path(&format!("{start}/auth/v1"));
-                url
-            }
+        let mut token_url = if let Some(url) = &self.auth_url {
+            read_url("user.auth_url", url, allow_private, false)?
+        } else {
+            let Some(start) = base.path().strip_suffix("/rest/v1") else {
+                let error = ConfigError::new("user.auth_url", "is missing");
+                return Err(error.hint("auth_url = \"https://REF.supabase.co/auth/v1\""));
+            };
+            let mut url = base.clone();
+            url.set_path(&format!("{start}/auth/v1"));
+            url
         };
         let path = format!("{}/token", token_url.path().trim_end_matches('/'));
         token_url.set_path(&path);

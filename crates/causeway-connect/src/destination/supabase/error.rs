@@ -87,9 +87,8 @@ pub(super) fn verdict(answer: &Answer, now: Timestamp) -> Verdict {
             reason: format!("{named}: the database is read-only for now; look for a full disk"),
             after: Some(READ_ONLY),
         }),
-        // The time limit of a statement.
-        ("57014", _) => Verdict::TooMuch(named),
-        (_, "XX") => Verdict::TooMuch(named),
+        // The time limit of a statement, and errors of the database itself.
+        _ if code == "57014" || code.starts_with("XX") => Verdict::TooMuch(named),
         (_, "08" | "25" | "40" | "53" | "55" | "57" | "58" | "F0" | "HV") => later(),
         // PostgREST's own errors, and those whose status a function of the database chose.
         (_, "PG" | "PT") if answer.status >= 500 => later(),

@@ -98,16 +98,13 @@ fn look(supabase: &Supabase, table: &Table, rows: &[&Row], tasks: &[&Task<'_, Su
     let guard = tasks.first().and_then(|task| task.memo.guard.as_ref());
     let guarded = guard.into_iter().flat_map(super::rows::Guard::columns);
     let shown = list(table.keys().map(|column| column.name.as_str()).chain(guarded));
-    let filter = match rows.first().map(|row| row.find.as_slice()) {
-        Some([(column, _)]) => {
-            let values = rows.iter().flat_map(|row| &row.find);
-            let values: Vec<String> = values.map(|(_, value)| quoted_value(value)).collect();
-            ("and", format!("({}.in.({}))", name(column), values.join(",")))
-        }
-        _ => {
-            let each: Vec<String> = rows.iter().map(|row| format!("and{}", all(row))).collect();
-            ("or", format!("({})", each.join(",")))
-        }
+    let filter = if let Some([(column, _)]) = rows.first().map(|row| row.find.as_slice()) {
+        let values = rows.iter().flat_map(|row| &row.find);
+        let values: Vec<String> = values.map(|(_, value)| quoted_value(value)).collect();
+        ("and", format!("({}.in.({}))", name(column), values.join(",")))
+    } else {
+        let each: Vec<String> = rows.iter().map(|row| format!("and{}", all(row))).collect();
+        ("or", format!("({})", each.join(",")))
     };
     to(supabase, &table.name, &[("select", shown), filter])
 }

@@ -28,9 +28,9 @@ pub(super) enum Standing {
 
 impl Row {
     /// A contact whose number is remembered.
-    pub fn of_number(id: &String) -> Self {
+    pub fn of_number(id: &str) -> Self {
         Self {
-            id: id.clone(),
+            id: id.to_owned(),
             standing: Standing::Unknown,
             list: None,
         }

@@ -294,7 +294,7 @@ impl Vbout {
                 reason: reason.to_owned(),
             });
         } else {
-            memo.rows = memo.memory.ids.iter().map(Row::of_number).collect();
+            memo.rows = memo.memory.ids.iter().map(|id| Row::of_number(id)).collect();
             if memo.changed().next().is_some() {
                 let all = 0..memo.rows.len();
                 steps.extend(all.map(|at| Step::Edit { at, becomes: None }));

@@ -39,6 +39,10 @@ const MOST_ROWS: usize = 5_000;
 const MOST_IN_A_BATCH: usize = 250;
 
 /// The account.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that an account may do or not"
+)]
 pub struct CleverReach {
     clock: Arc<dyn Clock>,
     pub access: Access,

@@ -16,6 +16,8 @@ pub struct Field {
     pub property: String,
 }
 
+type Members = Map<String, Value>;
+
 impl Field {
     pub fn new(name: &str, property: &str) -> Self {
         Self {
@@ -105,7 +107,7 @@ impl EngagingNetworks {
     }
 
     /// Splits a body into fields and answers. All must exist.
-    fn read(&self, body: &Value) -> Result<(Map<String, Value>, Map<String, Value>), Failure> {
+    fn read(&self, body: &Value) -> Result<(Members, Members), Failure> {
         let mut fields = body
             .as_object()
             .cloned()

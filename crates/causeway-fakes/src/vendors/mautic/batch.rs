@@ -6,7 +6,7 @@ use super::{Call, Done, Mautic, contacts::Way, errors::Failure, php};
 
 impl Mautic {
     pub(super) fn create_batch(&mut self, call: &Call<'_>) -> Result<Done, Failure> {
-        self.run_batch(call, 201, |mautic, given| mautic.upsert(given))
+        self.run_batch(call, 201, Self::upsert)
     }
 
     pub(super) fn edit_batch(&mut self, call: &Call<'_>) -> Result<Done, Failure> {

@@ -1,5 +1,7 @@
 //! What PHP and Mautic's helpers do to values on their way.
 
+use std::fmt::Write as _;
+
 use serde_json::{Map, Value};
 
 /// An array of PHP as JSON: a list if its keys count from 0 without a gap, else an object.
@@ -20,7 +22,7 @@ pub(super) fn clean(text: &str) -> String {
     let mut cleaned = String::new();
     for sign in text.chars() {
         if matches!(sign, '"' | '\'' | '<' | '>' | '&') || u32::from(sign) < 32 {
-            cleaned.push_str(&format!("&#{};", u32::from(sign)));
+            write!(cleaned, "&#{};", u32::from(sign)).unwrap();
         } else {
             cleaned.push(sign);
         }

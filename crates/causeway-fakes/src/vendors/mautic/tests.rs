@@ -26,6 +26,7 @@ fn site() -> (Arc<TestClock>, Mautic) {
     (Arc::clone(&clock), Mautic::new(clock))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "calls read better")]
 fn send(site: &mut Mautic, method: &str, path: &str, body: Value) -> (u16, Value) {
     let reply = site.answer(&request(method, path, &body));
     (

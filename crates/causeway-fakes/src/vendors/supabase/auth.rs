@@ -27,14 +27,12 @@ impl Supabase {
             return Err(Refusal::gateway(401, "No API key found in request", hint));
         };
         match key {
-            SECRET_KEY => Ok(Role::Service),
-            PUBLISHABLE_KEY => Ok(Role::Anon),
             SERVICE_JWT | ANON_JWT if !self.has_legacy_keys => {
                 let hint = Some("Your legacy API keys were disabled. Use the new keys.");
                 Err(Refusal::gateway(401, "Legacy API keys are disabled", hint))
             }
-            SERVICE_JWT => Ok(Role::Service),
-            ANON_JWT => Ok(Role::Anon),
+            SECRET_KEY | SERVICE_JWT => Ok(Role::Service),
+            PUBLISHABLE_KEY | ANON_JWT => Ok(Role::Anon),
             _ => Err(Refusal::gateway(
                 401,
                 "Invalid API key",

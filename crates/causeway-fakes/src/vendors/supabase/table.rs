@@ -133,6 +133,10 @@ impl Column {
 }
 
 /// What the row security of a table allows a signed-in user.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that an account may do or not"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct Policies {
     pub select: bool,
@@ -140,6 +144,9 @@ pub struct Policies {
     pub update: bool,
     pub delete: bool,
 }
+
+/// Whether something holds for a row.
+pub type Rule = fn(&Row) -> bool;
 
 pub struct Table {
     pub name: String,
@@ -150,11 +157,11 @@ pub struct Table {
     /// (name, column, other table, its column).
     pub foreign_keys: Vec<(String, String, String, String)>,
     /// (name, whether a row is allowed).
-    pub checks: Vec<(String, fn(&Row) -> bool)>,
+    pub checks: Vec<(String, Rule)>,
     /// A trigger leaves these rows out, without an error.
-    pub swallows: Option<fn(&Row) -> bool>,
+    pub swallows: Option<Rule>,
     /// A trigger refuses these rows.
-    pub raises: Option<fn(&Row) -> bool>,
+    pub raises: Option<Rule>,
     /// `None` if row security is off.
     pub policies: Option<Policies>,
     pub rows: Vec<Row>,

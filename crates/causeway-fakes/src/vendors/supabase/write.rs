@@ -100,7 +100,7 @@ impl Supabase {
             }
             table.check(&row)?;
             allow(table, call.role, Right::Update)?;
-            rows[at] = row.clone();
+            rows[at].clone_from(&row);
             written.push(shown(&row, &chosen));
         }
         for name in changes.keys() {
@@ -189,16 +189,15 @@ fn payload(call: &Call<'_>, table: &Table) -> Result<(Vec<String>, Vec<Row>), Re
         Value::Object(row) => vec![row],
         _ => Vec::new(),
     };
-    let names = match call.parameter("columns") {
-        Some(columns) => filter::names(columns)?,
-        None => {
-            let keys = |row: &Row| row.keys().cloned().collect::<BTreeSet<_>>();
-            let first = rows.first().map(keys).unwrap_or_default();
-            if rows.iter().any(|row| keys(row) != first) {
-                return Err(invalid("All object keys must match"));
-            }
-            first.into_iter().collect()
+    let names = if let Some(columns) = call.parameter("columns") {
+        filter::names(columns)?
+    } else {
+        let keys = |row: &Row| row.keys().cloned().collect::<BTreeSet<_>>();
+        let first = rows.first().map(keys).unwrap_or_default();
+        if rows.iter().any(|row| keys(row) != first) {
+            return Err(invalid("All object keys must match"));
         }
+        first.into_iter().collect()
     };
     for name in &names {
         known_to_cache(table, name)?;
@@ -279,7 +278,7 @@ impl Insert<'_> {
             }
             table.check(&merged)?;
             allow(table, self.call.role, Right::Update)?;
-            table.rows[at] = merged.clone();
+            table.rows[at].clone_from(&merged);
             unique(table, &table.rows)?;
             places.push(at);
             written.push((merged, false));

@@ -38,6 +38,10 @@ pub struct List {
 }
 
 /// What VBOUT's documents do not say.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a thing that an account may do or not"
+)]
 #[derive(Debug, Clone, Copy)]
 pub struct Dialect {
     /// The status that the word `Disactive` becomes: 2 is unsubscribed, 0 is unconfirmed.

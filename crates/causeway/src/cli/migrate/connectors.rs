@@ -61,7 +61,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "brevo",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::BREVO),
         differs: &[
             "it made a list for each campaign in the folder `proca`",
             "it took people off the blacklist, whatever the cause; here a newer opt-in is needed",
@@ -70,7 +70,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "sendinblue",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::BREVO),
         differs: &["it is the old name of brevo: see there"],
     },
     Connector {
@@ -85,7 +85,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "cleverreach",
         crm_type: CrmType::DoubleOptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::CLEVER_REACH),
         differs: &[
             "list and label came from the campaign's own configuration (`component.sync`), as `settings` do here",
             "it subscribed people again who had unsubscribed; here a newer opt-in is needed",
@@ -122,7 +122,7 @@ pub const CONNECTORS: &[Connector] = &[
     Connector {
         name: "engagingnetworks",
         crm_type: CrmType::OptIn,
-        closest: Closest::Bridge,
+        closest: Closest::Native(&native::ENGAGING_NETWORKS),
         differs: &["it logged in, looked the supporter up, and wrote answers to questions"],
     },
     Connector {

@@ -239,3 +239,63 @@ pub const SALESFORCE: Native = Native {
         "SUPPORTER_TYPE=lead becomes object = \"Lead\"",
     ],
 };
+
+pub const BREVO: Native = Native {
+    kind: "brevo",
+    keys: &[
+        secret(
+            &["SENDINBLUE_KEY", "BREVO_KEY"],
+            "token",
+            "the API key (version 3)",
+        ),
+        key(
+            &["LIST"],
+            "lists",
+            Value::Numbers,
+            None,
+            "the numbers of the lists",
+        ),
+    ],
+    to_do: &[],
+};
+
+pub const CLEVER_REACH: Native = Native {
+    kind: "cleverreach",
+    keys: &[
+        key(
+            &[],
+            "group",
+            Value::Number,
+            Some("1"),
+            "the number of the group; the connector took it from the campaign's settings",
+        ),
+        key(
+            &["CRM_ID"],
+            "oauth.client_id",
+            Value::Name,
+            Some("\"CLIENT_ID\""),
+            "the id of the OAuth app",
+        ),
+        secret(
+            &["CRM_SECRET"],
+            "oauth.client_secret",
+            "the secret of the OAuth app",
+        ),
+    ],
+    to_do: &[],
+};
+
+pub const ENGAGING_NETWORKS: Native = Native {
+    kind: "engagingnetworks",
+    keys: &[
+        secret(&["CRM_API_TOKEN"], "token", "the token of an API user"),
+        key(
+            &["CRM_URL"],
+            "base_url",
+            Value::Host("/ens/service"),
+            Some("\"https://ca.engagingnetworks.app/ens/service\""),
+            "the address of your data centre",
+        ),
+    ],
+    to_do: &["opt_ins: name the question that shows an opt-in in your account"],
+};

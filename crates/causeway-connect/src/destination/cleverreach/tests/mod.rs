@@ -670,7 +670,7 @@ async fn errors_end_only_what_they_are_about() {
 
 #[tokio::test]
 async fn a_mapping_that_fails_holds_up_no_withdrawal() {
-    let fields = "fields = { age = 'contact.firstName | number' }";
+    let fields = "fields = { age = 'contact.firstName | int' }";
     for (person, outcome) in [
         (delivery(1), "reject"),
         (withdrawal(Change::Unsubscribe), "delivered"),

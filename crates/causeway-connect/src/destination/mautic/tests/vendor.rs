@@ -382,7 +382,7 @@ async fn lost_answers_and_limits_lose_and_repeat_nothing() {
 async fn an_app_signs_in_and_renews_its_token() {
     let rig = Rig::start().await;
     let keys = format!(
-        "base_url = '{}'\nallow_private = true\n\
+        "base_url = '{}'\nallow_private = true\ncalls_per_s = 1000000\n\
          oauth = {{ client_id = '{CLIENT_ID}', client_secret = '{CLIENT_SECRET}' }}",
         rig.site.url()
     );

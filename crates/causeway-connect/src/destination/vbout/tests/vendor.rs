@@ -244,7 +244,7 @@ fn sent_by_automations(account: &Account) -> Vec<String> {
 }
 
 /// The delivery of what a listener got, about the contact that is known so far.
-fn forwarded(body: &str, known: &Delivery, at: causeway_core::clock::Timestamp) -> Delivery {
+fn forwarded(body: &str, known: &Delivery, at: Timestamp) -> Delivery {
     let decoder = SyncDecoder {
         namespace: "platform".into(),
         time_zone: jiff::tz::TimeZone::UTC,
