@@ -1,5 +1,7 @@
 //! Compares the receivers' data with the oracle.
 
+mod vendor;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
@@ -12,6 +14,7 @@ use crate::{
     message::{Message, Word},
     oracle::{Arrival, Look, Oracle, Verdict},
     receiver::Call,
+    vendors::Held,
     world::{Destination, DestinationKind, EPOCHS, Filter, History, Hook, Policy, Settings, SourceKind},
 };
 
@@ -35,6 +38,12 @@ pub enum Kind {
     ForbiddenRequest,
     /// A destination has a person of whom no message passed its filter.
     PastTheFilter,
+    /// A vendor lacks the contact of a person whom it should have.
+    Lost,
+    /// A vendor has several events for one action.
+    EventTwice,
+    /// A vendor lacks the event for an action.
+    EventMissing,
 }
 
 /// A difference between a receiver and the oracle.
@@ -54,6 +63,9 @@ impl fmt::Display for Finding {
             Kind::NotSubscribed => "the receiver does not have as subscribed, against the oracle,",
             Kind::ForbiddenRequest => "a request subscribed, while the oracle forbade it,",
             Kind::PastTheFilter => "the receiver has, although nothing passed the filter,",
+            Kind::Lost => "the receiver does not have the contact, against the oracle,",
+            Kind::EventTwice => "the receiver has two events for one action,",
+            Kind::EventMissing => "the receiver does not have the event for an action,",
         };
         write!(
             out,
@@ -154,36 +166,63 @@ impl<'a> SpaceCheck<'a> {
         for kept in self.seen.kept.iter().filter(|kept| kept.destination == key) {
             state.insert(&kept.address, kept.is_subscribed);
         }
+        let held = self.seen.held.get(&key);
         // A person whom no message named must not be at the receiver either. A person without an address cannot be mailed.
         let addresses: BTreeSet<&str> = self
             .all
             .addresses()
             .into_iter()
             .chain(state.keys().copied().filter(|address| !address.is_empty()))
+            .chain(held.into_iter().flat_map(Held::unmoved))
             .collect();
         for address in addresses {
-            let is_subscribed = state.get(address).copied().unwrap_or(false);
+            let is_subscribed = held.map_or_else(
+                || state.get(address).copied().unwrap_or(false),
+                |held| held.has(address),
+            );
             let verdict = self.all.verdict(address, destination.purpose, settings.policy);
+            let said = verdict;
+            let verdict = held.map_or(verdict, |held| {
+                self.at_vendor(held, address, destination.purpose, verdict)
+            });
+            // Not the messages forbid it: the person left at the vendor.
+            let has_left = verdict != said && verdict == Verdict::Forbidden;
+            let is_poisoned = held.is_some_and(|held| held.poisoned.contains(address));
             match verdict {
                 Verdict::Allowed => counts.allowed += 1,
                 Verdict::Forbidden => counts.forbidden += 1,
                 Verdict::Open => counts.open += 1,
             }
-            let kind =
-                if verdict == Verdict::Forbidden && is_subscribed && self.must_leave(destination, address) {
-                    Kind::StaysSubscribed
-                } else if is_subscribed && !self.has_passed(destination, address) {
-                    Kind::PastTheFilter
-                } else if verdict == Verdict::Allowed && self.must_arrive(destination, settings, address) {
-                    counts.required += 1;
-                    if is_subscribed {
-                        continue;
+            let kind = if verdict == Verdict::Forbidden
+                && is_subscribed
+                && (has_left || self.must_leave(destination, address))
+            {
+                Kind::StaysSubscribed
+            } else if is_subscribed && !self.has_passed(destination, address) {
+                Kind::PastTheFilter
+            } else if verdict == Verdict::Allowed
+                && !is_poisoned
+                && self.must_arrive(destination, settings, address)
+            {
+                counts.required += 1;
+                if is_subscribed {
+                    if let Some(held) = held {
+                        let mut lacks = |kind, details| {
+                            findings.push(self.finding(kind, which, destination, address, details));
+                        };
+                        self.complete_at_vendor(held, destination, address, &mut lacks);
                     }
-                    Kind::NotSubscribed
-                } else {
                     continue;
-                };
+                }
+                Kind::NotSubscribed
+            } else {
+                continue;
+            };
             findings.push(self.finding(kind, which, destination, address, Vec::new()));
+        }
+        for (address, action) in held.into_iter().flat_map(Held::repeated) {
+            let details = vec![format!("action {action}")];
+            findings.push(self.finding(Kind::EventTwice, which, destination, address, details));
         }
     }
 
@@ -372,6 +411,9 @@ impl<'a> SpaceCheck<'a> {
             .iter()
             .filter(|call| call.destination == key && call.address == address);
         details.push(format!("key {key}"));
+        if let Some(held) = self.seen.held.get(&key) {
+            details.extend(held.explain(address));
+        }
         let changes: Vec<&str> = calls.map(|call| call.change.as_str()).collect();
         if !changes.is_empty() {
             details.push(format!("calls: {}", changes.join(", ")));

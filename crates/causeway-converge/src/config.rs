@@ -1,6 +1,6 @@
 //! The configuration of one epoch, as the documentation describes it.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use crate::{
     wire::Place,
@@ -22,6 +22,8 @@ pub struct Servers {
     pub receivers: Vec<String>,
     /// The URL of the fake of Proca's API.
     pub api: String,
+    /// The keys of the vendors' destinations, by their names at the receiver.
+    pub vendors: BTreeMap<String, String>,
 }
 
 /// The keys that the program knows, because some may be removed.
@@ -244,7 +246,10 @@ fn destination_section(
         "retry_s = [0.1, 0.2, 0.3, 0.3, 0.5, 0.5, 0.5, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3]"
             .to_owned(),
     );
-    line("timeout_s = 1.0\ncircuit_failures = 0".to_owned());
+    // A delivery to a vendor takes several calls.
+    let is_vendor = matches!(destination.kind, DestinationKind::Vendor(_));
+    let timeout = if is_vendor { "10.0" } else { "1.0" };
+    line(format!("timeout_s = {timeout}\ncircuit_failures = 0"));
     let names = destination.settings[..epoch]
         .iter()
         .flatten()
@@ -286,6 +291,10 @@ fn destination_section(
 fn kind_lines(destination: &Destination, which: usize, key: &str, servers: &Servers) -> String {
     let subscribed = format!("consent.{}.subscribed", destination.purpose);
     match destination.kind {
+        DestinationKind::Vendor(vendor) => {
+            let keys = servers.vendors.get(key).cloned();
+            keys.unwrap_or_else(|| format!("# the keys of {vendor:?}, as src/vendors has them"))
+        }
         DestinationKind::Hook(hook) => {
             let base = &servers.receivers[which % servers.receivers.len()];
             hook_lines(hook, &format!("{base}/{key}"))

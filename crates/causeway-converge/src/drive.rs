@@ -23,6 +23,7 @@ use crate::{
     receiver::{Call, Receivers, StoredChange},
     rig::Rig,
     tables::{self, Own},
+    vendors::{Held, Vendors},
     wire::{self, Place, Wire},
     world::{DestinationKind, EPOCHS, History, Org, Over, Server, SourceKind},
 };
@@ -58,6 +59,8 @@ pub struct Seen {
     pub sent: BTreeMap<usize, Sent>,
     pub calls: Vec<Call>,
     pub kept: Vec<StoredChange>,
+    /// The vendors' accounts, by destination.
+    pub held: BTreeMap<String, Held>,
     /// Queues that were found empty and processed: (published before, known at).
     pub drained: Vec<(Instant, Instant)>,
 }
@@ -116,6 +119,7 @@ struct Shared<'a> {
     program: std::path::PathBuf,
     lag: Mutex<Duration>,
     api: &'a Api,
+    vendors: &'a Vendors,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -143,12 +147,9 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
         })
         .collect();
     let api = Api::start().await?;
-    let receivers = Receivers::start(
-        RECEIVERS,
-        plan.seed,
-        !(plan.is_rough && plan.features.has(Feature::SlowReceivers)),
-    )
-    .await?;
+    let is_well = !(plan.is_rough && plan.features.has(Feature::SlowReceivers));
+    let receivers = Receivers::start(RECEIVERS, plan.seed, is_well).await?;
+    let vendors = Vendors::start(histories, &places, plan.seed, is_well).await;
     let hub = Hub::new(&rig.program, folder)?;
     let own = own_tables(histories, &places);
     let (postgres, mariadb) = (rig.postgres.as_ref(), rig.mariadb.as_ref());
@@ -174,6 +175,7 @@ pub async fn run(rig: &Rig, histories: &[History], plan: &Plan, folder: &Path) -
         program: rig.program.clone(),
         lag: Mutex::default(),
         api: &api,
+        vendors: &vendors,
     };
     shared.serve_apis();
     shared.declare_queues().await?;
@@ -204,7 +206,10 @@ fn own_tables(histories: &[History], places: &[Place]) -> Vec<Own> {
     for (history, place) in histories.iter().zip(places) {
         for (number, space) in history.spaces.iter().enumerate() {
             for (which, destination) in space.destinations.iter().enumerate() {
-                if !matches!(destination.kind, DestinationKind::Hook(_)) {
+                if !matches!(
+                    destination.kind,
+                    DestinationKind::Hook(_) | DestinationKind::Vendor(_)
+                ) {
                     own.push(Own {
                         key: config::key(place, number, which),
                         kind: destination.kind,
@@ -236,6 +241,7 @@ impl Shared<'_> {
         };
         let mut sent = lock(&self.sent);
         let mut drained = lock(&self.drained);
+        let held = self.vendors.held();
         let seen = (0..self.histories.len()).map(|slot| Seen {
             place: self.places[slot].clone(),
             sent: std::mem::take(&mut sent[slot]),
@@ -248,6 +254,11 @@ impl Shared<'_> {
                 .iter()
                 .filter(|kept| is_of(slot, &kept.destination))
                 .cloned()
+                .collect(),
+            held: held
+                .iter()
+                .filter(|(destination, _)| is_of(slot, destination))
+                .map(|(destination, held)| (destination.clone(), held.clone()))
                 .collect(),
             drained: std::mem::take(&mut drained[slot]),
         });
@@ -300,6 +311,7 @@ impl Shared<'_> {
         let servers = config::Servers {
             receivers: receivers.urls(),
             api: self.api.url.clone(),
+            vendors: self.vendors.keys(),
             ..self.rig.servers()
         };
         let sections = self.histories.iter().zip(&self.places);
@@ -357,6 +369,7 @@ impl Shared<'_> {
             let is_renamed = !is_last && self.histories.iter().any(|history| is_renamed(history, epoch));
             if is_last {
                 receivers.heal();
+                self.vendors.heal();
             } else if is_renamed || dice.chance(40) {
                 self.rest(hub).await?;
             }
@@ -580,12 +593,7 @@ impl Shared<'_> {
                     }
                 }
                 Wire::Row(_) => {}
-                Wire::Nothing => {
-                    if let Content::Api(what) = &message.content {
-                        self.api
-                            .happened(&self.source(slot, message), &self.places[slot], what);
-                    }
-                }
+                Wire::Nothing => self.happen(slot, message),
             }
             self.note(slot, &[message], started, is_queued);
         }
@@ -593,6 +601,23 @@ impl Shared<'_> {
             Ok(())
         } else {
             self.import(slot, rows).await
+        }
+    }
+
+    /// What happens at Proca or at a vendor without a message.
+    fn happen(&self, slot: usize, message: &Message) {
+        let place = &self.places[slot];
+        match &message.content {
+            Content::Api(what) => self.api.happened(&self.source(slot, message), place, what),
+            Content::AtVendor {
+                destination,
+                address,
+                deed,
+            } => {
+                let key = config::key(place, message.space, *destination);
+                self.vendors.happen(&key, address, deed, place.start);
+            }
+            _ => {}
         }
     }
 

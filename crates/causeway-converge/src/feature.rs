@@ -57,6 +57,8 @@ features! {
     MariaDb "mariadb" "a table in MariaDB",
     Sqlite "sqlite" "a table in SQLite",
     File "file" "CSV and JSON lines files",
+    Vendors "vendors" "HubSpot, Mailchimp and Meta as receivers",
+    AtVendors "at-vendors" "people leave at a vendor, and contacts are deleted, merged and moved there",
     Kills "kills" "the hub is killed and stopped at random",
     ClockJumps "clock-jumps" "the hub's clock is ahead for a while",
     OwnOrgs "own-orgs" "own_orgs corrected at a restart",

@@ -34,6 +34,7 @@ mod rig;
 mod run;
 mod shrink;
 mod tables;
+mod vendors;
 mod wire;
 mod world;
 

@@ -46,6 +46,33 @@ pub enum Content {
     },
     /// A change at Proca by an administrator or supporter, without a message on the queue.
     Api(AtProca),
+    /// Something that happens at a vendor, without any message. Its source means nothing.
+    AtVendor {
+        destination: usize,
+        address: String,
+        deed: Deed,
+    },
+}
+
+/// What people do at a vendor.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Deed {
+    /// The person left before the history began, at this time, in this way.
+    Left {
+        at: Seconds,
+        how: Box<Deed>,
+    },
+    Leaves,
+    Complains,
+    Bounces,
+    /// An administrator archives the contact.
+    Archived,
+    /// An administrator deletes the contact.
+    Deleted,
+    /// An administrator merges the contact with another one.
+    Merged,
+    /// The person has another address at the vendor from now on.
+    Moves,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -8,7 +8,7 @@ use crate::{
     check::Kind,
     config::{self, Keys, Servers},
     drive,
-    message::Message,
+    message::{Content, Message},
     shrink::Small,
     wire::{self, Place, Wire},
     world::EPOCHS,
@@ -44,6 +44,10 @@ pub fn small(small: &Small, keys: &Keys) -> String {
             );
             last = message.epoch;
         }
+        if let Content::AtVendor { address, deed, .. } = &message.content {
+            let _infallible = writeln!(out, "{:>4} at the vendor: {deed:?} {address}", message.number);
+            continue;
+        }
         let source = place.source(0, &history.spaces[0].sources[message.source]);
         let _infallible = writeln!(
             out,
@@ -59,6 +63,7 @@ pub fn small(small: &Small, keys: &Keys) -> String {
         mariadb: "mysql://user:password@127.0.0.1/test".to_owned(),
         receivers: vec!["http://127.0.0.1:9000".to_owned()],
         api: "http://127.0.0.1:9001".to_owned(),
+        ..Servers::default()
     };
     for epoch in 0..EPOCHS {
         let sections = config::sections(history, &place, epoch, &servers, keys);
@@ -73,7 +78,9 @@ pub fn small(small: &Small, keys: &Keys) -> String {
 /// The history as a `[[test]]`, which cannot express restarts, kills and responses of receivers.
 fn test(small: &Small, place: &Place) -> String {
     let history = &small.history;
-    let Some((last, before)) = history.messages.split_last() else {
+    let is_message = |message: &&Message| !matches!(message.content, Content::AtVendor { .. });
+    let messages: Vec<&Message> = history.messages.iter().filter(is_message).collect();
+    let Some((last, before)) = messages.split_last() else {
         return String::new();
     };
     let render = |message: &Message| {
@@ -100,10 +107,10 @@ fn test(small: &Small, place: &Place) -> String {
         Kind::StaysSubscribed => {
             format!("expect = [{{ destination = \"{name}\", contains = {{ change = \"unsubscribe\" }} }}]")
         }
-        Kind::NotSubscribed => {
+        Kind::NotSubscribed | Kind::Lost | Kind::EventMissing => {
             format!("expect = [{{ destination = \"{name}\", contains = {{ change = \"subscribe\" }} }}]")
         }
-        Kind::ForbiddenRequest | Kind::PastTheFilter => "expect_none = true".to_owned(),
+        Kind::ForbiddenRequest | Kind::PastTheFilter | Kind::EventTwice => "expect_none = true".to_owned(),
     };
     out + &expected + "\n"
 }
@@ -115,7 +122,7 @@ fn on_one_line(wire: &Wire) -> String {
         } => format!("{method} {target} {}", String::from_utf8_lossy(body)),
         Wire::Publish { key, body, .. } => format!("publish {key} {}", String::from_utf8_lossy(body)),
         Wire::Row(cells) => format!("row {cells:?}"),
-        Wire::Nothing => "at Proca's API only".to_owned(),
+        Wire::Nothing => "not sent".to_owned(),
     }
 }
 

@@ -110,6 +110,7 @@ impl Rig {
             mariadb: url(&self.mariadb),
             receivers: Vec::new(),
             api: String::new(),
+            ..Servers::default()
         }
     }
 

@@ -162,7 +162,16 @@ fn troubles(batch: &Batch) -> Vec<String> {
         .unlooked
         .iter()
         .map(|source| format!("never compared with Proca's API by the last process of the hub: {source}"));
-    books.chain(unsettled).chain(unlooked).chain(strange).collect()
+    let held = batch.seen.iter().flat_map(|seen| &seen.held);
+    let strangers = held
+        .filter(|(_, held)| held.strangers > 0)
+        .map(|(key, held)| format!("{key} has {} people whom no message named", held.strangers));
+    books
+        .chain(strangers)
+        .chain(unsettled)
+        .chain(unlooked)
+        .chain(strange)
+        .collect()
 }
 
 impl Outcome {

@@ -6,7 +6,7 @@ use crate::{
     check::{self, Finding},
     drive::{self, Plan},
     feature::Features,
-    message::Message,
+    message::{Content, Message},
     rig::Rig,
     world::History,
 };
@@ -68,9 +68,19 @@ fn narrow(history: &History, finding: &Finding) -> History {
         .iter()
         .filter(|message| message.space == finding.space);
     let messages = messages
-        .map(|message| Message {
-            space: 0,
-            ..message.clone()
+        .filter_map(|message| {
+            let mut content = message.content.clone();
+            if let Content::AtVendor { destination, .. } = &mut content {
+                if *destination != finding.destination {
+                    return None;
+                }
+                *destination = 0;
+            }
+            Some(Message {
+                space: 0,
+                content,
+                ..message.clone()
+            })
         })
         .collect();
     History {

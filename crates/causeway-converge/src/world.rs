@@ -150,6 +150,15 @@ pub enum DestinationKind {
         server: Database,
         is_strict: bool,
     },
+    Vendor(Vendor),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vendor {
+    /// With a property that refuses some values.
+    HubSpot,
+    Mailchimp,
+    Meta,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +217,7 @@ impl Destination {
     pub fn is_fragile(&self) -> bool {
         match self.kind {
             DestinationKind::Hook(hook) => hook == Hook::Fragile,
+            DestinationKind::Vendor(vendor) => vendor == Vendor::HubSpot,
             DestinationKind::File { .. } => false,
             DestinationKind::Table { .. } => true,
         }

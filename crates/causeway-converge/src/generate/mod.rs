@@ -1,5 +1,6 @@
 //! Generates a history from a seed.
 
+mod at_vendors;
 mod events;
 mod forms;
 mod people;
@@ -43,6 +44,7 @@ pub fn history(seed: u64, features: &Features) -> History {
         next_file: 0,
     };
     making.moments = (0..8).map(|_| making.some_time()).collect();
+    making.leave_before();
     while making.messages.len() < count {
         making.step();
     }
@@ -93,6 +95,9 @@ impl Making<'_> {
             return;
         }
         let space = self.dice.below(self.spaces.len());
+        if self.has(Feature::AtVendors) && self.dice.chance(8) && self.happen(space) {
+            return;
+        }
         let source = self.dice.below(self.spaces[space].sources.len());
         let person = self.people.somebody(&mut self.dice);
         match self.kind(space, source).clone() {
@@ -126,7 +131,10 @@ impl Making<'_> {
             earlier.space == message.space
                 && earlier.source == message.source
                 && earlier.content == message.content
-                && !matches!(message.content, Content::Row { .. } | Content::Api(_))
+                && !matches!(
+                    message.content,
+                    Content::Row { .. } | Content::Api(_) | Content::AtVendor { .. }
+                )
         });
         message.says.repeats = message.says.repeats.or(twin.map(|twin| twin.number));
         self.messages.push(message);

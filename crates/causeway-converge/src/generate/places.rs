@@ -5,7 +5,7 @@ use crate::{
     feature::{Feature, Features},
     world::{
         Database, Destination, DestinationKind, EPOCHS, Enough, Filter, Hook, Order, Org, Over, Policy,
-        Server, Settings, Source, SourceKind, Space,
+        Server, Settings, Source, SourceKind, Space, Vendor,
     },
 };
 
@@ -210,6 +210,15 @@ fn kind(dice: &mut Dice, features: &Features) -> DestinationKind {
         (has(Feature::Sqlite, 10), table(Database::Sqlite)),
         (has(Feature::Postgres, 12), table(Database::Postgres)),
         (has(Feature::MariaDb, 9), table(Database::MariaDb)),
+        (
+            has(Feature::Vendors, 16),
+            DestinationKind::Vendor(Vendor::HubSpot),
+        ),
+        (
+            has(Feature::Vendors, 16),
+            DestinationKind::Vendor(Vendor::Mailchimp),
+        ),
+        (has(Feature::Vendors, 12), DestinationKind::Vendor(Vendor::Meta)),
     ])
 }
 

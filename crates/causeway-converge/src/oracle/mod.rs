@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use crate::{
     message::{AtProca, Content, Message, Says, Word},
     wire::Place,
-    world::{Org, Policy, Space},
+    world::{Org, Policy, SCANNER_WINDOW, Space},
 };
 
 pub use fact::Doubt;
@@ -148,6 +148,31 @@ impl<'a> Oracle<'a> {
             (false, _) => Verdict::Forbidden,
             (true, false) => Verdict::Open,
         }
+    }
+
+    /// Whether the person may have agreed, and surely agreed, more than five minutes after a time.
+    pub fn agreed_after(&self, address: &str, purpose: &str, at: i64) -> (bool, bool) {
+        /// Vendors' times may lack the milliseconds.
+        const PRECISION_MS: i64 = 1_000;
+        let facts = self.relevant(address, purpose);
+        let until = at + SCANNER_WINDOW * 1000;
+        let is_positive = |fact: &Fact| matches!(fact.kind, Kind::OptedIn | Kind::Clicked);
+        let may = facts
+            .iter()
+            .any(|(fact, _)| is_positive(fact) && fact.time.max(fact.other_time) > until - PRECISION_MS);
+        let counts = |positive: &Fact| {
+            let is_before =
+                |fact: &Fact| fact.time.max(fact.other_time) + SCANNER_WINDOW * 1000 < positive.time;
+            facts.iter().all(|(fact, _)| is_positive(fact) || is_before(fact))
+        };
+        let must = facts.iter().any(|(fact, relevance)| {
+            is_positive(fact)
+                && *relevance == Relevance::Here
+                && fact.doubts.is_empty()
+                && fact.time > until + PRECISION_MS
+                && counts(fact)
+        });
+        (may, must)
     }
 
     /// The facts that count for an address, in words, for a report.

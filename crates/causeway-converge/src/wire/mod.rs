@@ -42,7 +42,7 @@ pub enum Wire {
     },
     /// A row of a file.
     Row(Vec<(String, String)>),
-    /// Nothing is sent, because only Proca's API shows it.
+    /// Nothing is sent, because only Proca's API or a vendor shows it.
     Nothing,
 }
 
@@ -154,7 +154,7 @@ pub fn render(history: &History, message: &Message, place: &Place) -> Wire {
             });
             Wire::Row(cells.collect())
         }
-        Content::Api(_) => Wire::Nothing,
+        Content::Api(_) | Content::AtVendor { .. } => Wire::Nothing,
     }
 }
 

@@ -22,8 +22,9 @@ const ARROWS: [(&str, &[&str], &[&str]); 7] = [
         &["causeway-testkit"],
     ),
     ("causeway-connect", &["causeway-core"], &["causeway-testkit"]),
-    // Drives the built program as a process: of our crates it may use the private servers only, never the rules.
-    ("causeway-converge", &["causeway-testkit"], &[]),
+    // Drives the built program as a process: of our crates it may use the private servers and the vendors' accounts
+    // only, never the rules.
+    ("causeway-converge", &["causeway-fakes", "causeway-testkit"], &[]),
     ("causeway-core", &[], &[]),
     ("causeway-fakes", &["causeway-core"], &["causeway-testkit"]),
     ("causeway-store", &["causeway-core"], &["causeway-testkit"]),
