@@ -174,6 +174,10 @@ pub enum EventKind {
     EmailStatus,
     /// A platform sent its data about a contact.
     ContactSync,
+    /// An action waits until the supporter is confirmed. Nobody knows yet whether it is theirs.
+    SupporterConfirm,
+    /// An action waits until it is confirmed itself, by a moderator.
+    ActionConfirm,
     /// A campaign's data changed.
     CampaignUpdated,
     /// A contact did something with a mail or a page, or a tag, a score or a consent changed, as sent to
@@ -191,11 +195,18 @@ impl EventKind {
             Self::Action => "action",
             Self::EmailStatus => "email_status",
             Self::ContactSync => "contact_sync",
+            Self::SupporterConfirm => "supporter_confirm",
+            Self::ActionConfirm => "action_confirm",
             Self::CampaignUpdated => "campaign_updated",
             Self::Engagement => "engagement",
             Self::Response => "response",
             Self::Schedule => "schedule",
         }
+    }
+
+    /// Whether an action waits for a confirmation. Until it comes, the action counts for nothing else.
+    pub fn is_confirmation(self) -> bool {
+        matches!(self, Self::SupporterConfirm | Self::ActionConfirm)
     }
 }
 
@@ -232,8 +243,8 @@ pub struct Event {
     pub testing: bool,
     /// Whether it is a row of a file. Such a row only states what is known; nothing happened to the person.
     pub imported: bool,
-    /// Whether deliveries may follow. False for events that only add to what is known (Proca's confirm
-    /// stages).
+    /// Whether deliveries may follow. False for events that only add to what is known. The confirm stages of
+    /// Proca are sent to destinations that confirm, and nowhere else.
     pub deliver: bool,
     /// Notes about input that looked wrong but could be handled; the trace shows them. No personal data.
     pub notes: Vec<String>,
@@ -288,7 +299,11 @@ impl Event {
             EventKind::Engagement => {
                 !self.consent.is_empty() || self.fields.keys().any(|name| name != "email")
             }
-            EventKind::CampaignUpdated | EventKind::Response | EventKind::Schedule => false,
+            EventKind::SupporterConfirm
+            | EventKind::ActionConfirm
+            | EventKind::CampaignUpdated
+            | EventKind::Response
+            | EventKind::Schedule => false,
         }
     }
 

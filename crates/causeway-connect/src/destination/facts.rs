@@ -77,6 +77,8 @@ pub const FACTS: &[Facts] = &[
         repeats: "an audience holds a person once", judge: "PyPI facebook-business 26.0.3" },
     Facts { kind: "null", found_by: "", limit: "", opt_out: "", suppress: "", erasure: "", actions: "", places: "",
         repeats: "", judge: "" },
+    Facts { kind: "proca", found_by: "the action and `contactRef`", limit: "429", opt_out: "", suppress: "", erasure: "",
+        actions: "accepted or rejected", places: "", repeats: "a link that is called again changes nothing", judge: "" },
     Facts { kind: "salesforce", found_by: "an external id, address", limit: "daily calls by header; 429",
         opt_out: "`HasOptedOutOfEmail`", suppress: "`EmailBouncedReason` and date", erasure: "deleted, or emptied",
         actions: "campaign members, tasks", places: "campaigns", repeats: "external ids", judge: "npm jsforce 3.10.26" },

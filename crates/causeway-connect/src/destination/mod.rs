@@ -37,6 +37,7 @@ pub mod mailjet;
 pub mod mautic;
 pub mod meta;
 pub mod null;
+pub mod proca;
 pub mod salesforce;
 pub mod sql;
 pub mod supabase;
@@ -99,6 +100,9 @@ pub struct Needs {
     pub warnings: Vec<String>,
     /// How many requests a batch takes, if that depends on its size.
     pub effort: Option<Effort>,
+    /// It is sent only actions that wait for a confirmation
+    /// ([`causeway_core::rules::Takes::Confirmations`]).
+    pub confirms: bool,
 }
 
 /// The requests that a call of `deliver` makes.
@@ -216,6 +220,7 @@ pub const KINDS: &[Kind] = &[
     mautic::KIND,
     meta::KIND,
     null::KIND,
+    proca::KIND,
     salesforce::KIND,
     sql::KIND,
     supabase::KIND,

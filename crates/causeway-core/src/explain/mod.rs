@@ -139,7 +139,7 @@ pub fn of_all(view: &ContactView, rules: &Rules, scope: Scope, reader: Reader<'_
     let mut all: Vec<Permission> = rules
         .destinations
         .values()
-        .filter(|rule| &*rule.workspace == workspace)
+        .filter(|rule| &*rule.workspace == workspace && rule.takes != Takes::Confirmations)
         .map(|rule| of(view, rule, scope, reader))
         .collect();
     all.extend(left(view, rules).into_iter().map(|name| {

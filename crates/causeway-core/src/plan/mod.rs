@@ -287,7 +287,8 @@ fn apply_event(case: &Case<'_>, before: Option<&Contact>, merged: bool) -> (Cont
     let gives_data = event.kind == EventKind::ContactSync
         || (event.kind == EventKind::Engagement && event.has_opt_in())
         || event.action.as_ref().is_some_and(|action| action.with_consent);
-    if gives_data && event.kind != EventKind::EmailStatus && !contact.gave_data {
+    let is_theirs = event.kind != EventKind::EmailStatus && !event.kind.is_confirmation();
+    if gives_data && is_theirs && !contact.gave_data {
         contact.gave_data = true;
         applied.news = true;
     }
@@ -374,6 +375,7 @@ fn delivery_kind(case: &Case<'_>, news: bool, sync: Sync) -> Option<Kind> {
         EventKind::Action if !known.action_is_known => Some(Kind::Record),
         EventKind::ContactSync => (news || sync == Sync::News).then_some(Kind::Record),
         EventKind::CampaignUpdated => None,
+        EventKind::SupporterConfirm | EventKind::ActionConfirm => Some(Kind::Record),
         EventKind::Action
         | EventKind::EmailStatus
         | EventKind::Engagement
@@ -391,6 +393,10 @@ fn kind_for(
     given: &[Given],
 ) -> Option<Kind> {
     let event = case.event;
+    if rule.takes == Takes::Confirmations {
+        let is_asked = event.kind.is_confirmation() && event.action.is_some();
+        return kind.filter(|_| is_asked && rule.filter.matches(case.source, event));
+    }
     if ran.deliveries.iter().any(|(name, _)| *name == rule.name) {
         let other = if sync == Sync::No {
             Kind::Contact

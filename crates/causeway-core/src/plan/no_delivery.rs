@@ -24,6 +24,10 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, may_deliv
     if !may_deliver {
         return Some("nothing to send: it names only a visitor, and no address or id".to_owned());
     }
+    if case.event.kind.is_confirmation() {
+        let why = "not sent: it waits to be confirmed at Proca, and no destination of kind proca takes it";
+        return Some(why.to_owned());
+    }
     if !case.event.deliver {
         return Some("nothing to send: it only adds details to known data".to_owned());
     }
@@ -37,6 +41,8 @@ pub(super) fn why(case: &Case<'_>, deliveries: &[Planned], sync: Sync, may_deliv
         }
         let reason = if rule.takes == Takes::Automations {
             "takes only what automations send".to_owned()
+        } else if rule.takes == Takes::Confirmations {
+            "takes only actions that wait for a confirmation".to_owned()
         } else if let Some(miss) = rule.filter.miss(Route::new(case.source, case.event)) {
             format!("its `{}` exclude this message", key(miss.key))
         } else if !rule.filter.takes_action(case.event.action.as_ref()) {

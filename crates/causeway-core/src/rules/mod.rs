@@ -203,6 +203,9 @@ pub enum Takes {
     Changes,
     /// Only what automations send.
     Automations,
+    /// Only actions that wait for a confirmation. The destination is the system that they came from, so it is
+    /// given nobody, and needs no withdrawals.
+    Confirmations,
 }
 
 /// The properties of a message that filters look at.

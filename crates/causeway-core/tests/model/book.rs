@@ -136,6 +136,7 @@ impl<'a> Book<'a> {
         let action_is_known = event
             .action
             .as_ref()
+            .filter(|_| !event.kind.is_confirmation())
             .is_some_and(|action| !self.actions.insert(action.external_id.clone()));
         let given = |rule: &DestinationRule| {
             let mut all: Vec<Given> = Vec::new();

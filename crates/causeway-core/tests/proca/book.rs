@@ -110,6 +110,7 @@ impl Book {
         let action_is_known = event
             .action
             .as_ref()
+            .filter(|_| !event.kind.is_confirmation())
             .is_some_and(|action| !self.actions.insert(action.external_id.clone()));
         let given = entry.given.clone();
         let known = Known {

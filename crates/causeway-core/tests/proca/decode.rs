@@ -497,7 +497,15 @@ fn a_custom_field_gives_consent_for_another_purpose() {
     // While the action waits for confirmation, the field says nothing.
     body["stage"] = "supporter_confirm".into();
     body["action"]["customFields"] = json!({ "consentPhone": "yes" });
-    assert_eq!(facts_of(&event(&decoder, &body)), []);
+    let waiting = event(&decoder, &body);
+    assert_eq!(facts_of(&waiting), []);
+    // It counts only for the decision about the confirmation.
+    assert_eq!(waiting.kind, EventKind::SupporterConfirm);
+    assert!(waiting.fields.is_empty() && !waiting.deliver);
+    let action = waiting.action.as_ref().unwrap();
+    assert_eq!(action.custom_fields["consentPhone"], "yes");
+    body["stage"] = "action_confirm".into();
+    assert_eq!(event(&decoder, &body).kind, EventKind::ActionConfirm);
     // News about the address repeats the action, which is no new answer.
     let mut bounce = sample_json("event-bounce");
     bounce["action"]["customFields"] = json!({ "consentPhone": "yes" });

@@ -17,6 +17,7 @@ pub mod mailchimp;
 pub mod mailjet;
 pub mod mautic;
 pub mod meta;
+pub mod proca;
 pub mod salesforce;
 pub mod supabase;
 pub mod vbout;

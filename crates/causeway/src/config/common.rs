@@ -222,8 +222,18 @@ pub(super) fn destination(
         errors.push(error);
         Needs::default()
     });
+    if needs.confirms {
+        let unused = ["consent", "purpose", "takes", "coalesce"];
+        errors.extend(unused.iter().filter(|key| shared.contains_key(**key)).map(|key| {
+            ConfigError::new(
+                *key,
+                format!("{} only confirms actions, whoever they are of", common.kind),
+            )
+            .hint("leave it out")
+        }));
+    }
     let mut warnings = needs.warnings;
-    let is_mute = !needs.consent_shown.has(&common.purpose);
+    let is_mute = !needs.consent_shown.has(&common.purpose) && !needs.confirms;
     if is_mute {
         warnings.push(needs.shows_no_consent.to_owned());
     }
@@ -235,7 +245,7 @@ pub(super) fn destination(
                 sets_takes: common.takes.is_some(),
                 rule: DestinationRule {
                     deletes_on_erasure: needs.deletes_on_erasure,
-                    ..rule(name, common, kind, is_mute, needs.history)
+                    ..confirming_if(needs.confirms, rule(name, common, kind, is_mute, needs.history))
                 },
                 pace,
                 kind,
@@ -271,6 +281,18 @@ pub(crate) fn one_of(wanted: &str, known: &[&str]) -> String {
     match nearest(wanted, known.iter().copied()) {
         Some(meant) => format!("{} There are: {all}", did_you_mean(meant)),
         None => format!("one of {all}"),
+    }
+}
+
+/// The rule of a destination that perhaps only confirms actions: whose people have agreed to nothing yet.
+fn confirming_if(confirms: bool, rule: DestinationRule) -> DestinationRule {
+    if !confirms {
+        return rule;
+    }
+    DestinationRule {
+        policy: Policy::All,
+        takes: rules::Takes::Confirmations,
+        ..rule
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::IpAddr, path::Path};
 
 use causeway_connect::config::{ConfigError, json_members, read};
-use causeway_core::{id::Name, mapping::Tables};
+use causeway_core::{id::Name, mapping::Tables, rules::Takes};
 use serde::Deserialize;
 
 use super::{Automations, Config, FileError, Http, Test, checked_name, locate};
@@ -193,6 +193,10 @@ impl Reader<'_> {
                             "the destination {name:?} is of workspace {:?}",
                             &*found.rule.workspace
                         ),
+                    ),
+                    Some(found) if found.rule.takes == Takes::Confirmations => ConfigError::new(
+                        "then",
+                        format!("the destination {name:?} takes only actions that wait for a confirmation"),
                     ),
                     Some(found) => {
                         if !found.sets_takes {

@@ -61,7 +61,8 @@ pub(super) fn remarks(processing: &Value, queue: &Queue, config: &Reconcile) -> 
     ] {
         if flag(name) == Some(true) {
             all.push(note(format!(
-                "{name} is on in Proca: actions wait until the program that reads cus.….{queue} accepts them; this hub does not"
+                "{name} is on in Proca: actions wait until the program that reads cus.….{queue} accepts them; this hub \
+                 does only with a source of that queue and a destination of kind proca"
             )));
         }
     }

@@ -8,7 +8,7 @@ use super::{
     consent::{ConsentParts, of_action},
     contact::{Person, person},
     malformed, page, personal_info, unknown,
-    wire::{Message, Privacy},
+    wire::{ActionPart, Message, Privacy},
     without_fields,
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) enum Version {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     /// Waits for the confirmation by the supporter or a moderator.
-    Confirm,
+    Confirm(EventKind),
     Deliver,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn decode(
     let (decrypted, unreadable) = match opened {
         Ok(decrypted) => (decrypted, None),
         // The address may be somebody else's: nobody has confirmed it yet.
-        Err(end) if stage == Stage::Confirm => return Err(end),
+        Err(end) if stage != Stage::Deliver => return Err(end),
         Err(end) => (None, Some(end)),
     };
     let person = person(
@@ -68,12 +68,20 @@ pub(super) fn decode(
     take_person(&mut event, person);
     event.notes.append(&mut privacy.notes);
     event.fields_at = Some(given_at);
-    if stage == Stage::Confirm {
-        // Nobody has confirmed yet that this is them, so neither the fields nor the action count. The same
-        // action must not look like a duplicate when it comes again to be delivered.
+    if let Stage::Confirm(kind) = stage {
+        // Nobody has confirmed yet that this is them, so the fields do not count, and the action only for the
+        // decision about the confirmation. It is no duplicate when it comes again to be delivered, because an
+        // event of this kind plans none of its deliveries.
+        event.kind = kind;
         event.fields.clear();
         event.deliver = false;
         event.notes.push("not confirmed yet (row 4)".to_owned());
+        event.action =
+            read_action(&mut message, part, created_at, testing, &mut event.notes).map(|action| Action {
+                with_consent: privacy.with_consent,
+                dupe_rank,
+                ..action
+            });
         return Ok(event);
     }
     let is_own = message
@@ -85,7 +93,7 @@ pub(super) fn decode(
     if let Some(end) = unreadable {
         return Err(without_fields(event, consent, end));
     }
-    let Some(external_id) = message.action_id.string() else {
+    let Some(action) = read_action(&mut message, part, created_at, testing, &mut event.notes) else {
         return Err(malformed("an action without actionId".to_owned()));
     };
     if event.identities.is_empty() {
@@ -94,24 +102,35 @@ pub(super) fn decode(
         ));
     }
     event.action = Some(Action {
-        external_id,
-        action_type: part.action_type.string().unwrap_or_default(),
-        created_at,
-        custom_fields: object(
-            part.custom_fields.or(part.fields),
-            "customFields",
-            &mut event.notes,
-        ),
-        donation: part.donation.filter(|value| !value.is_null()),
-        tracking: message.tracking.take().filter(|value| !value.is_null()),
         with_consent: privacy.with_consent,
         dupe_rank,
-        testing,
+        ..action
     });
     event.consent = consent;
     // The boxes were ticked with this action, so its time counts, even if the person gave their data earlier.
     read_boxes(decoder, When::at(created_at, received_at), &mut event);
     Ok(event)
+}
+
+/// The action, if it has a number.
+fn read_action(
+    message: &mut Message<'_>,
+    part: ActionPart<'_>,
+    created_at: Timestamp,
+    testing: bool,
+    notes: &mut Vec<String>,
+) -> Option<Action> {
+    Some(Action {
+        external_id: message.action_id.string()?,
+        action_type: part.action_type.string().unwrap_or_default(),
+        created_at,
+        custom_fields: object(part.custom_fields.or(part.fields), "customFields", notes),
+        donation: part.donation.filter(|value| !value.is_null()),
+        tracking: message.tracking.take().filter(|value| !value.is_null()),
+        with_consent: false,
+        dupe_rank: None,
+        testing,
+    })
 }
 
 /// Decrypts the person's data, and reads what they agreed to.
@@ -147,7 +166,8 @@ fn read_boxes(decoder: &ProcaDecoder, when: When, event: &mut Event) {
 fn stage(message: &Message<'_>) -> Known<Stage> {
     match message.stage.text().as_deref() {
         Some("deliver") => Ok(Stage::Deliver),
-        Some("supporter_confirm" | "action_confirm") => Ok(Stage::Confirm),
+        Some("supporter_confirm") => Ok(Stage::Confirm(EventKind::SupporterConfirm)),
+        Some("action_confirm") => Ok(Stage::Confirm(EventKind::ActionConfirm)),
         Some("system") => Err(Decoded::Skip {
             reason: "an account of Proca's staff users, not a supporter (row 2)".to_owned(),
         }),

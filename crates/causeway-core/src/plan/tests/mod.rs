@@ -1,3 +1,4 @@
+mod confirmations;
 mod no_delivery;
 
 use std::sync::{Arc, LazyLock};

@@ -434,7 +434,7 @@ fn write_event(
     let notes: Vec<&String> = event.notes.iter().chain(links.notes).collect();
     let notes = (!notes.is_empty()).then(|| to_json(&notes)).transpose()?;
     let follows = event.follow_up.as_ref().and_then(|row| row.about);
-    let ids = match (foreign_ids(event), follows) {
+    let ids = match (named_ids(event), follows) {
         (Some(ids), _) => Some(to_json(&ids)?),
         (None, Some(message)) => follow::ids_of(tx.connection, message.into())?,
         (None, None) => None,
@@ -477,12 +477,18 @@ fn about(event: &Event) -> Option<InboxId> {
     follows.or(event.part_of)
 }
 
-/// The ids of platforms and browsers that the message itself named, by namespace; `None` if it names none.
-fn foreign_ids(event: &Event) -> Option<BTreeMap<&str, &str>> {
+/// The ids of platforms and browsers that the message itself named, by namespace; `None` if it names none. A
+/// confirmation is asked for with the reference of its message, whatever others the contact has.
+fn named_ids(event: &Event) -> Option<BTreeMap<&str, &str>> {
+    let is_named = |identity: &&Identity| match identity {
+        Identity::Email { .. } => false,
+        Identity::ContactRef { .. } => event.kind.is_confirmation(),
+        Identity::ForeignId { .. } => true,
+    };
     let ids: BTreeMap<&str, &str> = event
         .identities
         .iter()
-        .filter(|identity| matches!(identity, Identity::ForeignId { .. }))
+        .filter(is_named)
         .map(|identity| (identity.namespace(), identity.value()))
         .collect();
     (!ids.is_empty()).then_some(ids)

@@ -10,7 +10,7 @@ use causeway_core::{
     event::{Action, EventKind},
     id::ContactId,
     plan::Planned,
-    rules::{DestinationRule, Gate, Route},
+    rules::{DestinationRule, Gate, Route, Takes},
     store::{Backfill, Backfilled, Backfills, StoreError},
 };
 use rusqlite::params;
@@ -57,6 +57,12 @@ fn plan(
             asked.destination
         )));
     };
+    if rule.takes == Takes::Confirmations {
+        return Err(Error::Refused(format!(
+            "{} takes only actions that wait for a confirmation; Proca sends them again with requeueActions",
+            asked.destination
+        )));
+    }
     let mut step = Backfilled::default();
     let Some(workspace) = tx.state.names.find_workspace(&rule.own_workspace()) else {
         return Ok(step);

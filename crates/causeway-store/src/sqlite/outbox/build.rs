@@ -209,7 +209,7 @@ pub(crate) fn read_parts(
 fn order_as_named(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
     for (namespace, id) in ids {
         let is_of = |identity: &Identity| {
-            matches!(identity, Identity::ForeignId { .. }) && identity.namespace() == namespace
+            !matches!(identity, Identity::Email { .. }) && identity.namespace() == namespace
         };
         let (mut own, mut others): (Vec<_>, Vec<_>) = identities.drain(..).partition(is_of);
         own.sort_by_key(|identity| identity.value() == id);

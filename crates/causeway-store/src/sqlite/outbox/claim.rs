@@ -5,7 +5,7 @@ use causeway_core::{
     consent::ConsentState,
     contact::normal_email,
     delivery::{Delivery, Kind},
-    rules::{DestinationRule, Gate},
+    rules::{DestinationRule, Gate, Takes},
     store::{Claim, Claimed},
 };
 use rusqlite::{OptionalExtension, params};
@@ -332,14 +332,16 @@ fn claim_one(
     if let Some(contact) = due.contact {
         let address = record.email().and_then(normal_email).unwrap_or_default();
         remembered = memory::of(tx.connection, contact, destination, &address)?;
-        given::starts(
-            tx.connection,
-            contact,
-            destination,
-            &address,
-            record.change,
-            claim.now,
-        )?;
+        if rule.takes != Takes::Confirmations {
+            given::starts(
+                tx.connection,
+                contact,
+                destination,
+                &address,
+                record.change,
+                claim.now,
+            )?;
+        }
     }
     if record.change.gravity() > 0 && record.consent_state_for(&rule.purpose).is_subscribed() {
         // The consent may suffice for other destinations, but not for this one. So the record must not say

@@ -184,7 +184,7 @@ fn previews(
         .into_iter()
         .map(|(inbox, contact, event)| {
             let by_event = match event.as_str() {
-                "action" | "contact_sync" => Kind::Record,
+                "action" | "contact_sync" | "supporter_confirm" | "action_confirm" => Kind::Record,
                 _ => Kind::Contact,
             };
             preview::event(tx, rule, inbox, contact, kind.unwrap_or(by_event))

@@ -5,6 +5,8 @@ use causeway_core::consent::{ConsentState, Suppression, What};
 pub(super) fn event(event: &str) -> &str {
     match event {
         "action" => "A person took action",
+        "supporter_confirm" => "An action waits until the supporter is confirmed",
+        "action_confirm" => "An action waits until it is confirmed",
         "email_status" => "A change of a person's address or consent",
         "contact_sync" => "A platform sent a contact",
         "campaign_updated" => "A campaign changed",
