@@ -67,6 +67,14 @@ pub trait Views: Send + Sync {
         Ok(contacts.into_iter().collect())
     }
 
+    /// The consent states of each contact of a workspace that one of these identities names, for the address
+    /// among them. People who are being erased are left out.
+    async fn consent_of(
+        &self,
+        workspace: &str,
+        identities: &[Identity],
+    ) -> Result<Vec<BTreeMap<String, ConsentState>>, StoreError>;
+
     /// Up to `limit` contacts of a workspace with an id above `after`, ascending.
     async fn contacts(
         &self,

@@ -26,6 +26,7 @@ use crate::{
     clock::SystemClock,
     config::{Config, FileError, SourceConfig, one_of},
     web::{
+        details::Answerer,
         events::{self, Sender},
         ingest::{self, Listener},
         intake::same_token,
@@ -169,6 +170,28 @@ fn sender(config: &Config, name: &Name, source: &SourceConfig) -> Result<Sender,
     Sender::new(Name::clone(name), &keys, &config.dir)
 }
 
+/// The sources that answer Proca's questions about people. Reads the passwords.
+pub fn answerers(config: &Config) -> anyhow::Result<Vec<Answerer>> {
+    let mut all = Vec::new();
+    for (name, source) in &config.sources {
+        let made = answerer(config, name, source).map_err(|error| config.error_in("source", name, error))?;
+        all.extend(made);
+    }
+    Ok(all)
+}
+
+fn answerer(config: &Config, name: &Name, source: &SourceConfig) -> Result<Option<Answerer>, ConfigError> {
+    if source.kind.name != proca::KIND.name {
+        return Ok(None);
+    }
+    let keys = proca::Config::parse(&source.table)?;
+    let Some(details) = &keys.details else {
+        return Ok(None);
+    };
+    let workspace = Name::clone(&source.rule.workspace);
+    Answerer::new(Name::clone(name), workspace, &keys, details, &config.dir).map(Some)
+}
+
 /// A digest of a source's configuration, to compare it with the one that a running hub has read.
 pub fn digest_of(source: &SourceConfig) -> String {
     let table = source.table.to_string();
@@ -198,7 +221,10 @@ pub fn refusals(config: &Config, clock: &Arc<dyn Clock>) -> Vec<FileError> {
                 Ok(made) => senders.push(made),
                 Err(error) => refuse(error),
             },
-            Entry::Fetched(_) => drop(fetcher(config, name, source, clock).map_err(&mut refuse)),
+            Entry::Fetched(_) => {
+                drop(fetcher(config, name, source, clock).map_err(&mut refuse));
+                drop(answerer(config, name, source).map_err(&mut refuse));
+            }
         }
         drop(decoder(config, name, source).map_err(&mut refuse));
     }
@@ -224,7 +250,7 @@ pub fn prove(
     match source.kind.entry {
         Entry::Listener => drop(listener(config, name, source)?),
         Entry::Events => drop(sender(config, name, source)?),
-        Entry::Fetched(_) => {}
+        Entry::Fetched(_) => drop(answerer(config, name, source)?),
     }
     fetcher(config, name, source, clock)
 }

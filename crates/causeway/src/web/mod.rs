@@ -2,6 +2,7 @@
 //! Messages come in by [`ingest`] and [`events`], which share [`intake`]; [`health`] and [`console`] are for operators. [`serve`] runs them on the
 //! sockets it is given.
 pub mod console;
+pub mod details;
 pub mod error;
 pub mod events;
 pub mod health;

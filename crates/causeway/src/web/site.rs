@@ -13,6 +13,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::{
     Limits,
     console::{self, Connector, ConsoleConfig, ConsoleState},
+    details::Details,
     events::Events,
     health::{Health, Reason},
     ingest::{self, Ingest},
@@ -51,11 +52,19 @@ pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
     let ingest = Ingest::new(sources::listeners(&site.config)?, Arc::clone(&intake))?;
     ingest.answer_by(Arc::clone(&site.engine));
     let events = Events::new(sources::senders(&site.config)?, intake)?;
+    let details = Details::new(
+        sources::answerers(&site.config)?,
+        &site.engine,
+        Arc::clone(&metrics),
+    );
     let pages = health(&site.engine, &site.sources)
         .routes()
         .merge(console(&site)?);
     let sites = vec![
-        (site.public, ingest.routes().merge(events.routes())),
+        (
+            site.public,
+            ingest.routes().merge(events.routes()).merge(details.routes()),
+        ),
         (site.private, pages),
     ];
     let (views, clock) = (Arc::clone(&site.engine.views), Arc::clone(&site.engine.clock));

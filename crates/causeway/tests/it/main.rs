@@ -18,6 +18,7 @@ mod cli;
 mod clients;
 mod clock;
 mod config_corpus;
+mod confirming;
 mod connecting;
 mod consent;
 mod console;

@@ -56,8 +56,11 @@ pub struct Config {
     /// Compares with Proca's API from time to time, because an event that the broker lost is not sent again.
     #[serde(default)]
     pub reconcile: Option<Reconcile>,
-    /// Allows a queue of actions that wait for confirmation (`cus.12.confirm.…`). Causeway does not use them,
-    /// and no other program gets them.
+    /// Answers Proca's questions about people (`detailBackend`) at `/proca/SOURCE/details` of the listener.
+    #[serde(default)]
+    pub details: Option<Details>,
+    /// Allows a queue of actions that wait for confirmation (`cus.12.confirm.…`), which no other program gets
+    /// then. A destination of kind `proca` confirms them.
     #[serde(default)]
     pub confirm_queue: bool,
     /// Number of messages delivered before the first is acknowledged.
@@ -87,6 +90,43 @@ pub struct Config {
     /// Seconds between two attempts after the broker has rejected the credentials three times.
     #[serde(default = "default_refused_retry_s")]
     pub refused_retry_s: u32,
+}
+
+/// Proca's `detailBackend`: it asks who the person of an action is to this hub.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Details {
+    /// The user of the service in Proca. Without it, Proca sends the password as the header `Authorization`.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// The password of the service in Proca: at least 22 characters.
+    pub password: SecretRef,
+    /// Also answers whether the person opted in, which Proca then takes for an answer to the action's form.
+    #[serde(default)]
+    pub opt_in: bool,
+    /// Requests per second, 1 to 10000.
+    #[serde(default = "default_per_s")]
+    pub per_s: u32,
+}
+
+impl Details {
+    fn check(&self) -> Result<(), ConfigError> {
+        if self
+            .user
+            .as_ref()
+            .is_some_and(|user| user.is_empty() || user.contains(':'))
+        {
+            return Err(ConfigError::new("details.user", "must be a name without a colon"));
+        }
+        if !(1..=10_000).contains(&self.per_s) {
+            return Err(ConfigError::new("details.per_s", "must be 1 to 10000"));
+        }
+        Ok(())
+    }
+}
+
+fn default_per_s() -> u32 {
+    100
 }
 
 /// Which consent suffices for e-mail.
@@ -180,6 +220,9 @@ impl Config {
         if let Some(reconcile) = &self.reconcile {
             reconcile.check()?;
         }
+        if let Some(details) = &self.details {
+            details.check()?;
+        }
         if let SecretRef::Text(url) = &self.url {
             let uri = super::connect::parse_url(url).map_err(|message| ConfigError::new("url", message))?;
             super::connect::check_protection(
@@ -207,12 +250,12 @@ impl Config {
                 let error = ConfigError::new(
                     "queue",
                     format!(
-                        "{queue:?} holds actions that wait for a program to confirm them; if this hub read them, they \
+                        "{queue:?} holds actions that wait for a program to confirm them; if this hub only read them, they \
                          would never be delivered"
                     ),
                 );
                 let hint = format!(
-                    "{}; or set confirm_queue = true if they are meant to end here, without effect",
+                    "{}; or set confirm_queue = true, and let a destination of kind \"proca\" confirm them",
                     deliver(org)
                 );
                 Err(error.hint(hint))
@@ -244,7 +287,7 @@ impl Config {
         }
     }
 
-    pub(super) fn namespace(&self) -> &str {
+    pub fn namespace(&self) -> &str {
         self.namespace.as_deref().unwrap_or(NAMESPACE)
     }
 

@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-pub use config::{Config, Consent, Testing};
+pub use config::{Config, Consent, Details, Testing};
 pub use decoder::Reading;
 
 use self::{

@@ -1,14 +1,14 @@
 //! Everything about a person, for the console and for an export.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     hash::Hash,
 };
 
 use causeway_core::{
     clock::Timestamp,
-    consent::EMAIL,
-    contact::Contact,
+    consent::{ConsentState, EMAIL},
+    contact::{Contact, Identity},
     event::{Campaign, Engagement, EngagementKind, Page},
     id::{ContactId, InboxId},
     store::{ContactView, DeliveryFilter, LedgerRow, MessageRow},
@@ -86,6 +86,61 @@ pub(crate) fn contact(connection: &Connection, asked: ContactId) -> Result<Optio
             .query_row([id], |row| row.get(0).map(at))
             .optional()?,
     }))
+}
+
+/// The consent states of each contact that one of the identities names, for the address among them. Uses only
+/// indexes, and reads no more than the contacts.
+pub(crate) fn consent_of(
+    connection: &Connection,
+    workspace: &str,
+    identities: &[Identity],
+) -> Result<Vec<BTreeMap<String, ConsentState>>, Error> {
+    let workspace: Option<WorkspaceRowId> = connection
+        .prepare_cached("SELECT id FROM name WHERE kind = 'workspace' AND name = ?1")?
+        .query_row([workspace], |row| row.get(0))
+        .optional()?;
+    let Some(workspace) = workspace else {
+        return Ok(Vec::new());
+    };
+    let mut named: BTreeSet<ContactRowId> = BTreeSet::new();
+    // A mailbox of several people is in the second table.
+    let mut statement = connection.prepare_cached(
+        "SELECT contact_id FROM identity
+         WHERE workspace_id = ?1 AND kind = ?2 AND value = ?4
+               AND namespace_id = (SELECT id FROM name WHERE kind = 'namespace' AND name = ?3)
+         UNION
+         SELECT contact_id FROM shared_address WHERE ?2 = 'email' AND workspace_id = ?1 AND address = ?4",
+    )?;
+    for identity in identities {
+        let found = statement.query_map(
+            params![workspace, identity.kind(), identity.namespace(), identity.value()],
+            |row| row.get(0),
+        )?;
+        for id in found {
+            named.insert(id?);
+        }
+    }
+    let mut all_terms = state::terms(connection)?;
+    let terms = all_terms
+        .remove(&workspace)
+        .or_else(|| all_terms.remove(&state::ANY_WORKSPACE))
+        .unwrap_or_default();
+    let address = identities.iter().find_map(|identity| match identity {
+        Identity::Email { address } => Some(address.as_str()),
+        _ => None,
+    });
+    let mut all = Vec::new();
+    for id in named {
+        let is_leaving: bool = connection
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM erasure WHERE contact_id = ?1)")?
+            .query_row([id], |row| row.get(0))?;
+        let Some(contact) = contact::read(connection, id)?.filter(|_| !is_leaving) else {
+            continue;
+        };
+        let in_use = contact.address();
+        all.push(contact.consent_states(address.or(in_use.as_deref()), &terms));
+    }
+    Ok(all)
 }
 
 /// Contacts of a workspace, ascending.

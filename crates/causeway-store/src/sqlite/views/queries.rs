@@ -8,6 +8,7 @@ use std::{
 use async_trait::async_trait;
 use causeway_core::{
     clock::Timestamp,
+    consent::ConsentState,
     contact::{Contact, Identity, normal_email},
     id::{ContactId, InboxId, Name},
     rules::Rules,
@@ -90,6 +91,17 @@ impl Views for SqliteStore {
         let words = words.to_owned();
         self.readers
             .read(move |connection| find_named(connection, &words))
+            .await
+    }
+
+    async fn consent_of(
+        &self,
+        workspace: &str,
+        identities: &[Identity],
+    ) -> Result<Vec<BTreeMap<String, ConsentState>>, StoreError> {
+        let (workspace, identities) = (workspace.to_owned(), identities.to_vec());
+        self.readers
+            .read(move |connection| person::consent_of(connection, &workspace, &identities))
             .await
     }
 

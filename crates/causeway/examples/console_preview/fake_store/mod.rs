@@ -192,6 +192,15 @@ impl FakeStore {
 
 #[async_trait]
 impl Views for FakeStore {
+    async fn consent_of(
+        &self,
+        _: &str,
+        _: &[Identity],
+    ) -> Result<Vec<BTreeMap<String, causeway_core::consent::ConsentState>>, StoreError> {
+        self.check()?;
+        Ok(Vec::new())
+    }
+
     async fn overview(&self, now: Timestamp) -> Result<Overview, StoreError> {
         self.check()?;
         if self.scene == Scene::Empty {
