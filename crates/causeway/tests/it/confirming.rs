@@ -17,7 +17,7 @@ fn home(api: &FakeApi, details: &str, confirm: &str) -> Home {
          [source.queue]\nkind = 'proca'\nurl = 'amqp://a:b@127.0.0.1:1/v'\nqueue = 'cus.12.confirm.supporter'\n\
          confirm_queue = true\nconsent = 'double_opt_in'\n{details}\n\
          [destination.confirm]\nkind = 'proca'\nbase_url = '{}'\nallow_private = true\n{confirm}\n\
-         [destination.crm]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\n",
+         [destination.crm]\nkind = 'webhook'\nurl = '{}'\nallow_private = true\nconsent = 'all'\n",
         api.url(""),
         api.url("/crm"),
     ))
