@@ -209,7 +209,13 @@ pub(crate) fn read_parts(
 fn order_as_named(identities: &mut Vec<Identity>, ids: &BTreeMap<String, String>) {
     for (namespace, id) in ids {
         let is_of = |identity: &Identity| {
-            !matches!(identity, Identity::Email { .. }) && identity.namespace() == namespace
+            let is_kind = match identity {
+                Identity::Email { .. } => false,
+                // Only a confirmation names the reference that it is about.
+                Identity::ContactRef { reference, .. } => reference == id,
+                Identity::ForeignId { .. } => true,
+            };
+            is_kind && identity.namespace() == namespace
         };
         let (mut own, mut others): (Vec<_>, Vec<_>) = identities.drain(..).partition(is_of);
         own.sort_by_key(|identity| identity.value() == id);

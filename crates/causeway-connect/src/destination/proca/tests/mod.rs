@@ -1,9 +1,6 @@
 mod server;
 
-use std::sync::Arc;
-
 use causeway_core::{
-    contact::Identity,
     destination::{CheckError, Destination},
     mapping::Tables,
 };

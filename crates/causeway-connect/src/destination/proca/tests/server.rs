@@ -1,6 +1,6 @@
 //! Against a server that behaves like Proca's. Proca publishes no client for these links; the fake follows its source.
 
-use causeway_fakes::vendors::{
+use causeway_testkit::vendors::{
     FakeVendor,
     proca::{EmailStatus, Proca as Server, Status},
 };
