@@ -55,7 +55,7 @@ impl<C: Connector> Http<C> {
     /// Puts the token of this session into each request.
     #[must_use]
     pub fn with_session(self, session: Session) -> Self {
-        let access = Some(Renewed::Session(session));
+        let access = Some(Renewed::Session(Box::new(session)));
         Self { access, ..self }
     }
 

@@ -134,7 +134,7 @@ fn until(granted: &Granted, now: Timestamp) -> Timestamp {
 /// A credential that renews its token itself.
 pub(super) enum Renewed {
     OAuth(Box<Access>),
-    Session(Session),
+    Session(Box<Session>),
 }
 
 impl Renewed {

@@ -83,8 +83,7 @@ impl Fields {
             consent_shown: self.0.consent_shown(),
             shows_no_consent: SHOWS_NO_CONSENT,
             warnings: self.0.doubts(),
-            deletes_on_erasure: false,
-            effort: None,
+            ..Needs::default()
         }
     }
 }

@@ -136,7 +136,7 @@ impl Account for HubSpot {
         held.contacts = self
             .contacts
             .live()
-            .flat_map(|record| record.addresses())
+            .flat_map(causeway_testkit::vendors::hubspot::Record::addresses)
             .collect();
         for event in &self.events.kept {
             let contact = event.contact.and_then(|id| self.contacts.by_id(id));

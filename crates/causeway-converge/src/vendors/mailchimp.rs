@@ -18,7 +18,7 @@ pub(super) fn account(fakes: &BTreeSet<String>) -> Mailchimp {
         clock: clock(),
         ..Mailchimp::default()
     };
-    mailchimp.list().fakes = fakes.clone();
+    mailchimp.list().fakes.clone_from(fakes);
     mailchimp
 }
 

@@ -144,69 +144,64 @@ async fn conditions_find_rows_and_quotes_are_read() {
     assert_eq!(rig.get(200, "contacts", deleted).await, json!([{ "phone": "1" }]));
 }
 
+/// Two constraints on the tables, and a third table without a key.
+fn add_constraints(project: &mut Supabase) {
+    project
+        .tables
+        .get_mut("contacts")
+        .unwrap()
+        .checks
+        .push(("contacts_country_check".to_owned(), |row| row["country"] != "XX"));
+    let actions = project.tables.get_mut("actions").unwrap();
+    let key = ["actions_email_fkey", "email", "contacts", "email"].map(str::to_owned);
+    let [name, column, table, other] = key;
+    actions.foreign_keys.push((name, column, table, other));
+    let lines = vec![
+        Column::new("n", Type::Bigint),
+        Column::new("at", Type::Timestamptz),
+    ];
+    project.add_table(Table::new("lines", lines, &[]));
+}
+
 #[tokio::test]
 async fn the_database_refuses_what_postgresql_refuses() {
     let mut rig = Rig::start().await;
-    rig.project.with(|project| {
-        project
-            .tables
-            .get_mut("contacts")
-            .unwrap()
-            .checks
-            .push(("contacts_country_check".to_owned(), |row| row["country"] != "XX"));
-        let actions = project.tables.get_mut("actions").unwrap();
-        let key = ["actions_email_fkey", "email", "contacts", "email"].map(str::to_owned);
-        let [name, column, table, other] = key;
-        actions.foreign_keys.push((name, column, table, other));
-        let lines = vec![
-            Column::new("n", Type::Bigint),
-            Column::new("at", Type::Timestamptz),
-        ];
-        project.add_table(Table::new("lines", lines, &[]));
-    });
-    rig.get(
-        201,
-        "contacts",
-        json!([["insert", person("ada@example.org", "Ada")]]),
-    )
-    .await;
+    rig.project.with(add_constraints);
+    let insert = |row: Value| json!([["insert", row]]);
+    let ada = insert(person("ada@example.org", "Ada"));
+    rig.get(201, "contacts", ada).await;
     let twice = json!([person("eve@example.org", "1"), person("eve@example.org", "2")]);
     let action = json!({ "source": "x", "action_id": "1", "email": "ada@example.org" });
     rig.get(201, "actions", json!([["insert", action]])).await;
     for (table, methods, status, code) in [
+        ("contacts", insert(person("ada@example.org", "Ada")), 409, "23505"),
         (
             "contacts",
-            json!([["insert", person("ada@example.org", "Ada")]]),
-            409,
-            "23505",
-        ),
-        (
-            "contacts",
-            json!([["insert", { "first_name": "Nobody" }]]),
+            insert(json!({ "first_name": "Nobody" })),
             400,
             "23502",
         ),
         (
             "contacts",
-            json!([["insert", { "email": "b@example.org", "country": "XX" }]]),
+            insert(json!({ "email": "b@example.org", "country": "XX" })),
             400,
             "23514",
         ),
         (
             "contacts",
-            json!([["insert", { "email": "b@example.org", "country": "XXX" }]]),
+            insert(json!({ "email": "b@example.org", "country": "XXX" })),
             400,
             "22001",
         ),
         (
             "contacts",
-            json!([["insert", { "email": "b\u{0}@example.org" }]]),
+            insert(json!({ "email": "b\u{0}@example.org" })),
             400,
             "22P05",
         ),
         (
             "contacts",
-            json!([["insert", { "email": "b@example.org", "shoe": 42 }]]),
+            insert(json!({ "email": "b@example.org", "shoe": 42 })),
             400,
             "PGRST204",
         ),
@@ -226,12 +221,12 @@ async fn the_database_refuses_what_postgresql_refuses() {
         ("contacts", json!([["delete"], ["eq", "id", 1]]), 409, "23503"),
         (
             "actions",
-            json!([["insert", { "source": "x", "action_id": "2", "email": "no@example.org" }]]),
+            insert(json!({ "source": "x", "action_id": "2", "email": "no@example.org" })),
             409,
             "23503",
         ),
-        ("lines", json!([["insert", { "n": "seven" }]]), 400, "22P02"),
-        ("lines", json!([["insert", { "at": "soon" }]]), 400, "22007"),
+        ("lines", insert(json!({ "n": "seven" })), 400, "22P02"),
+        ("lines", insert(json!({ "at": "soon" })), 400, "22007"),
         ("people", json!([["select", "*"]]), 404, "PGRST205"),
     ] {
         assert_eq!(

@@ -224,13 +224,18 @@ pub(super) fn destination(
     });
     if needs.confirms {
         let unused = ["consent", "purpose", "takes", "coalesce"];
-        errors.extend(unused.iter().filter(|key| shared.contains_key(**key)).map(|key| {
-            ConfigError::new(
-                *key,
-                format!("{} only confirms actions, whoever they are of", common.kind),
-            )
-            .hint("leave it out")
-        }));
+        errors.extend(
+            unused
+                .iter()
+                .filter(|key| shared.contains_key(**key))
+                .map(|&key| {
+                    ConfigError::new(
+                        key,
+                        format!("{} only confirms actions, whoever they are of", common.kind),
+                    )
+                    .hint("leave it out")
+                }),
+        );
     }
     let mut warnings = needs.warnings;
     let is_mute = !needs.consent_shown.has(&common.purpose) && !needs.confirms;

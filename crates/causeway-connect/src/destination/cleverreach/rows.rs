@@ -114,7 +114,11 @@ mod tests {
             (json!(false), Row::Unknown),
             (json!(null), Row::Unknown),
         ] {
-            assert_eq!(read(&[row.clone()], 0, 1, "ada@example.org"), expected, "{row}");
+            assert_eq!(
+                read(std::slice::from_ref(&row), 0, 1, "ada@example.org"),
+                expected,
+                "{row}"
+            );
         }
         let row = read(&[shown], 0, 1, "ada@example.org");
         assert!(
@@ -138,7 +142,7 @@ mod tests {
             (json!({ "error": { "code": 400, "message": "x" } }), "reject"),
             (json!({ "id": "1", "status": "update failed" }), "reject"),
         ] {
-            let Row::Refused(outcome) = read(&[row.clone()], 0, 1, "success@example.org") else {
+            let Row::Refused(outcome) = read(std::slice::from_ref(&row), 0, 1, "success@example.org") else {
                 panic!("{row}")
             };
             assert_eq!(outcome.as_str(), expected, "{row}");

@@ -144,12 +144,11 @@ impl Proca {
         if matches!(doi, Some("1" | "yes" | "true")) {
             self.set_email(number, EmailStatus::DoubleOptIn);
         }
-        let done = match verb {
-            "accept" => self.accept(number),
-            _ => {
-                self.reject(number);
-                Ok(())
-            }
+        let done = if verb == "accept" {
+            self.accept(number)
+        } else {
+            self.reject(number);
+            Ok(())
         };
         match (done, query.get("redir")) {
             (Err(message), _) => error(400, message),

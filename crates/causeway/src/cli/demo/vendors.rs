@@ -211,11 +211,11 @@ async fn automation(name: &str, clock: Arc<dyn Clock>) -> Option<Account> {
         }
         "vbout" => {
             let mut fake = vbout::Vbout::new(clock);
-            let list = fake.add_list("News", &["First Name", "Last Name"]);
-            let (key, first, last) = (vbout::KEY, list + 1, list + 2);
+            let news = fake.add_list("News", &["First Name", "Last Name"]);
+            let (key, first, last) = (vbout::KEY, news + 1, news + 2);
             run("vbout", fake, |url| {
                 format!(
-                    "list = {list}\napi_key = \"{key}\"\nbase_url = \"{url}\"\n\
+                    "list = {news}\napi_key = \"{key}\"\nbase_url = \"{url}\"\n\
                      fields = {{ {first} = \"contact.firstName\", {last} = \"contact.lastName\" }}"
                 )
             })

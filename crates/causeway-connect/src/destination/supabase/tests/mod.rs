@@ -484,108 +484,47 @@ fn judged(status: u16, code: &str, message: &str) -> Verdict {
     verdict(&answer, Timestamp::UNIX_EPOCH)
 }
 
+/// Status, code, what it means, and PostgreSQL's or PostgREST's message.
+const ERRORS: &str = r#"409 | 23505 | spoiled | duplicate key value violates unique constraint "contacts_phone_key"
+409 | 23503 | spoiled | insert or update on table "a" violates foreign key constraint "a_fkey"
+400 | 23502 | no value | null value in column "name" of relation "contacts" violates not-null constraint
+400 | 22P02 | spoiled | invalid input syntax for type integer: "a@example.org"
+400 | P0001 | spoiled | no a@example.org here
+500 | P0002 | spoiled | query returned no rows
+500 | 21000 | spoiled | ON CONFLICT DO UPDATE command cannot affect row a second time
+500 | 54000 | spoiled | index row size exceeds maximum
+403 | 42501 | policy | new row violates row-level security policy for table "contacts"
+403 | 42501 | halt | permission denied for table contacts
+404 | 42P01 | halt | relation "contacts" does not exist
+404 | PGRST205 | halt | Could not find the table 'public.contacts' in the schema cache
+400 | PGRST204 | halt | Could not find the 'shoe' column of 'contacts' in the schema cache
+400 | 42703 | halt | column contacts.shoe does not exist
+400 | 42P10 | halt | there is no unique or exclusion constraint matching the ON CONFLICT specification
+401 | PGRST301 | halt | Expected 3 parts in JWT; got 1
+401 | PGRST303 | halt | JWT expired
+401 | PGRST303 | retry | JWT issued at future
+403 | 28000 | halt | role is not permitted to log in
+500 | 40001 | retry | could not serialize access
+500 | 40P01 | retry | deadlock detected
+500 | 55P03 | retry | lock not available
+500 | 57014 | too much | canceling statement due to statement timeout
+503 | 57P01 | retry | terminating connection due to administrator command
+503 | 53300 | retry | too many connections
+503 | PGRST002 | retry | Could not query the database for the schema cache. Retrying.
+504 | PGRST003 | retry | Timed out acquiring connection from connection pool.
+405 | 25006 | busy | cannot execute INSERT in a read-only transaction
+429 | PT429 | busy | slow down a@example.org
+402 | PT402 | spoiled | pay
+400 | a@example.org | spoiled | x"#;
+
 #[test]
 fn the_code_decides_what_an_error_means() {
-    let rls = "new row violates row-level security policy for table \"contacts\"";
-    for (status, code, message, expected) in [
-        (
-            409,
-            "23505",
-            "duplicate key value violates unique constraint \"contacts_phone_key\"",
-            "spoiled",
-        ),
-        (
-            409,
-            "23503",
-            "insert or update on table \"a\" violates foreign key constraint \"a_fkey\"",
-            "spoiled",
-        ),
-        (
-            400,
-            "23502",
-            "null value in column \"name\" of relation \"contacts\" violates not-null constraint",
-            "no value",
-        ),
-        (
-            400,
-            "22P02",
-            "invalid input syntax for type integer: \"a@example.org\"",
-            "spoiled",
-        ),
-        (400, "P0001", "no a@example.org here", "spoiled"),
-        (500, "P0002", "query returned no rows", "spoiled"),
-        (
-            500,
-            "21000",
-            "ON CONFLICT DO UPDATE command cannot affect row a second time",
-            "spoiled",
-        ),
-        (500, "54000", "index row size exceeds maximum", "spoiled"),
-        (403, "42501", rls, "policy"),
-        (403, "42501", "permission denied for table contacts", "halt"),
-        (404, "42P01", "relation \"contacts\" does not exist", "halt"),
-        (
-            404,
-            "PGRST205",
-            "Could not find the table 'public.contacts' in the schema cache",
-            "halt",
-        ),
-        (
-            400,
-            "PGRST204",
-            "Could not find the 'shoe' column of 'contacts' in the schema cache",
-            "halt",
-        ),
-        (400, "42703", "column contacts.shoe does not exist", "halt"),
-        (
-            400,
-            "42P10",
-            "there is no unique or exclusion constraint matching the ON CONFLICT specification",
-            "halt",
-        ),
-        (401, "PGRST301", "Expected 3 parts in JWT; got 1", "halt"),
-        (401, "PGRST303", "JWT expired", "halt"),
-        (401, "PGRST303", "JWT issued at future", "retry"),
-        (403, "28000", "role is not permitted to log in", "halt"),
-        (500, "40001", "could not serialize access", "retry"),
-        (500, "40P01", "deadlock detected", "retry"),
-        (500, "55P03", "lock not available", "retry"),
-        (
-            500,
-            "57014",
-            "canceling statement due to statement timeout",
-            "too much",
-        ),
-        (
-            503,
-            "57P01",
-            "terminating connection due to administrator command",
-            "retry",
-        ),
-        (503, "53300", "too many connections", "retry"),
-        (
-            503,
-            "PGRST002",
-            "Could not query the database for the schema cache. Retrying.",
-            "retry",
-        ),
-        (
-            504,
-            "PGRST003",
-            "Timed out acquiring connection from connection pool.",
-            "retry",
-        ),
-        (
-            405,
-            "25006",
-            "cannot execute INSERT in a read-only transaction",
-            "busy",
-        ),
-        (429, "PT429", "slow down a@example.org", "busy"),
-        (402, "PT402", "pay", "spoiled"),
-        (400, "a@example.org", "x", "spoiled"),
-    ] {
-        let found = judged(status, code, message);
+    for line in ERRORS.lines() {
+        let fields: Vec<&str> = line.splitn(4, " | ").collect();
+        let [status, code, expected, message] = fields[..] else {
+            panic!("{line}")
+        };
+        let found = judged(status.parse().unwrap(), code, message);
         let (name, reason) = match &found {
             Verdict::All(outcome) => (outcome.as_str(), outcome.reason().unwrap_or_default()),
             Verdict::Spoiled(reason) => ("spoiled", reason.as_str()),

@@ -339,7 +339,7 @@ async fn a_user_signs_in_and_again_when_the_token_has_ended() {
     assert!(wrong.check().await.is_err());
     // Without the right to read, an upsert is refused, even of a new row.
     project.change("contacts", |table| {
-        table.policies = Some(Policies { select: false, ..all })
+        table.policies = Some(Policies { select: false, ..all });
     });
     let results = connected.deliver(&[delivery(5)]).await;
     assert_eq!(outcomes(&results), ["halt"]);

@@ -163,7 +163,7 @@ async fn people_whom_others_changed_keep_their_will() {
         let result = deliver(&*connected, &mut leaving).await;
         assert_eq!(result.outcome.as_str(), "delivered", "{result:?}");
         assert_eq!(account.status(ADA), Some(dialect.disactive));
-        account.clock.advance(Duration::from_secs(60));
+        account.clock.advance(Duration::from_mins(1));
         person.memory = leaving.memory.clone();
         person.record.consent_state = subscriber(1, &account.since()).record.consent_state;
         deliver(&*connected, &mut person).await;
