@@ -50,8 +50,8 @@ pub enum Next {
         ticket: String,
         due_at: Timestamp,
     },
-    /// It waits as if it had not been tried, but until this time. The destination refused it in a way that only a person can
-    /// fix, and other deliveries show whether it refuses everybody.
+    /// It waits as if it had not been tried, but until this time, behind others. The destination refused it, and they show
+    /// whether it refuses everybody.
     Suspected {
         due_at: Timestamp,
     },

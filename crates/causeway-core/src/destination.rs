@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
+use serde_json::Value;
 
 use crate::delivery::Delivery;
 pub use crate::outcome::{AttemptResult, Outcome};
@@ -41,8 +42,8 @@ pub trait Destination: Send + Sync {
 pub enum Progress {
     /// Nothing was sent for it.
     NotStarted,
-    /// Something may have been sent.
-    Started,
+    /// Something may have been sent. The value is [`AttemptResult::memory`], should nothing more be reported.
+    Started(Option<Value>),
     Ended(Box<AttemptResult>),
 }
 
@@ -57,9 +58,14 @@ impl Results {
 
     /// Call it before anything about the delivery is sent.
     pub fn start(&self, index: usize) {
+        self.start_leaving(index, None);
+    }
+
+    /// As [`Results::start`], and names what the destination remembers about the contact if the call is cut off.
+    pub fn start_leaving(&self, index: usize, memory: Option<Value>) {
         self.change(index, |progress| {
             if *progress == Progress::NotStarted {
-                *progress = Progress::Started;
+                *progress = Progress::Started(memory);
             }
         });
     }
@@ -67,7 +73,7 @@ impl Results {
     /// The receiver refused the request as a whole, so nothing about the delivery was applied.
     pub fn undo(&self, index: usize) {
         self.change(index, |progress| {
-            if *progress == Progress::Started {
+            if matches!(progress, Progress::Started(_)) {
                 *progress = Progress::NotStarted;
             }
         });

@@ -13,6 +13,7 @@ use causeway_core::{
 use super::{
     Connector, Limit, Reading, Task,
     limit::Spread,
+    memory,
     session::{Renewed, Session},
 };
 use crate::{
@@ -311,7 +312,9 @@ impl<C: Connector> Http<C> {
                 return tasks;
             }
             for index in &group {
-                results.start(*index);
+                if let Some(delivery) = batch.get(*index) {
+                    results.start_leaving(*index, memory::without_written(delivery.memory.as_ref()));
+                }
                 if let Some(started) = is_started.get_mut(*index) {
                     *started = true;
                 }

@@ -80,7 +80,7 @@ impl Destination for Webhook {
         ended
             .map(|progress| match progress {
                 Progress::Ended(result) => *result,
-                Progress::NotStarted | Progress::Started => AttemptResult::from(Outcome::Retry {
+                Progress::NotStarted | Progress::Started(_) => AttemptResult::from(Outcome::Retry {
                     reason: "nothing was sent for this delivery, because another one could not be sent"
                         .to_owned(),
                     after: None,

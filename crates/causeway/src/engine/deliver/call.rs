@@ -15,6 +15,7 @@ use causeway_core::{
     store::Attempt,
 };
 use futures_util::FutureExt;
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::{
@@ -85,10 +86,11 @@ impl Call {
         let took_ms = u32::try_from(took_ms).unwrap_or(u32::MAX);
         self.engine.metrics.called(&self.name, took_ms);
         let mut report = Report::default();
-        self.throttle(&mut endings, now, took_ms);
+        let asides = self.throttle(&mut endings, now, took_ms);
         let waits = self.weigh(&mut endings).await;
-        for ((delivery, ending), wait) in self.batch.iter().zip(endings).zip(waits) {
-            let next = if let Some(wait) = wait {
+        let waits = waits.into_iter().zip(asides);
+        for ((delivery, ending), (wait, aside)) in self.batch.iter().zip(endings).zip(waits) {
+            let next = if let Some(wait) = wait.or(aside) {
                 Next::Suspected {
                     due_at: later(now, wait),
                 }
@@ -133,17 +135,27 @@ impl Call {
     }
 
     /// Lets the lane learn how much the destination can take. A delivery that alone is always refused as busy spends an
-    /// attempt, so that it does not stop the others for ever.
-    fn throttle(&self, endings: &mut [AttemptResult], now: Timestamp, took_ms: u32) {
+    /// attempt, so that it does not stop the others for ever. Returns how long a delivery is put aside so that others go
+    /// first.
+    fn throttle(&self, endings: &mut [AttemptResult], now: Timestamp, took_ms: u32) -> Vec<Option<Duration>> {
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        for (delivery, ending) in self.batch.iter().zip(&mut *endings) {
-            if let Outcome::Busy { reason, after } = &ending.outcome
-                && throttle.busy(delivery.id, *after, now) == Reason::Delivery
-            {
-                ending.outcome = Outcome::Retry {
-                    reason: reason.clone(),
-                    after: None,
-                };
+        let mut asides = vec![None; endings.len()];
+        for ((delivery, ending), aside) in self.batch.iter().zip(&mut *endings).zip(&mut asides) {
+            let Outcome::Busy { reason, after } = &ending.outcome else {
+                continue;
+            };
+            match throttle.busy(delivery.id, *after, now) {
+                Reason::Limit => {}
+                Reason::Unknown => {
+                    let until = throttle.waits_until(now).unwrap_or(now);
+                    *aside = Duration::try_from(until.duration_since(now)).ok();
+                }
+                Reason::Delivery => {
+                    ending.outcome = Outcome::Retry {
+                        reason: reason.clone(),
+                        after: None,
+                    };
+                }
             }
         }
         // Answers of the same call came before the limit was reached, so they are no evidence against a delivery.
@@ -170,6 +182,7 @@ impl Call {
         if is_answered {
             throttle.window.answered(took_ms, self.round);
         }
+        asides
     }
 
     /// Decides whether refusals that only a person can fix are about everybody. Returns how long each refused delivery
@@ -239,7 +252,7 @@ impl Call {
                     not_started.push(delivery.id);
                     continue;
                 }
-                Progress::Started => endings.push(retry(&reason)),
+                Progress::Started(memory) => endings.push(cut_off(&reason, memory)),
                 Progress::Ended(result) => endings.push(*result),
             }
             kept.push(delivery);
@@ -262,11 +275,16 @@ impl Call {
     }
 }
 
-fn retry(reason: &str) -> AttemptResult {
-    AttemptResult::from(Outcome::Retry {
+/// The result of a delivery that was started and of which nothing more is known.
+fn cut_off(reason: &str, memory: Option<Value>) -> AttemptResult {
+    let outcome = Outcome::Retry {
         reason: reason.to_owned(),
         after: None,
-    })
+    };
+    AttemptResult {
+        memory,
+        ..outcome.into()
+    }
 }
 
 fn log(delivery: &Delivery, ending: &AttemptResult, next: &Next) {
@@ -306,21 +324,21 @@ fn log(delivery: &Delivery, ending: &AttemptResult, next: &Next) {
             outcome,
             "accepted; the result comes later"
         ),
-        Next::Postponed => tracing::info!(
-            delivery.id = id,
-            attempt,
-            status,
-            outcome,
-            reason,
-            "the destination is busy; its deliveries wait"
-        ),
-        Next::Suspected { .. } => tracing::warn!(
+        Next::Suspected { .. } if !matches!(ending.outcome, Outcome::Busy { .. }) => tracing::warn!(
             delivery.id = id,
             attempt,
             status,
             outcome,
             reason,
             "refused; other deliveries show whether the destination refuses everybody"
+        ),
+        Next::Postponed | Next::Suspected { .. } => tracing::info!(
+            delivery.id = id,
+            attempt,
+            status,
+            outcome,
+            reason,
+            "the destination is busy; its deliveries wait"
         ),
         Next::Halted => tracing::warn!(
             delivery.id = id,

@@ -27,16 +27,29 @@ pub(super) struct Throttle {
     next_wait: Duration,
     /// The number of answers other than "busy".
     answers: u64,
-    /// Delivery → its refusals as busy, and `answers` at the last one.
-    refused: HashMap<DeliveryId, (u32, u64)>,
+    refused: HashMap<DeliveryId, Refusals>,
     /// Whether the destination refuses everybody.
     pub(super) evidence: Evidence,
+}
+
+/// How often a delivery was refused as busy.
+#[derive(Default)]
+struct Refusals {
+    /// With an answer to another delivery before each but the first.
+    counted: u32,
+    /// Since the last answer to another delivery.
+    in_a_row: u32,
+    /// [`Throttle::answers`] at the last refusal.
+    seen: u64,
 }
 
 /// Why a delivery was refused as busy.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reason {
     Limit,
+    /// The same delivery was refused before, and no other one was answered in between. Others go first, and show whether
+    /// it is the limit or the delivery.
+    Unknown,
     /// The destination answers others. If this delivery were not given up one day, it would stop the lane for ever.
     Delivery,
 }
@@ -65,13 +78,16 @@ impl Throttle {
         if self.refused.len() >= REMEMBERED {
             self.refused.clear();
         }
-        let (count, seen) = self.refused.entry(delivery).or_insert((0, self.answers));
-        let were_others_answered = *seen != self.answers;
-        if were_others_answered || *count == 0 {
-            *count += 1;
-            *seen = self.answers;
+        let refusals = self.refused.entry(delivery).or_default();
+        let were_others_answered = refusals.counted > 0 && refusals.seen != self.answers;
+        if were_others_answered || refusals.counted == 0 {
+            refusals.counted += 1;
+            refusals.in_a_row = 0;
+            refusals.seen = self.answers;
         }
-        if *count >= EVIDENCE && were_others_answered {
+        refusals.in_a_row += 1;
+        let is_unknown = refusals.in_a_row > 1;
+        if refusals.counted >= EVIDENCE && were_others_answered {
             return Reason::Delivery;
         }
         let is_first = self.waits_until(now).is_none();
@@ -85,7 +101,11 @@ impl Throttle {
             self.next_wait = (self.next_wait * 2).min(LONGEST_OWN);
             self.window.halve(now);
         }
-        Reason::Limit
+        if is_unknown {
+            Reason::Unknown
+        } else {
+            Reason::Limit
+        }
     }
 
     /// The destination takes no calls for this time.
@@ -159,11 +179,12 @@ mod tests {
         assert_eq!(throttle.busy(ONE, SECOND, at(9)), Reason::Delivery);
         assert_eq!(throttle.waits_until(at(9)), None);
         // Refused again without any answer in between, it is the limit.
-        assert_eq!(throttle.busy(ONE, SECOND, at(10)), Reason::Limit);
-        // Without any answer it is the limit, however often.
+        assert_eq!(throttle.busy(ONE, SECOND, at(10)), Reason::Unknown);
+        // Without any answer nobody knows the reason, however often.
         let mut throttle = Throttle::new(8);
-        for round in 0..20 {
-            assert_eq!(throttle.busy(ONE, SECOND, at(round * 2)), Reason::Limit);
+        assert_eq!(throttle.busy(ONE, SECOND, at(0)), Reason::Limit);
+        for round in 1..20 {
+            assert_eq!(throttle.busy(ONE, SECOND, at(round * 2)), Reason::Unknown);
         }
     }
 }

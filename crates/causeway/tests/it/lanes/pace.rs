@@ -143,29 +143,36 @@ async fn one_delivery_that_is_always_called_busy_does_not_stop_the_others() {
 }
 
 #[tokio::test]
-async fn one_delivery_that_was_called_busy_while_it_was_alone_holds_up_nobody_later() {
-    let (mut rig, _) = Rig::start(pace(), |call, _| {
-        if call.who.contains(&"ada".to_owned()) {
-            busy(Some(Duration::from_secs(1)))
-        } else {
-            delivered()
+async fn deliveries_that_were_called_busy_while_they_were_alone_hold_up_nobody_later() {
+    for concurrency in [1, 2, 4] {
+        let mut narrow = pace();
+        narrow.concurrency = concurrency;
+        let (mut rig, _) = Rig::start(narrow, |call, _| {
+            if call.who[0].starts_with("busy") {
+                busy(Some(Duration::from_secs(1)))
+            } else {
+                delivered()
+            }
+        })
+        .await;
+        for person in 0..concurrency {
+            rig.sign(&format!("busy{person}")).await;
         }
-    })
-    .await;
-    rig.sign("ada").await;
-    for _ in 0..10 {
-        rig.clock.advance(Duration::from_secs(1));
-        rig.wake_and_settle().await;
+        for _ in 0..10 {
+            rig.clock.advance(Duration::from_secs(1));
+            rig.wake_and_settle().await;
+        }
+        for person in 0..10_usize {
+            rig.sign(&format!("person{person}")).await;
+            rig.clock.advance(Duration::from_secs(1));
+            rig.wake_and_settle().await;
+        }
+        let delivered = rig.count("delivered").await;
+        assert!(
+            delivered >= 5,
+            "{concurrency} at once: {delivered} were delivered"
+        );
     }
-    for person in 0..10_usize {
-        rig.sign(&format!("person{person}")).await;
-        rig.clock.advance(Duration::from_secs(1));
-        rig.wake_and_settle().await;
-    }
-    assert!(
-        rig.count("delivered").await >= 5,
-        "it is the only one that is called"
-    );
 }
 
 #[tokio::test]

@@ -2,7 +2,10 @@ mod vendor;
 
 use std::{sync::Arc, time::Duration};
 
-use causeway_core::{consent::ConsentState, destination::Destination};
+use causeway_core::{
+    consent::ConsentState,
+    destination::{Destination, Progress, Results},
+};
 use causeway_testkit::{
     clock::TestClock,
     destination_contract::{self, Contract, delivery},
@@ -100,6 +103,27 @@ async fn what_is_written_already_costs_no_call() {
     person.record.change = Change::Unsubscribe;
     let (outcome, calls, memory) = deliver(&person).await;
     assert_eq!((outcome, calls, memory), ("retry", 1, Some(Value::Null)));
+}
+
+#[tokio::test]
+async fn after_a_call_that_is_cut_off_nothing_counts_as_written() {
+    let api = FakeApi::start().await;
+    api.compute(accepted);
+    let listmonk = connect(&api.url(""), "lists = [1]");
+    let mut person = subscriber(1, "2026-03-01T08:00:00Z");
+    let written = listmonk.deliver(std::slice::from_ref(&person)).await.remove(0);
+    person.memory = written.memory;
+    assert!(person.memory.is_some());
+    let fields = &mut person.record.contact.fields;
+    fields.get_mut("firstName").unwrap().value = json!("Zoë");
+    let before = api.requests().len();
+    api.compute(|_| Reply::hang());
+    let results = Results::new(1);
+    tokio::select! {
+        () = listmonk.deliver_into(std::slice::from_ref(&person), &results) => panic!("it hangs"),
+        _ = api.wait_for(before + 1) => {}
+    }
+    assert_eq!(results.take(), [Progress::Started(Some(Value::Null))]);
 }
 
 #[tokio::test]

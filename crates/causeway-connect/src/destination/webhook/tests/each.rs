@@ -243,7 +243,7 @@ async fn what_was_delivered_before_a_call_is_cut_off_stays_delivered() {
     }
     let progress = results.take();
     assert!(matches!(progress[0], Progress::Ended(_)) && matches!(progress[1], Progress::Ended(_)));
-    assert_eq!(progress[2..4], [Progress::Started, Progress::Started]);
+    assert_eq!(progress[2..4], [const { Progress::Started(None) }; 2]);
     assert_eq!(progress[4..], [const { Progress::NotStarted }; 4]);
 }
 
@@ -336,7 +336,7 @@ async fn without_each_a_batch_is_sent_several_at_a_time() {
     let started = results
         .take()
         .into_iter()
-        .filter(|progress| *progress == Progress::Started);
+        .filter(|progress| *progress == Progress::Started(None));
     assert_eq!(started.count(), 16);
 }
 
