@@ -5,6 +5,7 @@ use std::sync::Arc;
 use causeway_core::{clock::Clock, delivery::Delivery};
 
 use super::{Connector, Task, run};
+use crate::destination::Unsent;
 
 /// Stops a connector that would make calls for ever.
 const MOST_CALLS: usize = 50;
@@ -15,7 +16,7 @@ pub fn preview<C: Connector>(
     connector: &C,
     batch: &[Delivery],
     clock: &Arc<dyn Clock>,
-) -> Vec<Result<(String, Vec<String>), String>> {
+) -> Vec<Result<(String, Vec<String>), Unsent>> {
     batch
         .iter()
         .map(|delivery| one(connector, delivery, &**clock))
@@ -26,9 +27,8 @@ fn one<C: Connector>(
     connector: &C,
     delivery: &Delivery,
     clock: &dyn Clock,
-) -> Result<(String, Vec<String>), String> {
-    let planned = connector.plan(delivery);
-    let planned = planned.map_err(|outcome| outcome.reason().unwrap_or_default().to_owned())?;
+) -> Result<(String, Vec<String>), Unsent> {
+    let planned = connector.plan(delivery)?;
     let mut task = Task::new(delivery, Ok(planned));
     let mut requests = Vec::new();
     while let Some(step) = task.step().cloned().filter(|_| requests.len() < MOST_CALLS) {

@@ -38,6 +38,37 @@ impl Fields {
             .map_err(|error| ConfigError::from_mapping(key, error))
     }
 
+    /// Reads a list of values, such as tags. `None` if it is empty. An entry that is a setting of the campaign
+    /// (`settings.NAME`) is left out for a campaign that lacks it.
+    pub fn list(
+        key: &str,
+        items: impl IntoIterator<Item = toml::Value>,
+        tables: &Tables,
+    ) -> Result<Option<Self>, ConfigError> {
+        let items = items.into_iter().enumerate();
+        let values: Vec<(String, Value)> = items
+            .map(|(at, item)| (format!("{key}.{at}"), term_json(optional(item))))
+            .collect();
+        if values.is_empty() {
+            return Ok(None);
+        }
+        Self::named(&values, tables).map(Some)
+    }
+
+    /// Reads one value.
+    pub fn one(key: &str, value: impl Into<toml::Value>, tables: &Tables) -> Result<Self, ConfigError> {
+        Self::named(&[(key.to_owned(), term_json(value.into()))], tables)
+    }
+
+    /// Reads values that have the names of their keys.
+    fn named(values: &[(String, Value)], tables: &Tables) -> Result<Self, ConfigError> {
+        let pairs = values.iter().map(|(name, value)| (name.as_str(), value));
+        Mapping::read(pairs, tables, &[]).map(Self).map_err(|mut error| {
+            let key = error.field.take().unwrap_or_default();
+            ConfigError::from_mapping(&key, error)
+        })
+    }
+
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.names()
     }
@@ -85,6 +116,20 @@ impl Fields {
             warnings: self.0.doubts(),
             ..Needs::default()
         }
+    }
+}
+
+/// A setting that may be missing; any other value as it is.
+fn optional(item: toml::Value) -> toml::Value {
+    let is_name = |name: &str| {
+        name.chars()
+            .all(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    match item {
+        toml::Value::String(text) if text.trim().strip_prefix("settings.").is_some_and(is_name) => {
+            format!("{text} | default(none)").into()
+        }
+        other => other,
     }
 }
 
@@ -192,6 +237,29 @@ mod tests {
         let own = own.as_object().unwrap().clone().into_iter().collect();
         record.contact.set_fields(&own, record.event_at);
         record
+    }
+
+    #[test]
+    fn a_list_lacks_what_the_settings_lack_and_names_its_entries() {
+        let list = |text: &str| {
+            let table: toml::Table = toml::from_str(text).unwrap();
+            Fields::list(
+                "tags",
+                table["tags"].as_array().unwrap().clone(),
+                &Tables::default(),
+            )
+        };
+        assert_eq!(list("tags = []").unwrap(), None);
+        let fields = list("tags = ['=news', 'settings.tag', 'contact.firstName']")
+            .unwrap()
+            .unwrap();
+        let values = apply(&fields).unwrap();
+        assert_eq!(values[0], ("tags.0".to_owned(), json!("news")));
+        assert_eq!(values[1], ("tags.1".to_owned(), Value::Null));
+        let error = list("tags = ['=news', 'contact.']").unwrap_err();
+        assert_eq!(error.key, "tags.1");
+        let fields = list("tags = ['upper(contact.nickname)']");
+        assert!(fields.is_err() || apply(&fields.unwrap().unwrap()).is_err());
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Destinations: one file each, and one line in [`KINDS`].
 
-use std::{future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{fmt, future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use causeway_core::{
     clock::Clock,
     consent::Change,
     delivery::Delivery,
-    destination::{CheckError, Destination},
+    destination::{CheckError, Destination, Outcome},
     mapping::{ConsentShown, Tables},
     search::PersonSearch,
 };
@@ -156,7 +156,7 @@ pub type Exclusive = fn(&Path, &toml::Table) -> Option<Resource>;
 pub type Remains = fn(&Context, &toml::Table, &PersonSearch) -> Result<Vec<String>, ConfigError>;
 /// Notes come after the text, see [`with_notes`].
 pub type Preview =
-    fn(&Context, &toml::Table, &[Delivery]) -> Result<Vec<Result<String, String>>, ConfigError>;
+    fn(&Context, &toml::Table, &[Delivery]) -> Result<Vec<Result<String, Unsent>>, ConfigError>;
 
 /// Something that only one destination may use, such as a file that it writes.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -180,12 +180,46 @@ pub(crate) fn with_notes(mut text: String, notes: impl IntoIterator<Item = Strin
     text
 }
 
+/// Why a delivery would send nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsent {
+    /// It would be skipped, because there is nothing to do.
+    Skipped(String),
+    /// It would be dead, because its request cannot be made.
+    Dead(String),
+}
+
+impl From<Outcome> for Unsent {
+    fn from(outcome: Outcome) -> Self {
+        let reason = outcome.reason().unwrap_or_default().to_owned();
+        match outcome {
+            Outcome::Skip { .. } => Self::Skipped(reason),
+            _ => Self::Dead(reason),
+        }
+    }
+}
+
+impl From<String> for Unsent {
+    fn from(reason: String) -> Self {
+        Self::Dead(reason)
+    }
+}
+
+impl fmt::Display for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Skipped(reason) => write!(f, "would be skipped: {reason}"),
+            Self::Dead(reason) => write!(f, "would be dead: {reason}"),
+        }
+    }
+}
+
 /// What a connector would send, for [`Kind::preview`].
 pub(crate) fn previews<C: Connector>(
     connector: &C,
     batch: &[Delivery],
     clock: &Arc<dyn Clock>,
-) -> Vec<Result<String, String>> {
+) -> Vec<Result<String, Unsent>> {
     let previews = connector::preview(connector, batch, clock).into_iter();
     let with = |(text, notes)| with_notes(text, notes);
     previews.map(|preview| preview.map(with)).collect()

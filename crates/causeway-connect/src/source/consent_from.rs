@@ -16,7 +16,11 @@ use crate::config::ConfigError;
 
 /// Checks that a purpose is one word, because expressions and messages name it.
 pub fn checked_purpose(key: &str, purpose: &str) -> Result<(), ConfigError> {
-    match consent::purpose(purpose) {
+    match consent::purpose(purpose).as_deref() {
+        Some("mail" | "mails" | "emails" | "e-mail" | "e_mail") => {
+            let error = ConfigError::new(key, format!("{purpose:?} is another purpose than \"email\""));
+            Err(error.hint("write \"email\""))
+        }
         Some(_) => Ok(()),
         None => Err(ConfigError::new(
             key,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use causeway_connect::config::Context as ConnectContext;
+use causeway_connect::{config::Context as ConnectContext, destination::Unsent};
 use causeway_core::{
     consent::Change,
     contact::normal_email,
@@ -258,8 +258,8 @@ impl Inquiry<'_> {
         }
         let request = match self.request(&delivery)? {
             Ok(request) => Some(request),
-            Err(reason) => {
-                reasons.push(format!("it would be dead: {reason}"));
+            Err(unsent) => {
+                reasons.push(format!("it {unsent}"));
                 None
             }
         };
@@ -336,7 +336,7 @@ impl Inquiry<'_> {
         Ok(self.sketches(of, Some(Kind::Withdrawal)).await?.pop())
     }
 
-    fn request(&self, delivery: &Delivery) -> Result<Result<String, String>, Failure> {
+    fn request(&self, delivery: &Delivery) -> Result<Result<String, Unsent>, Failure> {
         let context = ConnectContext {
             name: Name::clone(self.name),
             clock: Arc::new(SystemClock),

@@ -231,7 +231,7 @@ fn preview(config: &Config, name: &Name, batch: &[Delivery]) -> Result<(), Failu
                 destination.kind.name,
                 text.trim_end()
             )),
-            Err(reason) => print_line(&format!("\n→ {name}: would be dead: {reason}")),
+            Err(unsent) => print_line(&format!("\n→ {name}: {unsent}")),
         }
     }
     Ok(())

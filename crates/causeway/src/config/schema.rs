@@ -135,3 +135,28 @@ fn point_to(owner: &str, value: &mut Value) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A shared key is taken before the kind reads its own, so a kind would never see it.
+    #[test]
+    fn no_kind_has_a_key_of_its_own_with_the_name_of_a_shared_one() {
+        let keys = |schema: &Schema| -> Vec<String> {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            properties.into_iter().flat_map(Map::keys).cloned().collect()
+        };
+        let destinations = destination::KINDS.iter().map(|kind| (kind.name, (kind.schema)()));
+        let sources = sources::KINDS.iter().map(|kind| (kind.name, (kind.schema)()));
+        let of = |shared: Schema| keys(&shared);
+        let all = destinations
+            .map(|one| (one, of(schema_for!(Common))))
+            .chain(sources.map(|one| (one, of(schema_for!(CommonSource)))));
+        for ((name, own), shared) in all {
+            let own = keys(&own);
+            let both: Vec<&String> = own.iter().filter(|key| shared.contains(key)).collect();
+            assert!(both.is_empty(), "{name}: {both:?}");
+        }
+    }
+}

@@ -4,23 +4,37 @@ use std::collections::BTreeSet;
 
 use toml::Value;
 
-/// Warns of `settings.NAME` without a default: a delivery without a campaign, such as a withdrawal from another source,
-/// would be dead.
+/// Warns of `settings.NAME` without a default: a delivery without a campaign, such as an action from another source, would
+/// be dead.
 pub(super) fn doubts(own: &toml::Table, defaults: &toml::Table) -> Vec<String> {
     let mut named = BTreeSet::new();
     for value in own.values() {
-        names(value, &mut named);
+        match value {
+            // An entry of a list of tags, say, is left out if the setting is missing.
+            Value::Array(items) => {
+                let others = items.iter().filter(|item| !is_plain(item));
+                others.for_each(|item| names(item, &mut named));
+            }
+            other => names(other, &mut named),
+        }
     }
     let missing = named.into_iter().filter(|name| !defaults.contains_key(name));
     missing
         .map(|name| {
             format!(
-                "`settings.{name}` has values only for some campaigns. Deliveries without a campaign, such as most \
-                 withdrawals, would be dead: set a default under `settings`, or write `settings.{name} | \
-                 default(none)`"
+                "`settings.{name}` has no value for every campaign. A delivery of a campaign without it, or of none, \
+                 may be dead: set a default under `settings`, or write `settings.{name} | default(none)`"
             )
         })
         .collect()
+}
+
+/// Whether it is a setting and nothing else.
+fn is_plain(item: &Value) -> bool {
+    let name = item
+        .as_str()
+        .and_then(|text| text.trim().strip_prefix("settings."));
+    name.is_some_and(|name| name.chars().all(|c| c.is_alphanumeric() || c == '_'))
 }
 
 /// Collects the settings that the texts of `value` use without a default.
@@ -61,7 +75,7 @@ mod tests {
             ("list = '=settings.list'", None),
             ("list = 'my_settings.list'", None),
         ] {
-            let own = toml::from_str(&format!("[fields]\n{fields}")).unwrap();
+            let own = toml::from_str(&format!("tags = ['settings.tags']\n[fields]\n{fields}")).unwrap();
             let defaults = toml::from_str("tag = 7").unwrap();
             let doubts = doubts(&own, &defaults);
             assert_eq!(

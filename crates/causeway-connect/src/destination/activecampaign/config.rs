@@ -151,8 +151,8 @@ impl Settings {
 /// The numbers among the tags, and all of them as a mapping.
 fn tags(tags: &[toml::Value], tables: &Tables) -> Result<(Vec<u64>, Option<Fields>), ConfigError> {
     let mut fixed = Vec::new();
-    let mut table = toml::Table::new();
-    for (at, tag) in tags.iter().enumerate() {
+    let mut terms: Vec<toml::Value> = Vec::new();
+    for tag in tags {
         let term = match tag {
             toml::Value::Integer(number) => match u64::try_from(*number) {
                 Ok(number) if number > 0 => {
@@ -172,10 +172,9 @@ fn tags(tags: &[toml::Value], tables: &Tables) -> Result<(Vec<u64>, Option<Field
                     .hint("tags = [20, \"settings.tags\"]"));
             }
         };
-        table.insert(at.to_string(), term.into());
+        terms.push(term.into());
     }
-    let fields = (!table.is_empty()).then(|| Fields::read("tags", &table, tables));
-    Ok((fixed, fields.transpose()?))
+    Ok((fixed, Fields::list("tags", terms, tables)?))
 }
 
 impl Record {

@@ -147,7 +147,7 @@ impl Settings {
         Ok(Self {
             base,
             lists: config.lists.into_iter().collect(),
-            campaign_lists: campaign_lists(config.campaign_lists, tables)?,
+            campaign_lists: Fields::list("campaign_lists", config.campaign_lists, tables)?,
             opt_out: config.opt_out,
             fields: Fields::read("fields", &fields, tables)?,
             event: config.event.map(|event| event.read(tables)).transpose()?,
@@ -182,15 +182,6 @@ impl Settings {
         let json = HeaderValue::from_static("application/json");
         Ok(HeaderMap::from_iter([(name, key), (CONTENT_TYPE, json)]))
     }
-}
-
-fn campaign_lists(lists: Vec<toml::Value>, tables: &Tables) -> Result<Option<Fields>, ConfigError> {
-    if lists.is_empty() {
-        return Ok(None);
-    }
-    let numbered = lists.into_iter().enumerate();
-    let table: toml::Table = numbered.map(|(at, list)| (at.to_string(), list)).collect();
-    Fields::read("campaign_lists", &table, tables).map(Some)
 }
 
 /// Whether Brevo takes this as the name of an event or of a property.

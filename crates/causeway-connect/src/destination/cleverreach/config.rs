@@ -125,7 +125,7 @@ impl Settings {
             api_version: config.api_version,
             group: config.group,
             on_suppress: config.on_suppress,
-            tags: tags(config.tags, tables)?,
+            tags: Fields::list("tags", config.tags, tables)?,
             fields: attributes("fields", &fields, tables)?,
             group_fields: group_fields.transpose()?,
             limit: Limit {
@@ -187,16 +187,4 @@ fn attributes(key: &str, table: &toml::Table, tables: &Tables) -> Result<Fields,
         return Err(error.hint(format!("write {}", name.to_lowercase())));
     }
     Fields::read(key, table, tables)
-}
-
-/// The sources of tags, under numbers in place of names.
-fn tags(sources: Vec<toml::Value>, tables: &Tables) -> Result<Option<Fields>, ConfigError> {
-    if sources.is_empty() {
-        return Ok(None);
-    }
-    let numbered = sources
-        .into_iter()
-        .enumerate()
-        .map(|(at, source)| (at.to_string(), source));
-    Fields::read("tags", &numbered.collect(), tables).map(Some)
 }

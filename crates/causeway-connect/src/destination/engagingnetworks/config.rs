@@ -61,8 +61,9 @@ pub(super) struct Config {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ActionConfig {
-    /// The number of the page: a fixed one with a leading `=`, or a value such as `settings.page`.
-    page: String,
+    /// The number of the page, or a value such as `settings.page`.
+    #[schemars(with = "String")]
+    page: toml::Value,
     /// Field of the transaction = where its value comes from. Default: `txn1` is the action's id.
     #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
     fields: Option<toml::Table>,
@@ -144,7 +145,7 @@ pub(super) struct OptIn {
 }
 
 pub(super) struct Action {
-    /// Its only name is `page`.
+    /// One value.
     pub page: Fields,
     /// The number, if it is the same for all.
     pub fixed: Option<String>,
@@ -273,12 +274,18 @@ fn opt_ins(single: Vec<String>, double: Vec<String>) -> Result<Vec<OptIn>, Confi
 impl ActionConfig {
     fn read(self, tables: &Tables) -> Result<Action, ConfigError> {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let fixed = self.page.strip_prefix('=').map(|text| text.trim().to_owned());
+        let page = match self.page {
+            toml::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let plain = page
+            .strip_prefix('=')
+            .or_else(|| Some(page.as_str()).filter(|text| is_number(text)));
+        let fixed = plain.map(|text| text.trim().to_owned());
         if fixed.as_deref().is_some_and(|page| !is_number(page)) {
             return Err(ConfigError::new("action.page", "is not the number of a page")
-                .hint("page = \"=112233\": the number is in the address of the page"));
+                .hint("page = 112233: the number is in the address of the page"));
         }
-        let table = toml::Table::from_iter([("page".to_owned(), self.page.as_str().into())]);
         let fields = match self.fields {
             Some(fields) => fields,
             None => toml::Table::from_iter([("txn1".to_owned(), "action.id".into())]),
@@ -296,7 +303,7 @@ impl ActionConfig {
                 .hint("use txn1 to txn10, trackingId and appealCode"));
         }
         Ok(Action {
-            page: Fields::read("action", &table, tables)?,
+            page: Fields::one("action.page", page, tables)?,
             fixed,
             fields: Fields::read("action.fields", &fields, tables)?,
             autoresponse: self.autoresponse,

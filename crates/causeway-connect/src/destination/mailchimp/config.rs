@@ -187,7 +187,7 @@ impl Settings {
             opt_in: config.opt_in,
             others: config.others,
             on_remove: config.on_remove,
-            tags: tags(config.tags, tables)?,
+            tags: Fields::list("tags", config.tags, tables)?,
             interests: config.interests,
             marketing_permissions: config.marketing_permissions,
             language: config.language,
@@ -279,15 +279,6 @@ fn fields(table: Option<toml::Table>, tables: &Tables) -> Result<Fields, ConfigE
         return Err(error.hint("leave it out"));
     }
     Fields::read("fields", &table, tables)
-}
-
-fn tags(tags: Vec<toml::Value>, tables: &Tables) -> Result<Option<Fields>, ConfigError> {
-    if tags.is_empty() {
-        return Ok(None);
-    }
-    let numbered = tags.into_iter().enumerate();
-    let table: toml::Table = numbered.map(|(at, tag)| (at.to_string(), tag)).collect();
-    Fields::read("tags", &table, tables).map(Some)
 }
 
 impl Event {

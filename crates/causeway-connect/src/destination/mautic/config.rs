@@ -81,6 +81,9 @@ fn api() -> String {
     "api".to_owned()
 }
 
+/// Mautic's own channels. Plug-ins may add others.
+const CHANNELS: [&str; 4] = ["email", "sms", "notification", "mobile_notification"];
+
 /// The mapping without `fields`. Mautic names countries in English.
 const FIELDS: &str = r#"
 firstname = "contact.firstName"
@@ -150,10 +153,7 @@ impl Settings {
         let site = site(&config)?;
         let login = login(&mut config, &site)?;
         let note = config.note.map(|note| Fields::read("note", &note, tables));
-        let points = config.points.map(|points| {
-            let table = toml::Table::from_iter([("points".to_owned(), points)]);
-            Fields::read("points", &table, tables)
-        });
+        let points = config.points.map(|points| Fields::one("points", points, tables));
         Ok(Self {
             base: below(&site, &api_path),
             channel: config.channel,
@@ -183,6 +183,13 @@ impl Settings {
         for other in more.into_iter().flatten().map(Fields::needs) {
             needs.history |= other.history;
             needs.warnings.extend(other.warnings);
+        }
+        if !CHANNELS.contains(&self.channel.as_str()) {
+            needs.warnings.push(format!(
+                "`channel` is {:?}, which is none of Mautic's own ({}). An opt-out of it stops no mails",
+                self.channel,
+                CHANNELS.join(", ")
+            ));
         }
         needs
     }
@@ -293,10 +300,5 @@ fn fields(table: Option<toml::Table>, tables: &Tables) -> Result<Fields, ConfigE
 
 fn tags(tags: Option<Vec<toml::Value>>, tables: &Tables) -> Result<Option<Fields>, ConfigError> {
     let tags = tags.unwrap_or_else(|| vec!["campaign.name".into()]);
-    if tags.is_empty() {
-        return Ok(None);
-    }
-    let numbered = tags.into_iter().enumerate();
-    let table: toml::Table = numbered.map(|(at, tag)| (at.to_string(), tag)).collect();
-    Fields::read("tags", &table, tables).map(Some)
+    Fields::list("tags", tags, tables)
 }

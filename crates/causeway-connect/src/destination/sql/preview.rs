@@ -15,10 +15,10 @@ use super::{
     plan::{no_key, wants},
     statement::{Dialect, Form, Relation},
 };
-use crate::destination::columns::is_opt_out;
+use crate::destination::{Unsent, columns::is_opt_out};
 
 /// Only the database knows the types of the columns, so the values are shown before they are made to fit.
-pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String, String> {
+pub(super) fn preview(settings: &Settings, delivery: &Delivery) -> Result<String, Unsent> {
     let dialect = settings.target.dialect();
     let mut out = Vec::new();
     for table in &settings.tables {

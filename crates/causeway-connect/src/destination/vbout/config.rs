@@ -28,7 +28,7 @@ pub(super) struct Config {
     list: u64,
     /// The listeners to which automations of this account send their contacts.
     #[serde(default)]
-    sources: Vec<String>,
+    own_sources: Vec<String>,
     /// Number of a custom field of the list = where its value comes from. Default: none, because each list has
     /// numbers of its own.
     #[schemars(with = "Option<std::collections::BTreeMap<String, serde_json::Value>>")]
@@ -90,7 +90,7 @@ pub(super) struct Settings {
     /// With the version at its end.
     pub base: Url,
     pub list: u64,
-    pub sources: Vec<String>,
+    pub own_sources: Vec<String>,
     pub fields: Option<Fields>,
     pub tags: Option<Fields>,
     pub activity: Option<Fields>,
@@ -136,12 +136,12 @@ impl Settings {
         Ok(Self {
             base,
             list: config.list,
-            sources: config.sources,
+            own_sources: config.own_sources,
             fields: config
                 .fields
                 .map(|fields| by_number(&fields, tables))
                 .transpose()?,
-            tags: tags(config.tags, tables)?,
+            tags: Fields::list("tags", config.tags, tables)?,
             activity: text_of("activity", config.activity, tables)?,
             opt_out_status: config.opt_out_status,
             suppress_status,
@@ -214,20 +214,10 @@ fn by_number(fields: &toml::Table, tables: &Tables) -> Result<Fields, ConfigErro
     Fields::read("fields", fields, tables)
 }
 
-fn tags(tags: Vec<toml::Value>, tables: &Tables) -> Result<Option<Fields>, ConfigError> {
-    if tags.is_empty() {
-        return Ok(None);
-    }
-    let numbered = tags.into_iter().enumerate();
-    let table: toml::Table = numbered.map(|(at, tag)| (at.to_string(), tag)).collect();
-    Fields::read("tags", &table, tables).map(Some)
-}
-
 /// A mapping of one text. `None` if it is empty.
 fn text_of(key: &str, text: String, tables: &Tables) -> Result<Option<Fields>, ConfigError> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let table = toml::Table::from_iter([("text".to_owned(), text.into())]);
-    Fields::read(key, &table, tables).map(Some)
+    Fields::one(key, text, tables).map(Some)
 }

@@ -307,7 +307,7 @@ impl Vbout {
     /// Whether an automation of this account sent the message.
     fn is_own(&self, record: &Record) -> bool {
         self.settings
-            .sources
+            .own_sources
             .iter()
             .any(|source| **source == *record.source)
     }

@@ -17,7 +17,7 @@ use self::{
     plan::Plan,
     template::{Making, Template},
 };
-use super::{Kind, with_notes};
+use super::{Kind, Unsent, with_notes};
 use crate::{
     config::{ConfigError, Context, read},
     connector::Spread,
@@ -101,7 +101,7 @@ fn unknown_code(code: &str) -> String {
 }
 
 /// The requests about one delivery. After a look-up it is the request about a person who was found.
-fn preview(plan: &Plan, context: &Context, delivery: &Delivery) -> Result<String, String> {
+fn preview(plan: &Plan, context: &Context, delivery: &Delivery) -> Result<String, Unsent> {
     let making = Making {
         key: &delivery.key.0,
         now: context.clock.now(),
@@ -110,8 +110,7 @@ fn preview(plan: &Plan, context: &Context, delivery: &Delivery) -> Result<String
     let mut texts = Vec::new();
     let mut notes = Vec::new();
     let mut found = None;
-    plan.template(delivery, true)
-        .map_err(|outcome| outcome.reason().unwrap_or_default().to_owned())?;
+    plan.template(delivery, true)?;
     if let Some(find) = &plan.find {
         let key = Find::key(delivery);
         let making = Making { key: &key, ..making };

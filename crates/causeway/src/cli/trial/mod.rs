@@ -19,7 +19,10 @@ use std::{
 
 use anyhow::Context as _;
 use async_trait::async_trait;
-use causeway_connect::{config::Context as ConnectContext, destination::Kind};
+use causeway_connect::{
+    config::Context as ConnectContext,
+    destination::{Kind, Unsent},
+};
 use causeway_core::{
     clock::{Clock, Timestamp},
     delivery::Delivery,
@@ -52,7 +55,7 @@ struct Previewed {
 }
 
 /// The request that a destination would be sent, or why it cannot be made.
-pub type Request = Result<String, String>;
+pub type Request = Result<String, Unsent>;
 
 impl Trial {
     /// Reads key files; opens no connection. `folder` holds the trial's store until the trial is dropped.

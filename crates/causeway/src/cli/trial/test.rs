@@ -1,6 +1,7 @@
 //! Runs a `[[test]]` of the configuration.
 
-use causeway_core::{clock::Timestamp, store::InboxState};
+use causeway_connect::destination::Unsent;
+use causeway_core::{clock::Timestamp, id::Name, store::InboxState};
 use causeway_store::{TrialDelivery, TrialResult};
 use serde::Serialize;
 use serde_json::Value;
@@ -89,7 +90,7 @@ async fn try_run(
         while trial.advance(envelope.received_at).await?.is_some() {}
         played.extend(trial.process(vec![envelope]).await?);
     }
-    let Some(last) = played.pop() else {
+    let Some(mut last) = played.pop() else {
         return Ok(Vec::new());
     };
     let mut planned = last.deliveries.clone();
@@ -103,11 +104,17 @@ async fn try_run(
     let mut made = Vec::new();
     for planned in planned {
         let requests = trial.preview(&planned.destination, std::slice::from_ref(&planned.delivery))?;
-        made.extend(requests.into_iter().map(|request| Made {
-            planned: planned.clone(),
-            request,
-            is_expected: false,
-        }));
+        for request in requests {
+            if let Err(Unsent::Skipped(reason)) = request {
+                last.skipped.push((Name::clone(&planned.destination), reason));
+                continue;
+            }
+            made.push(Made {
+                planned: planned.clone(),
+                request,
+                is_expected: false,
+            });
+        }
     }
     let mut failures = Vec::new();
     before_went_well(&played, &mut failures);
@@ -263,13 +270,13 @@ fn delivery(
         (Ok(_), Some(part)) => failures.push(Failure::new(format!(
             "{to}: expected to be dead ({part}), but it would be sent"
         ))),
-        (Err(reason), Some(part)) if reason.contains(part.as_str()) => {}
-        (Err(reason), Some(part)) => failures.push(Failure::between(
+        (Err(Unsent::Dead(reason)), Some(part)) if reason.contains(part.as_str()) => {}
+        (Err(Unsent::Dead(reason)), Some(part)) => failures.push(Failure::between(
             format!("{to}: would be dead for another reason"),
             part.clone(),
             reason.clone(),
         )),
-        (Err(reason), None) => failures.push(Failure::new(format!("{to}: would be dead: {reason}"))),
+        (Err(unsent), _) => failures.push(Failure::new(format!("{to}: {unsent}"))),
     }
 }
 
@@ -339,7 +346,7 @@ fn nothing_else(test: &Test, made: &[Made], failures: &mut Vec<Failure>) {
     for made in made.iter().filter(|made| !made.is_expected) {
         let request = match &made.request {
             Ok(request) => request.clone(),
-            Err(reason) => format!("would be dead: {reason}"),
+            Err(unsent) => unsent.to_string(),
         };
         failures.push(Failure::between(
             format!(

@@ -380,7 +380,7 @@ async fn what_the_account_sent_itself_is_not_written_back() {
     let api = FakeApi::start().await;
     accept(&api);
     api.reply_at(FIND, found(&[row(7, "1")]));
-    let connected = connect(&api.url(""), &format!("{FIELDS}\nsources = ['platform']"));
+    let connected = connect(&api.url(""), &format!("{FIELDS}\nown_sources = ['platform']"));
     let whole = [("125", "firstName", "Ada"), ("1204", "lastName", "Nowak")];
     let results = connected.deliver(&[synced(&whole)]).await;
     assert_eq!(outcomes(&results), ["skip"], "{results:?}");

@@ -281,7 +281,7 @@ fn forwarded(body: &str, known: &Delivery, at: Timestamp) -> Delivery {
 
 #[tokio::test]
 async fn an_automation_that_sends_what_causeway_wrote_does_not_start_itself_again() {
-    for keys in ["sources = ['platform']", ""] {
+    for keys in ["own_sources = ['platform']", ""] {
         let account = Account::start().await;
         // After the time at which the contact of the delivery got its fields.
         account.clock.advance(Duration::from_hours(24 * 90));

@@ -342,9 +342,9 @@ fn side(sent: Option<Sent>, played: Option<&TrialResult>, destination: Option<&N
             request: Some(request),
             why: Some(about),
         },
-        Err(reason) => Side {
+        Err(unsent) => Side {
             request: None,
-            why: Some(format!("{about}, would be dead: {reason}")),
+            why: Some(format!("{about}, {unsent}")),
         },
     }
 }
