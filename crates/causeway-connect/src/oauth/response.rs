@@ -37,8 +37,10 @@ pub(super) fn read(answer: &Answer, now: Timestamp, name: &str) -> Result<Grante
         });
     }
     // RFC 6749, 5.2. `error_description` may quote what was sent, so only the error's name is shown.
-    // Supabase Auth has it under another name.
-    let error = text("error").or_else(|| text("error_code")).filter(|error| {
+    // Supabase Auth and Mautic have it in other places.
+    let in_list = || content.pointer("/errors/0/type").and_then(Value::as_str);
+    let error = text("error").or_else(|| text("error_code")).or_else(in_list);
+    let error = error.filter(|error| {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.' | b' ');
         error.len() <= 64 && error.bytes().all(is_name)
     });
