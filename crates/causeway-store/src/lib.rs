@@ -5,6 +5,6 @@
 mod sqlite;
 
 pub use sqlite::{
-    EventsOf, ImportRun, Options, SqliteStore, Stored, StoredCount, StoredMessage, TrialDelivery,
+    EventsOf, ImportRun, Options, Served, SqliteStore, Stored, StoredCount, StoredMessage, TrialDelivery,
     TrialResult, TrialStep, backup, is_served, open, open_to_read, rehearse,
 };

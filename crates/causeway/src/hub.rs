@@ -1,5 +1,7 @@
-//! A hub in one process: starts and stops store, engine, sources, listener and console together. SIGHUP only reads the
-//! keystores again, and replays messages that could not be decrypted.
+//! A hub in one process: starts and stops store, engine, sources, listener and console together. SIGHUP and `causeway reload`
+//! read the configuration again.
+
+mod reload;
 
 use std::{
     net::SocketAddr,
@@ -16,10 +18,9 @@ use causeway_connect::{
 };
 use causeway_core::{
     clock::{Clock, Timestamp},
-    event::DeadCode,
     id::Name,
-    source::{Accept, Stop},
-    store::{Credentials, InboxFilter, InboxState, Store, StoreError, Views},
+    source::{Accept, Source, Stop},
+    store::{Credentials, Store, StoreError, Views},
 };
 use causeway_store::SqliteStore;
 use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
@@ -30,9 +31,14 @@ use crate::{
     engine::{self, Engine, Freshness, Gateway, Lane, Pressure, Wake},
     people::left_behind_in_words,
     sources,
+    tasks::Tasks,
     telemetry::{Metrics, SourceHealth, Sources},
     vault::StoreVault,
 };
+
+use self::reload::Digests;
+pub(crate) use self::reload::file_differs;
+pub use self::reload::{InForce, Reloaded};
 
 /// How long a graceful stop may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -53,8 +59,23 @@ pub struct Hub {
     pub listener: SocketAddr,
     pub console: SocketAddr,
     pub sources: Arc<Sources>,
+    store: Arc<SqliteStore>,
+    vault: Arc<dyn Vault>,
+    accept: Arc<dyn Accept>,
+    site: crate::web::Site,
+    running: Running,
+    in_force: Arc<InForce>,
+    digests: Digests,
+    /// The number of the last reload that a command asked for.
+    answered: u64,
     stop: Stop,
     parts: JoinSet<()>,
+}
+
+/// The tasks that a reload stops and starts one by one.
+struct Running {
+    lanes: Arc<Tasks>,
+    fetchers: Tasks,
 }
 
 /// The result of stopping a hub.
@@ -70,10 +91,6 @@ async fn open_store_to_serve(config: &Config) -> anyhow::Result<Arc<SqliteStore>
         .set_rules(Arc::new(config.rules()))
         .await
         .context("storing the rules")?;
-    store
-        .note_served(sources::digests(config))
-        .await
-        .context("storing the sources")?;
     Ok(store)
 }
 
@@ -168,9 +185,7 @@ impl Hub {
             pressure: Pressure::default(),
             freshness: Freshness::default(),
             answers: engine::Answers::default(),
-            retention: config.retention.rule(),
-            clocked: config.automations.clocked(),
-            min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),
+            settings: ArcSwap::from_pointee(settings(&config)),
             disk_is_low: false.into(),
             clock_watch: engine::ClockWatch::new(&*clock),
         });
@@ -186,53 +201,60 @@ impl Hub {
         let accept: Arc<dyn Accept> = Arc::new(Gateway(Arc::clone(&engine)));
         let stop = Stop::new();
         let health = Arc::new(Sources::default());
+        let in_force = Arc::new(InForce::first(&config, clock.now()));
         let mut parts = JoinSet::new();
 
         let public = bind(config.http.listen, options.any_port, "http.listen").await?;
         let private = bind(config.http.console, options.any_port, "http.console").await?;
         let (listener, console) = (public.local_addr()?, private.local_addr()?);
-        crate::web::start(
-            &mut parts,
-            crate::web::Parts {
-                public,
-                private,
-                engine: Arc::clone(&engine),
-                config: Arc::clone(&config),
-                accept: Arc::clone(&accept),
-                sources: Arc::clone(&health),
-                stop: stop.clone(),
-            },
-        )?;
-
-        for (name, source) in sources::fetchers(&config, &clock)? {
-            let health = Arc::new(SourceHealth {
-                name: Name::clone(&name),
-                sources: Arc::clone(&health),
-                metrics: Arc::clone(&engine.metrics),
-            });
-            let (accept, stop) = (Arc::clone(&accept), stop.clone());
-            parts.spawn(async move {
-                if let Err(error) = source.run(accept, health, stop).await {
-                    tracing::error!(source = %name, %error, "source {name} ended; the rest of the hub continues");
-                }
-            });
-        }
+        let shared = crate::web::Parts {
+            engine: Arc::clone(&engine),
+            accept: Arc::clone(&accept),
+            sources: Arc::clone(&health),
+            generation: Arc::clone(&in_force),
+            stop: stop.clone(),
+        };
+        let site = crate::web::start(&mut parts, &config, shared, (public, private))?;
+        let fetchers = sources::fetchers(&config, &clock)?;
+        let answered = store.reload_asked().await?;
+        let served = in_force.served(&config, answered, None);
+        store
+            .note_served(served)
+            .await
+            .context("noting the configuration")?;
         resume_halted(&engine).await?;
         warn_of_what_is_left(&config, &*engine.views, clock.now()).await?;
-        parts.spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
-        Ok(Self {
+        let running = Running {
+            lanes: engine::start_lanes(&engine, lanes, &stop),
+            fetchers: Tasks::default(),
+        };
+        let verbs = engine::run(Arc::clone(&engine), Arc::clone(&running.lanes), stop.clone());
+        parts.spawn(verbs);
+        let hub = Self {
+            digests: Digests::of(&config),
             engine,
             config,
             listener,
             console,
             sources: health,
+            store,
+            vault,
+            accept,
+            site,
+            running,
+            in_force,
+            answered,
             stop,
             parts,
-        })
+        };
+        for (name, source) in fetchers {
+            start_fetcher(&hub, &name, source);
+        }
+        Ok(hub)
     }
 
     /// Runs until SIGINT or SIGTERM, then stops gracefully; a second signal, or the end of [`GRACE`], stops at once.
-    pub async fn run_until_signal(self) -> anyhow::Result<Stopped> {
+    pub async fn run_until_signal(mut self) -> anyhow::Result<Stopped> {
         let mut interrupt =
             tokio::signal::unix::signal(SignalKind::interrupt()).context("listening for SIGINT")?;
         let mut terminate =
@@ -243,7 +265,8 @@ impl Hub {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
                 () = self.stop.cancelled() => break,
-                _ = hangup.recv() => self.reload().await,
+                _ = hangup.recv() => self.reload_and_report().await,
+                () = self.is_asked() => self.reload_and_report().await,
             }
         }
         tracing::info!("stopping: waiting for attempts in flight; send the signal again to stop at once");
@@ -259,7 +282,10 @@ impl Hub {
     /// Stops gracefully, within [`GRACE`] or until `at_once` comes.
     pub async fn stop(mut self, at_once: impl Future<Output = ()>) -> Stopped {
         self.stop.cancel();
-        let all = async { while self.parts.join_next().await.is_some() {} };
+        let all = async {
+            self.running.fetchers.ended().await;
+            while self.parts.join_next().await.is_some() {}
+        };
         let in_time = tokio::select! {
             () = all => true,
             () = tokio::time::sleep(GRACE) => false,
@@ -268,42 +294,32 @@ impl Hub {
         self.parts.abort_all();
         Stopped { in_time }
     }
+}
 
-    /// Reads the keystores again and replays messages that could not be decrypted.
-    async fn reload(&self) {
-        match sources::decoders(&self.config) {
-            Ok(decoders) => {
-                self.engine.decoders.store(Arc::new(decoders));
-                self.replay_undecrypted().await;
-            }
-            Err(error) => tracing::error!(
-                error = format!("{error:#}"),
-                "could not reload the keystores; the old keys stay in use"
-            ),
-        }
+/// What the loops take from the configuration.
+fn settings(config: &Config) -> engine::Settings {
+    engine::Settings {
+        retention: config.retention.rule(),
+        clocked: config.automations.clocked(),
+        min_free_bytes: config.hub.min_free_mb.saturating_mul(1 << 20),
     }
+}
 
-    async fn replay_undecrypted(&self) {
-        let mut rows = 0;
-        for code in [DeadCode::KeyMissing, DeadCode::Undecryptable] {
-            let filter = InboxFilter {
-                state: Some(InboxState::Dead),
-                code: Some(code),
-                ..InboxFilter::default()
-            };
-            match self.engine.store.replay(filter).await {
-                Ok(found) => rows += found,
-                Err(error) => {
-                    tracing::error!(%error, "could not replay the messages that could not be decrypted");
-                }
+/// Starts a source that fetches its messages.
+fn start_fetcher(hub: &Hub, name: &Name, source: Box<dyn Source>) {
+    let health = Arc::new(SourceHealth {
+        name: Name::clone(name),
+        sources: Arc::clone(&hub.sources),
+        metrics: Arc::clone(&hub.engine.metrics),
+    });
+    let (accept, stop, name) = (Arc::clone(&hub.accept), hub.stop.child_token(), Name::clone(name));
+    hub.running
+        .fetchers
+        .start(&Name::clone(&name), stop.clone(), async move {
+            if let Err(error) = source.run(accept, health, stop).await {
+                tracing::error!(source = %name, %error, "source {name} ended; the rest of the hub continues");
             }
-        }
-        tracing::info!(
-            rows,
-            "keystores reloaded; {rows} messages that could not be decrypted will be processed again"
-        );
-        self.engine.wake.inbox.notify_one();
-    }
+        });
 }
 
 /// Warns of what an earlier configuration left behind: waiting deliveries, people at former destinations, ids of former

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod hub;
 mod people;
 pub mod sources;
+pub mod tasks;
 pub mod telemetry;
 pub mod vault;
 pub mod web;

@@ -189,6 +189,14 @@ pub enum Unsent {
     Dead(String),
 }
 
+impl Unsent {
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Skipped(reason) | Self::Dead(reason) => reason,
+        }
+    }
+}
+
 impl From<Outcome> for Unsent {
     fn from(outcome: Outcome) -> Self {
         let reason = outcome.reason().unwrap_or_default().to_owned();

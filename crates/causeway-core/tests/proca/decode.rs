@@ -548,7 +548,7 @@ fn times_are_read_in_every_spelling() {
 }
 
 #[test]
-fn an_action_that_waits_for_confirmation_names_the_person_and_nothing_else() {
+fn an_action_that_waits_for_confirmation_says_nothing_about_the_person() {
     let body = Message {
         kind: Kind::Confirm,
         ..action(1, Some(true), 0)
@@ -556,7 +556,9 @@ fn an_action_that_waits_for_confirmation_names_the_person_and_nothing_else() {
     let event = event(&decoder(), &body.json());
     assert!(!event.deliver);
     assert_eq!(event.identities.len(), 2);
-    assert!(event.fields.is_empty() && event.action.is_none() && event.consent.is_empty());
+    assert!(event.fields.is_empty() && event.consent.is_empty());
+    // The decision about the confirmation needs the action.
+    assert!(event.kind.is_confirmation() && event.action.is_some());
     assert!(event.page.is_some() && event.campaign.is_some());
 }
 

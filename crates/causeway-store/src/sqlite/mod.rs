@@ -24,7 +24,7 @@ use std::{
 use causeway_core::{rules::Rules, store::StoreError};
 
 pub use base::lock::is_served;
-pub use inbox::imports::ImportRun;
+pub use inbox::{imports::ImportRun, served::Served};
 pub use rehearsal::{
     rehearse::rehearse,
     trial::{TrialDelivery, TrialResult, TrialStep},

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use causeway::{
     clock::SystemClock,
     telemetry::Metrics,
-    web::console::{self, ConsoleState},
+    web::{
+        console::{self, ConsoleState},
+        health::Generation,
+    },
 };
 use causeway_core::{clock::Clock, source::Stop};
 use fake_store::{FakeStore, Scene};
@@ -32,6 +35,10 @@ async fn main() -> anyhow::Result<()> {
         views,
         clock,
         metrics,
+        generation: Arc::new(|| Generation {
+            generation: 1,
+            since: SystemClock.now(),
+        }),
         stop: Stop::new(),
         hosts: std::collections::BTreeSet::new(),
         development: console::templates_from_env(),

@@ -16,6 +16,7 @@ mod import;
 mod keys;
 pub mod migrate;
 mod preview;
+mod reload;
 mod replay;
 mod send;
 mod serve;
@@ -61,6 +62,8 @@ pub struct Cli {
 enum Command {
     /// Runs the hub: sources, engine, listener and console, until Ctrl-C or SIGTERM.
     Serve(serve::Args),
+    /// Has the running hub read its configuration again.
+    Reload(reload::Args),
     /// Runs a whole hub with invented people and a simulated CRM.
     Demo(demo::Args),
     /// Imports a file of messages or contacts through a source.
@@ -129,6 +132,7 @@ pub async fn run() -> ExitCode {
     let context = context::Context { config: cli.config };
     let result = match cli.command {
         Command::Serve(args) => serve::run(&context, args).await,
+        Command::Reload(args) => reload::run(&context, args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Import(args) => import::run(&context, args).await,
         Command::Config(args) => config::run(&context, &args).await,

@@ -6,7 +6,8 @@ use super::{Failure, context::Context, trial::folder};
 use crate::hub::{Hub, Options};
 
 /// Runs until Ctrl-C or SIGTERM, then finishes attempts in flight (10 s at most). A second signal stops at once; nothing is
-/// lost either way. SIGHUP reads the keystores again and retries messages that could not be decrypted.
+/// lost either way. SIGHUP reads the configuration again, as `causeway reload` does, and retries messages that could not be
+/// decrypted.
 #[derive(clap::Args)]
 #[command(after_help = "Example: causeway --config /etc/causeway.toml serve --log-format json")]
 pub(super) struct Args {

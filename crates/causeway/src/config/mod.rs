@@ -28,7 +28,7 @@ use std::{
 
 use causeway_connect::config::{ConfigError, did_you_mean};
 use causeway_core::{
-    id::Name, mapping::Tables, nearest::nearest, rules::Rules, secret::Secret,
+    envelope::digest, id::Name, mapping::Tables, nearest::nearest, rules::Rules, secret::Secret,
     shared_address::AddressPatterns,
 };
 
@@ -188,9 +188,19 @@ fn checked_name(name: &str) -> Result<(), ConfigError> {
         .hint("use up to 64 letters, digits, `-`, `_` and `.`, and begin with a letter or digit"))
 }
 
+/// A digest of a file's text, to compare it with the one that a running hub has read.
+pub fn digest_of(text: &str) -> String {
+    data_encoding::HEXLOWER.encode(&digest(&[text.as_bytes()]))
+}
+
 impl Config {
     pub fn store_path(&self) -> PathBuf {
         self.dir.join(&self.hub.data_dir).join("causeway.db")
+    }
+
+    /// A digest of the file's text.
+    pub fn digest(&self) -> String {
+        digest_of(self.text.reveal())
     }
 
     /// An error that was found when `[group.name]` was put to use, with its line.

@@ -59,7 +59,8 @@ async fn check(engine: &Engine) -> Option<ClockAlarm> {
 
 /// Also called before the sources start, so that none accepts messages that cannot be stored.
 pub fn watch_disk(engine: &Engine, health: &StoreHealth) {
-    let low = health.free_bytes.is_some_and(|free| free < engine.min_free_bytes);
+    let fewest = engine.settings.load().min_free_bytes;
+    let low = health.free_bytes.is_some_and(|free| free < fewest);
     if engine.set_disk_is_low(low) == low {
         return;
     }
@@ -83,7 +84,8 @@ async fn finish_erasures(engine: &Engine, now: Timestamp) {
 }
 
 async fn prune(engine: &Engine, now: Timestamp) {
-    match engine.store.prune(engine.retention.clone(), now).await {
+    let retention = engine.settings.load().retention.clone();
+    match engine.store.prune(retention, now).await {
         Ok(pruned) if pruned == causeway_core::store::Pruned::default() => {}
         Ok(pruned) => tracing::info!(
             bodies = pruned.bodies,

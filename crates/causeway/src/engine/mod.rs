@@ -14,6 +14,7 @@ pub(crate) mod turns;
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -32,6 +33,7 @@ use causeway_core::{
     source::Stop,
     store::{Retention, Store, Views},
 };
+use futures_util::FutureExt as _;
 use tokio::{sync::Notify, task::JoinSet};
 
 pub use accept::Gateway;
@@ -42,7 +44,7 @@ pub use maintain::watch_disk;
 pub use pressure::Pressure;
 pub(crate) use process::decode_one;
 
-use crate::telemetry::Metrics;
+use crate::{tasks::Tasks, telemetry::Metrics};
 
 /// The state that the verbs share.
 pub struct Engine {
@@ -50,19 +52,26 @@ pub struct Engine {
     pub views: Arc<dyn Views>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
-    /// Swapped when keys are reloaded.
+    /// Swapped by a reload.
     pub decoders: ArcSwap<Decoders>,
     pub wake: Wake,
     pub pressure: Pressure,
     pub freshness: Freshness,
     pub answers: Answers,
+    /// Swapped by a reload.
+    pub settings: ArcSwap<Settings>,
+    pub disk_is_low: AtomicBool,
+    pub clock_watch: ClockWatch,
+}
+
+/// What the loops take from the configuration, besides rules and lanes.
+#[derive(Default)]
+pub struct Settings {
     pub retention: Retention,
     /// The automations with a schedule.
     pub clocked: Vec<Arc<Automation>>,
     /// With less free space, no messages are accepted, so that the stored ones can still be finished.
     pub min_free_bytes: u64,
-    pub disk_is_low: AtomicBool,
-    pub clock_watch: ClockWatch,
 }
 
 impl Engine {
@@ -147,17 +156,36 @@ impl Pace {
     }
 }
 
-/// Runs process, maintain and a lane per destination until `stop`. Returns when all calls in flight have ended or were given
-/// back.
-pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
+/// Starts delivering to a destination, until `stop`. After a panic it stops the whole engine.
+pub fn start_lane(engine: &Arc<Engine>, lanes: &Tasks, lane: Lane, stop: &Stop) {
+    let (own, all) = (stop.child_token(), stop.clone());
+    let name = Name::clone(&lane.name);
+    let running = AssertUnwindSafe(deliver::run(Arc::clone(engine), lane, own.clone())).catch_unwind();
+    lanes.start(&name, own, async move {
+        if running.await.is_err() {
+            tracing::error!("a lane ended unexpectedly; stopping so that a restart fixes it");
+            all.cancel();
+        }
+    });
+}
+
+/// Starts delivering to all destinations.
+pub fn start_lanes(engine: &Arc<Engine>, lanes: Vec<Lane>, stop: &Stop) -> Arc<Tasks> {
+    let tasks = Arc::new(Tasks::default());
+    for lane in lanes {
+        start_lane(engine, &tasks, lane, stop);
+    }
+    tasks
+}
+
+/// Runs process and maintain until `stop`. Returns when the lanes have ended, too, and all calls in flight have ended or
+/// were given back.
+pub async fn run(engine: Arc<Engine>, lanes: Arc<Tasks>, stop: Stop) {
     let mut verbs = JoinSet::new();
     verbs.spawn(process::run(Arc::clone(&engine), stop.clone()));
     verbs.spawn(inbox_watch::run(Arc::clone(&engine), stop.clone()));
     verbs.spawn(turns::run(Arc::clone(&engine), stop.clone()));
     verbs.spawn(maintain::run(Arc::clone(&engine), stop.clone()));
-    for lane in lanes {
-        verbs.spawn(deliver::run(Arc::clone(&engine), lane, stop.clone()));
-    }
     // In a separate set, so that it ends with this function, however the function ends.
     let mut closing = JoinSet::new();
     closing.spawn(answers::close_after(Arc::clone(&engine), stop.clone()));
@@ -167,6 +195,7 @@ pub async fn run(engine: Arc<Engine>, lanes: Vec<Lane>, stop: Stop) {
             stop.cancel();
         }
     }
+    lanes.ended().await;
     closing.abort_all();
     engine.answers.close();
 }

@@ -28,7 +28,8 @@ pub(super) async fn run(engine: Arc<Engine>, stop: Stop) {
         if let Err(error) = fire_due_timers(&engine, &stop).await {
             tracing::error!(%error, "could not fire timers of automations; trying again");
         }
-        for automation in &engine.clocked {
+        let settings = engine.settings.load_full();
+        for automation in &settings.clocked {
             if let Err(error) = turn(&engine, automation, &stop).await {
                 tracing::error!(automation = %automation.name, %error, "a scheduled automation could not run; trying \
                      again");

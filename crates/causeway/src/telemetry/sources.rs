@@ -25,6 +25,15 @@ impl Sources {
         self.states.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Forgets a source that a reload removed.
+    pub fn forget(&self, name: &str) {
+        let mut states = self.states.lock().unwrap_or_else(PoisonError::into_inner);
+        states.remove(name);
+        drop(states);
+        let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.retain(|(source, _), _| **source != *name);
+    }
+
     /// In the order of the sources' names.
     pub fn warnings(&self) -> Vec<(Name, String)> {
         let warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Body,
@@ -197,7 +198,7 @@ impl Rate {
 
 /// All sources whose Proca may ask.
 pub struct Details {
-    sources: BTreeMap<Name, Answerer>,
+    sources: ArcSwap<BTreeMap<Name, Answerer>>,
     views: Arc<dyn Views>,
     clock: Arc<dyn Clock>,
     metrics: Arc<dyn IntakeMetrics>,
@@ -219,15 +220,17 @@ impl Details {
         clock: Arc<dyn Clock>,
         metrics: Arc<dyn IntakeMetrics>,
     ) -> Arc<Self> {
-        let named = sources
-            .into_iter()
-            .map(|source| (Name::clone(&source.name), source));
         Arc::new(Self {
-            sources: named.collect(),
+            sources: ArcSwap::from_pointee(by_name(sources)),
             views,
             clock,
             metrics,
         })
+    }
+
+    /// Replaces the sources (a reload). Requests in progress finish with the old ones.
+    pub fn replace(&self, sources: Vec<Answerer>) {
+        self.sources.store(Arc::new(by_name(sources)));
     }
 
     pub fn routes(self: &Arc<Self>) -> Router {
@@ -235,6 +238,11 @@ impl Details {
             .route("/proca/{source}/details", any(answer))
             .with_state(Arc::clone(self))
     }
+}
+
+fn by_name(sources: Vec<Answerer>) -> BTreeMap<Name, Answerer> {
+    let named = sources.into_iter();
+    named.map(|source| (Name::clone(&source.name), source)).collect()
 }
 
 /// What Proca sends.
@@ -253,7 +261,8 @@ async fn answer(
 ) -> Response {
     let started = Instant::now();
     let (parts, mut body) = request.into_parts();
-    let source = details.sources.get(source.as_str());
+    let sources = details.sources.load_full();
+    let source = sources.get(source.as_str());
     let name = source.map_or("-", |source| &source.name);
     let ended = match source {
         Some(source) => handle(&details, source, &parts, &mut body).await,

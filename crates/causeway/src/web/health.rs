@@ -10,6 +10,7 @@ use axum::{
     response::Response,
     routing::get,
 };
+use causeway_core::clock::Timestamp;
 use serde::Serialize;
 
 use super::error::json;
@@ -29,6 +30,8 @@ pub struct Health {
     pub red: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
     /// What a person should look at although the program is ready.
     pub warnings: Arc<dyn Fn() -> Pending<Vec<Reason>> + Send + Sync>,
+    /// The generation of the configuration that is in force.
+    pub generation: Arc<dyn Fn() -> Generation + Send + Sync>,
     /// The counters, in the text format of Prometheus.
     pub metrics: Arc<dyn Fn() -> Pending<String> + Send + Sync>,
 }
@@ -58,6 +61,15 @@ struct Ready {
     reasons: Vec<Reason>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Reason>,
+    configuration: Generation,
+}
+
+/// Which configuration is in force.
+#[derive(Debug, Clone, Serialize)]
+pub struct Generation {
+    /// 1 since the start; each reload that changed something adds 1.
+    pub generation: u32,
+    pub since: Timestamp,
 }
 
 async fn ready(State(health): State<Health>) -> Response {
@@ -71,6 +83,7 @@ async fn ready(State(health): State<Health>) -> Response {
         is_green: reasons.is_empty(),
         reasons,
         warnings: (health.warnings)().await,
+        configuration: (health.generation)(),
     };
     match serde_json::to_string(&answer) {
         Ok(text) => json(status, text),

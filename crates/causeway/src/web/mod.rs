@@ -13,5 +13,5 @@ mod serve;
 mod site;
 pub mod verify;
 pub use secrets::Secrets;
-pub use serve::{Limits, serve};
-pub use site::{Parts, start};
+pub use serve::{Limits, Pages, serve};
+pub use site::{Parts, Site, start};

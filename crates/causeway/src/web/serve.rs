@@ -3,6 +3,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
 use axum::{Router, body::Body, extract::ConnectInfo, http::Uri};
 use causeway_core::source::Stop;
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
@@ -48,9 +49,29 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// How long to wait if the system cannot accept a connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves each socket with its router until `stop`. Then requests in progress may finish within `limits.grace`.
+/// The pages of a socket, which a reload replaces. A request in progress ends with the pages with which it began.
+#[derive(Clone)]
+pub struct Pages(Arc<ArcSwap<Router>>);
+
+impl From<Router> for Pages {
+    fn from(router: Router) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(router.fallback(not_found))))
+    }
+}
+
+impl Pages {
+    pub fn replace(&self, router: Router) {
+        self.0.store(Arc::new(router.fallback(not_found)));
+    }
+
+    fn now(&self) -> Router {
+        Router::clone(&self.0.load())
+    }
+}
+
+/// Serves each socket with its pages until `stop`. Then requests in progress may finish within `limits.grace`.
 pub async fn serve(
-    sites: Vec<(TcpListener, Router)>,
+    sites: Vec<(TcpListener, Pages)>,
     limits: Limits,
     metrics: Arc<dyn IntakeMetrics>,
     stop: Stop,
@@ -59,9 +80,9 @@ pub async fn serve(
     let slots = Arc::new(Semaphore::new(limits.connections));
     let abort = Stop::new();
     let mut loops = tokio::task::JoinSet::new();
-    for (socket, router) in sites {
+    for (socket, pages) in sites {
         let site = Site {
-            router: router.fallback(not_found),
+            pages,
             limits,
             metrics: Arc::clone(&metrics),
             stop: stop.clone(),
@@ -91,7 +112,7 @@ async fn not_found() -> Refusal {
 
 #[derive(Clone)]
 struct Site {
-    router: Router,
+    pages: Pages,
     limits: Limits,
     metrics: Arc<dyn IntakeMetrics>,
     stop: Stop,
@@ -130,13 +151,14 @@ async fn accept(
 }
 
 async fn speak(stream: TcpStream, peer: SocketAddr, site: Site, _slot: OwnedSemaphorePermit) {
-    let router = TowerToHyperService::new(site.router);
+    let pages = site.pages;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
         if let Some(plain) = without_doubled_slash(request.uri()) {
             let sent = std::mem::replace(request.uri_mut(), plain);
             request.extensions_mut().insert(SentUri(sent));
         }
+        let router = TowerToHyperService::new(pages.now());
         let answer = hyper::service::Service::call(&router, request.map(Body::new));
         async move { answer.await.map_err(|never: Infallible| never) }
     });

@@ -9,76 +9,128 @@ use causeway_core::{
     source::{Accept, SourceState, Stop},
 };
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_util::sync::DropGuard;
 
 use super::{
     Limits,
     console::{self, Connector, ConsoleConfig, ConsoleState},
-    details::Details,
-    events::Events,
-    health::{Health, Reason},
-    ingest::{self, Ingest},
+    details::{Answerer, Details},
+    events::{Events, Sender},
+    health::{Generation, Health, Reason},
+    ingest::{self, Ingest, Listener},
     intake::{Intake, IntakeMetrics, STORE_WAIT},
-    serve,
+    serve::{Pages, serve},
 };
 use crate::{
     config::{Config, DestinationConfig, SourceConfig},
     engine::Engine,
+    hub::InForce,
     sources,
     telemetry::{Metrics, Sources},
 };
 
-/// The parts that the pages use.
+/// The parts that the pages use. A reload leaves them as they are.
+#[derive(Clone)]
 pub struct Parts {
-    /// The socket of the listener.
-    pub public: TcpListener,
-    /// The socket of console, health and metrics.
-    pub private: TcpListener,
     pub engine: Arc<Engine>,
-    pub config: Arc<Config>,
     pub accept: Arc<dyn Accept>,
     pub sources: Arc<Sources>,
+    pub generation: Arc<InForce>,
     pub stop: Stop,
 }
 
-/// Starts serving. After `stop` it ends when the requests in progress have their responses.
-pub fn start(parts: &mut JoinSet<()>, site: Parts) -> anyhow::Result<()> {
-    let metrics: Arc<dyn IntakeMetrics> = Arc::clone(&site.engine.metrics) as _;
+/// The HTTP side while it runs.
+pub struct Site {
+    parts: Parts,
+    ingest: Arc<Ingest>,
+    events: Arc<Events>,
+    details: Arc<Details>,
+    private: Pages,
+    /// Ends the console's streams when it is dropped; browsers connect again, to the next console.
+    console: DropGuard,
+}
+
+/// What a configuration changes about the HTTP side, checked.
+pub struct Change {
+    listeners: Vec<Listener>,
+    senders: Vec<Sender>,
+    answerers: Vec<Answerer>,
+    private: Router,
+    console: DropGuard,
+}
+
+/// Starts serving on the two sockets: the public one of the listener, and the private one of console, health and metrics.
+/// After `stop` it ends when the requests in progress have their responses.
+pub fn start(
+    tasks: &mut JoinSet<()>,
+    config: &Config,
+    parts: Parts,
+    (public, private): (TcpListener, TcpListener),
+) -> anyhow::Result<Site> {
+    let metrics: Arc<dyn IntakeMetrics> = Arc::clone(&parts.engine.metrics) as _;
     let intake = Arc::new(Intake {
-        accept: Arc::clone(&site.accept),
-        clock: Arc::clone(&site.engine.clock),
+        accept: Arc::clone(&parts.accept),
+        clock: Arc::clone(&parts.engine.clock),
         metrics: Arc::clone(&metrics),
         store_wait: STORE_WAIT,
     });
-    let ingest = Ingest::new(sources::listeners(&site.config)?, Arc::clone(&intake))?;
-    ingest.answer_by(Arc::clone(&site.engine));
-    let events = Events::new(sources::senders(&site.config)?, intake)?;
-    let details = Details::new(
-        sources::answerers(&site.config)?,
-        &site.engine,
-        Arc::clone(&metrics),
-    );
-    let pages = health(&site.engine, &site.sources)
-        .routes()
-        .merge(console(&site)?);
-    let sites = vec![
-        (
-            site.public,
-            ingest.routes().merge(events.routes()).merge(details.routes()),
-        ),
-        (site.private, pages),
-    ];
-    let (views, clock) = (Arc::clone(&site.engine.views), Arc::clone(&site.engine.clock));
-    parts.spawn(async move {
+    let made = change(config, &parts)?;
+    let ingest = Ingest::new(made.listeners, Arc::clone(&intake))?;
+    ingest.answer_by(Arc::clone(&parts.engine));
+    let events = Events::new(made.senders, intake)?;
+    let details = Details::new(made.answerers, &parts.engine, Arc::clone(&metrics));
+    let routes = ingest.routes().merge(events.routes()).merge(details.routes());
+    let site = Site {
+        ingest: Arc::clone(&ingest),
+        events,
+        details,
+        private: made.private.into(),
+        console: made.console,
+        parts,
+    };
+    let sockets = vec![(public, routes.into()), (private, site.private.clone())];
+    let (engine, stop) = (Arc::clone(&site.parts.engine), site.parts.stop.clone());
+    tasks.spawn(async move {
+        let (views, clock) = (Arc::clone(&engine.views), Arc::clone(&engine.clock));
         // Until then, callers wait in the system's queue.
-        if ingest::minted::first(&ingest, &*views, &*clock, &site.stop).await {
-            let watching = ingest::minted::watch(ingest, views, clock, site.stop.clone());
-            tokio::join!(watching, serve(sites, Limits::default(), metrics, site.stop));
+        if ingest::minted::first(&ingest, &*views, &*clock, &stop).await {
+            let watching = ingest::minted::watch(ingest, views, clock, stop.clone());
+            tokio::join!(watching, serve(sockets, Limits::default(), metrics, stop));
         }
     });
-    Ok(())
+    Ok(site)
 }
 
-fn console(site: &Parts) -> anyhow::Result<Router> {
+/// What a configuration makes of the HTTP side. Puts nothing into force.
+fn change(config: &Config, parts: &Parts) -> anyhow::Result<Change> {
+    let stop = parts.stop.child_token();
+    let health = health(&parts.engine, &parts.sources, &parts.generation);
+    Ok(Change {
+        listeners: sources::listeners(config)?,
+        senders: sources::senders(config)?,
+        answerers: sources::answerers(config)?,
+        private: health.routes().merge(console(config, parts, stop.clone())?),
+        console: stop.drop_guard(),
+    })
+}
+
+impl Site {
+    pub fn change(&self, config: &Config) -> anyhow::Result<Change> {
+        change(config, &self.parts)
+    }
+
+    /// Puts a change into force. Requests in progress end with what they began with.
+    pub fn apply(&mut self, change: Change) -> anyhow::Result<()> {
+        self.ingest.replace(change.listeners)?;
+        self.events.replace(change.senders)?;
+        self.details.replace(change.answerers);
+        self.private.replace(change.private);
+        self.console = change.console;
+        Ok(())
+    }
+}
+
+fn console(config: &Config, parts: &Parts, stop: Stop) -> anyhow::Result<Router> {
     let source = |(name, source): (&Name, &SourceConfig)| Connector {
         name: Name::clone(name),
         kind: source.kind.name.to_owned(),
@@ -90,23 +142,30 @@ fn console(site: &Parts) -> anyhow::Result<Router> {
         workspace: Name::clone(&destination.rule.workspace),
     };
     let state = ConsoleState {
-        views: Arc::clone(&site.engine.views),
-        clock: Arc::clone(&site.engine.clock),
-        sources: Arc::clone(&site.sources),
-        metrics: Arc::clone(&site.engine.metrics),
+        views: Arc::clone(&parts.engine.views),
+        clock: Arc::clone(&parts.engine.clock),
+        sources: Arc::clone(&parts.sources),
+        metrics: Arc::clone(&parts.engine.metrics),
         config: ConsoleConfig {
-            sources: site.config.sources.iter().map(source).collect(),
-            destinations: site.config.destinations.iter().map(destination).collect(),
-            rules: site.config.rules().into(),
+            sources: config.sources.iter().map(source).collect(),
+            destinations: config.destinations.iter().map(destination).collect(),
+            rules: config.rules().into(),
         },
-        stop: site.stop.clone(),
-        hosts: site.config.http.console_hosts.iter().cloned().collect(),
+        generation: generation(&parts.generation),
+        stop,
+        hosts: config.http.console_hosts.iter().cloned().collect(),
         development: console::templates_from_env(),
     };
     console::router(state).context("reading the console's templates")
 }
 
-fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
+fn generation(in_force: &Arc<InForce>) -> Arc<dyn Fn() -> Generation + Send + Sync> {
+    let in_force = Arc::clone(in_force);
+    Arc::new(move || in_force.generation())
+}
+
+fn health(engine: &Arc<Engine>, sources: &Arc<Sources>, generation: &Arc<InForce>) -> Health {
+    let (shown, compared) = (self::generation(generation), Arc::clone(generation));
     let (red_engine, red_sources, engine) = (Arc::clone(engine), Arc::clone(sources), Arc::clone(engine));
     let (sources, warned) = (Arc::clone(sources), Arc::clone(&engine));
     Health {
@@ -116,8 +175,17 @@ fn health(engine: &Arc<Engine>, sources: &Arc<Sources>) -> Health {
         }),
         warnings: Arc::new(move || {
             let (engine, sources) = (Arc::clone(&warned), Arc::clone(&sources));
-            Box::pin(async move { warnings(&engine, &sources).await })
+            let generation = Arc::clone(&compared);
+            Box::pin(async move {
+                let mut all = warnings(&engine, &sources).await;
+                all.extend(generation.warnings().await.into_iter().map(|reason| Reason {
+                    part: "configuration".to_owned(),
+                    reason,
+                }));
+                all
+            })
         }),
+        generation: shown,
         metrics: Arc::new(move || {
             let engine = Arc::clone(&engine);
             Box::pin(async move {

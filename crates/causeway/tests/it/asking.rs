@@ -26,7 +26,7 @@ type Lines = &'static [(&'static str, i32)];
 
 /// Every command with its lines and their exit codes beside a running hub. Add a new command here; a command with `--dry-run`
 /// needs a line with it.
-const COMMANDS: [(&str, Sort, Lines); 43] = [
+const COMMANDS: [(&str, Sort, Lines); 44] = [
     ("audit", Asks, &[("audit", 0), ("audit --json", 0)]),
     ("backfill", Writes, &[("backfill crm --dry-run", 0)]),
     ("backup", Asks, &[("backup copy.db", 0)]),
@@ -95,6 +95,7 @@ const COMMANDS: [(&str, Sort, Lines); 43] = [
             ("preview --destination archive --message 1", 0),
         ],
     ),
+    ("reload", Writes, &[("reload", 0)]),
     ("replay", Writes, &[("replay 999", 0)]),
     ("send", Writes, &[("send new.json --source proca --dry-run", 0)]),
     // A hub is already running on the store.

@@ -111,13 +111,14 @@ pub fn engine_on(store: Arc<dyn Store>, views: Arc<dyn Views>, clock: Arc<TestCl
         pressure: Pressure::default(),
         freshness: Freshness::default(),
         answers: Answers::default(),
-        clocked: Vec::new(),
-        retention: Retention {
-            payload_days: None,
-            history_days: None,
-            ..Retention::default()
-        },
-        min_free_bytes: 0,
+        settings: ArcSwap::from_pointee(engine::Settings {
+            retention: Retention {
+                payload_days: None,
+                history_days: None,
+                ..Retention::default()
+            },
+            ..engine::Settings::default()
+        }),
         disk_is_low: false.into(),
     })
 }
@@ -137,11 +138,8 @@ async fn run(number: u64, fail: Fail) -> RunResult {
     let engine = engine_on(failing.clone(), store.clone(), clock.clone());
     let recorder = Arc::new(Recorder::default());
     let stop = Stop::new();
-    let running = tokio::spawn(engine::run(
-        engine.clone(),
-        vec![lane(recorder.clone())],
-        stop.clone(),
-    ));
+    let lanes = engine::start_lanes(&engine, vec![lane(recorder.clone())], &stop);
+    let running = tokio::spawn(engine::run(engine.clone(), lanes, stop.clone()));
 
     let envelopes = MESSAGES.map(|key| envelope(SOURCE, key, clock.now())).to_vec();
     let gateway = Gateway(engine);

@@ -42,6 +42,7 @@ mod migrate;
 mod private;
 mod reconcile;
 mod refused;
+mod reloading;
 mod repeats;
 mod rig;
 mod running;

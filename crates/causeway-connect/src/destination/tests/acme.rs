@@ -54,10 +54,7 @@ pub const KIND: Kind = Kind {
     preview: |context, table, batch| {
         let plan = Plan::new(context, table)?;
         let requests = batch.iter().map(|delivery| plan.request(delivery));
-        let texts = requests.map(|request| match request {
-            Ok(request) => Ok(request.preview()),
-            Err(outcome) => Err(outcome.reason().unwrap_or_default().to_owned()),
-        });
+        let texts = requests.map(|request| Ok(request?.preview()));
         Ok(texts.collect())
     },
     sign_in: None,

@@ -1,7 +1,4 @@
-//! Notes about imported files and about the sources of the running hub. They let an interrupted import
-//! continue, recognise a file that is imported again, and show rows of a source that no hub reads.
-
-use std::collections::BTreeMap;
+//! Notes about imported files. They let an interrupted import continue, and recognise a file that is imported again.
 
 use causeway_core::{clock::Timestamp, envelope::MessageKey, store::StoreError};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,7 +7,7 @@ use crate::sqlite::{
     SqliteStore,
     base::{
         error::Error,
-        rows::{at, from_json, ms, to_json},
+        rows::{at, ms},
     },
 };
 
@@ -58,23 +55,6 @@ impl SqliteStore {
             .read(move |connection| known(connection, &source, &keys))
             .await
     }
-
-    /// Notes the sources that the starting hub has read, with a digest of each one's configuration.
-    pub async fn note_served(&self, sources: BTreeMap<String, String>) -> Result<(), StoreError> {
-        self.writer()?
-            .write(1, move |tx| {
-                tx.connection
-                    .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES ('served_sources', ?1)")?
-                    .execute([to_json(&sources)?])?;
-                Ok(())
-            })
-            .await
-    }
-
-    /// The sources that [`SqliteStore::note_served`] noted last.
-    pub async fn served(&self) -> Result<Option<BTreeMap<String, String>>, StoreError> {
-        self.readers.read(served).await
-    }
 }
 
 fn import_run(connection: &Connection, file: &MessageKey) -> Result<Option<ImportRun>, Error> {
@@ -98,12 +78,4 @@ fn known(connection: &Connection, source: &str, keys: &[MessageKey]) -> Result<V
     keys.iter()
         .map(|key| Ok(statement.query_row(params![source, key], |row| row.get(0))?))
         .collect()
-}
-
-fn served(connection: &Connection) -> Result<Option<BTreeMap<String, String>>, Error> {
-    let noted: Option<String> = connection
-        .prepare_cached("SELECT value FROM meta WHERE key = 'served_sources'")?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    noted.map(|text| from_json(&text)).transpose()
 }

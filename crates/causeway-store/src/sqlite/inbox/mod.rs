@@ -12,6 +12,7 @@ pub(crate) mod parts;
 pub(crate) mod process;
 pub(crate) mod progress;
 pub(crate) mod repeats;
+pub(crate) mod served;
 pub(crate) mod unlisted;
 pub(crate) mod unread;
 pub(crate) mod urls;

@@ -17,6 +17,7 @@ use causeway_core::{
     source::Remark,
     store::{Erasure, GoneContact, Overview, StoreError, StoreHealth, Views},
 };
+use causeway_store::Served;
 use jiff::SignedDuration;
 
 use super::{
@@ -26,7 +27,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::Config,
-    hub::{orphan_in_words, orphans},
+    hub::{file_differs, orphan_in_words, orphans},
     people::left_behind_in_words,
     sources,
     vault::StoreVault,
@@ -155,6 +156,22 @@ fn bad(label: &str, reason: &str) -> bool {
     false
 }
 
+/// Compares the configuration with the one of the running hub.
+fn in_force(config: &Config, served: Option<&Served>) {
+    let Some(served) = served else { return };
+    let (number, since) = (served.generation, served.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
+    if served.config == config.digest() {
+        print_line(&format!(
+            "ok    hub: generation {number} of the configuration is in force, since {since}"
+        ));
+    } else {
+        let differs = file_differs(&config.path);
+        print_line(&format!(
+            "WARN  hub: generation {number} of the configuration is in force, since {since}; {differs}"
+        ));
+    }
+}
+
 /// Checks that no stored time lies in the future, and that the hub saw no jump of the system clock.
 fn clock(health: &StoreHealth, now: Timestamp) -> bool {
     let ahead = health.newest.map(|newest| newest.duration_since(now));
@@ -234,6 +251,9 @@ async fn store(context: &Context, config: &Config) -> Result<bool, Failure> {
                     path.display(),
                     health.bytes
                 ));
+                if causeway_store::is_served(&path) {
+                    in_force(config, store.served().await?.as_ref());
+                }
                 let overview = store.overview(SystemClock.now()).await?;
                 turned_away(&overview);
                 let mut well = clock(&health, SystemClock.now());

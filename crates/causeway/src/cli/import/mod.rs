@@ -313,11 +313,11 @@ impl<'a> Import<'a> {
             return Ok(());
         };
         let ours = config.sources.get(&self.name).map(sources::digest_of);
-        if served.get(&*self.name) == ours.as_ref() {
+        if served.sources.get(&*self.name) == ours.as_ref() {
             return Ok(());
         }
         Err(Failure::Usage(format!(
-            "the running hub has not read the present [source.{}] of {}: restart it, then import",
+            "the running hub has not read the present [source.{}] of {}: run `causeway reload`, then import",
             self.name,
             config.path.display()
         )))

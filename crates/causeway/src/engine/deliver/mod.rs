@@ -279,7 +279,8 @@ impl Running {
         let name = &self.lane.name;
         tracing::error!(
             destination = %name, reason,
-            "destination {name} is halted: fix the cause, then run `causeway delivery resume {name}`"
+            "destination {name} is halted: fix the cause, then run `causeway delivery resume {name}`; after a change of the configuration \
+             `causeway reload` does both"
         );
         // Read the state again first: writing the old one would undo a pause made meanwhile.
         if let Ok(mut lanes) = self.engine.views.lanes().await {

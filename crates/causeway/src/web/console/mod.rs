@@ -31,6 +31,7 @@ use causeway_core::{
     store::{StoreError, Views},
 };
 
+use super::health::Generation;
 use crate::telemetry::{Metrics, Sources};
 
 use live::Live;
@@ -45,6 +46,8 @@ pub struct ConsoleState {
     /// Knows which lanes rest.
     pub metrics: Arc<Metrics>,
     pub config: ConsoleConfig,
+    /// Which configuration is in force.
+    pub generation: Arc<dyn Fn() -> Generation + Send + Sync>,
     /// Ends the streams, which would otherwise delay a graceful stop.
     pub stop: Stop,
     /// Host names under which the console may be called, besides `localhost` and IP addresses. Other names are refused, so that
@@ -86,6 +89,7 @@ struct Console {
     live: Live,
     rules: Arc<Rules>,
     hosts: BTreeSet<String>,
+    generation: Arc<dyn Fn() -> Generation + Send + Sync>,
 }
 
 /// The console's routes, and a task that samples the store once a second until `stop` or until the router is gone. Call it
@@ -113,6 +117,7 @@ pub fn router(state: ConsoleState) -> Result<Router, minijinja::Error> {
         live,
         rules,
         hosts: state.hosts,
+        generation: state.generation,
     });
     Ok(Router::new()
         .route("/", get(pages::overview::show))

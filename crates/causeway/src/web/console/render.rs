@@ -31,6 +31,8 @@ pub(super) struct Frame {
     pub theme: Option<&'static str>,
     /// The number of problems that need attention.
     pub attention: usize,
+    /// Which configuration is in force, in words.
+    pub configuration: String,
 }
 
 macro_rules! built_in {

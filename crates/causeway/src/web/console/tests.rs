@@ -389,6 +389,7 @@ fn check<P: Page>(renderer: &Renderer) {
             here: "overview",
             theme: Some("dark"),
             attention: 2,
+            configuration: "configuration 1, since 2026-03-01 12:00 UTC".to_owned(),
         };
         let html = renderer
             .page(&frame, &page)

@@ -9,6 +9,7 @@ mod openapi;
 
 use std::{sync::Arc, time::Instant};
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     body::Body,
@@ -41,16 +42,22 @@ use super::{
 
 /// All sources of kind `events`.
 pub struct Events {
-    senders: Tokens<Sender>,
+    senders: ArcSwap<Tokens<Sender>>,
     intake: Arc<Intake>,
 }
 
 impl Events {
     pub fn new(senders: Vec<Sender>, intake: Arc<Intake>) -> Result<Arc<Self>, ConfigError> {
         Ok(Arc::new(Self {
-            senders: Tokens::new(senders)?,
+            senders: ArcSwap::from_pointee(Tokens::new(senders)?),
             intake,
         }))
+    }
+
+    /// Replaces the senders (a reload). Requests in progress finish with the old ones.
+    pub fn replace(&self, senders: Vec<Sender>) -> Result<(), ConfigError> {
+        self.senders.store(Arc::new(Tokens::new(senders)?));
+        Ok(())
     }
 
     pub fn routes(self: &Arc<Self>) -> Router {
@@ -128,6 +135,7 @@ fn sender(events: &Events, headers: &HeaderMap) -> Result<Arc<Sender>, Refusal> 
         })?;
     events
         .senders
+        .load()
         .find(&fingerprint(shown.as_bytes()))
         .cloned()
         .ok_or(Refusal::Token {

@@ -18,7 +18,10 @@ use browser::Browser;
 use causeway::{
     clock::SystemClock,
     telemetry::Metrics,
-    web::console::{self, ConsoleState},
+    web::{
+        console::{self, ConsoleState},
+        health::Generation,
+    },
 };
 use causeway_core::{clock::Clock, source::Stop};
 use causeway_testkit::clock::TestClock;
@@ -46,6 +49,10 @@ async fn site(scene: Scene, clock: Arc<dyn Clock>) -> Site {
         views: Arc::clone(&views) as _,
         clock,
         metrics,
+        generation: Arc::new(|| Generation {
+            generation: 1,
+            since: "2026-03-01T12:00:00Z".parse().expect("a time"),
+        }),
         stop: stop.clone(),
         hosts: BTreeSet::from(["hub.example.org".to_owned()]),
         development: None,

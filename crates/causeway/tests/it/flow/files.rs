@@ -358,7 +358,7 @@ async fn a_source_that_the_running_hub_has_not_read_is_refused() {
     for source in ["other", "members"] {
         let said = home.run(&["import", "members.csv", "--source", source]);
         assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.err.contains("restart it, then import"), "{said:?}");
+        assert!(said.err.contains("`causeway reload`, then import"), "{said:?}");
     }
     hub.stop();
     let hub = home.serve();

@@ -12,11 +12,12 @@ use std::{
 use async_trait::async_trait;
 use causeway::web::{
     self, Limits,
-    health::{Health, Reason},
+    health::{Generation, Health, Reason},
     ingest::{Config, Ingest, Listener},
     intake::{Intake, IntakeMetrics},
 };
 use causeway_core::{
+    clock::Timestamp,
     envelope::Envelope,
     id::InboxId,
     mapping::Tables,
@@ -145,6 +146,10 @@ pub async fn start_gated(toml: &str) -> Rig {
             let reasons = reasons.lock().unwrap().clone();
             Box::pin(async move { reasons })
         }),
+        generation: Arc::new(|| Generation {
+            generation: 1,
+            since: Timestamp::UNIX_EPOCH,
+        }),
         metrics: Arc::new(|| Box::pin(async { "causeway_up 1\n".to_owned() })),
     };
     let limits = Limits {
@@ -153,7 +158,7 @@ pub async fn start_gated(toml: &str) -> Rig {
         ..Limits::default()
     };
     let ended = tokio::spawn(web::serve(
-        vec![(socket, ingest.routes().merge(health.routes()))],
+        vec![(socket, ingest.routes().merge(health.routes()).into())],
         limits,
         counted.clone(),
         stop.clone(),

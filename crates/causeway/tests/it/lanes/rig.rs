@@ -260,13 +260,14 @@ impl Rig {
             pressure: Pressure::default(),
             freshness: Freshness::default(),
             answers: Answers::default(),
-            clocked: Vec::new(),
-            retention: Retention {
-                payload_days: None,
-                history_days: None,
-                ..Retention::default()
-            },
-            min_free_bytes: 0,
+            settings: arc_swap::ArcSwap::from_pointee(engine::Settings {
+                retention: Retention {
+                    payload_days: None,
+                    history_days: None,
+                    ..Retention::default()
+                },
+                ..engine::Settings::default()
+            }),
             disk_is_low: false.into(),
             clock_watch: ClockWatch::default(),
         });
@@ -291,7 +292,8 @@ impl Rig {
             });
         }
         let stop = Stop::new();
-        let running = tokio::spawn(engine::run(Arc::clone(&engine), built, stop.clone()));
+        let lanes = engine::start_lanes(&engine, built, &stop);
+        let running = tokio::spawn(engine::run(Arc::clone(&engine), lanes, stop.clone()));
         let rig = Self {
             folder,
             known,

@@ -712,6 +712,8 @@ fn a_preview_shows_every_request_that_would_be_sent() {
         waiting,
     ];
     let shown = (KIND.preview)(&context(), &keys, &batch).unwrap();
-    let texts = shown.into_iter().map(|text| text.unwrap_or_else(|reason| reason));
+    let texts = shown
+        .into_iter()
+        .map(|text| text.unwrap_or_else(|unsent| unsent.reason().to_owned()));
     insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n\n----\n\n"));
 }

@@ -498,7 +498,9 @@ fn a_preview_shows_every_request_that_would_be_sent() {
     );
     let batch = [subscriber(1), withdrawal(1, Change::Unsubscribe), delivery(2)];
     let shown = (KIND.preview)(&context(), &toml::from_str(&keys).unwrap(), &batch).unwrap();
-    let texts = shown.into_iter().map(|text| text.unwrap_or_else(|reason| reason));
+    let texts = shown
+        .into_iter()
+        .map(|text| text.unwrap_or_else(|unsent| unsent.reason().to_owned()));
     insta::assert_snapshot!(texts.collect::<Vec<_>>().join("\n\n----\n\n"));
 }
 

@@ -258,7 +258,10 @@ fn neither_the_preview_nor_the_trace_shows_a_link() {
         )
     );
     let shown = (KIND.preview)(&context(), &table, &[moderated(1)]).unwrap();
-    assert!(shown[0].as_ref().unwrap_err().contains("set `code`"), "{shown:?}");
+    assert!(
+        shown[0].as_ref().unwrap_err().reason().contains("set `code`"),
+        "{shown:?}"
+    );
 }
 
 #[test]

@@ -346,7 +346,7 @@ fn a_preview_shows_the_statement_and_its_values() {
     );
     let nameless = signed(1, &json!({ "email": null }));
     let shown = (KIND.preview)(&database.context, &config, &[nameless]).unwrap();
-    assert!(shown[0].as_ref().unwrap_err().contains("key column"));
+    assert!(shown[0].as_ref().unwrap_err().reason().contains("key column"));
 }
 
 #[test]

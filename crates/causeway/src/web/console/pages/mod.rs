@@ -22,6 +22,7 @@ use super::{
     Console, log_store_error,
     render::{Frame, Page, html},
 };
+use crate::web::health::Generation;
 
 /// A page with only a text.
 #[derive(Debug, Serialize)]
@@ -67,7 +68,13 @@ async fn frame(console: &Console, here: &'static str, uri: &Uri) -> Frame {
             .frame()
             .await
             .map_or(0, |frame| frame.picture.attention.len()),
+        configuration: configuration(&(console.generation)()),
     }
+}
+
+fn configuration(generation: &Generation) -> String {
+    let since = generation.since.strftime("%Y-%m-%d %H:%M UTC");
+    format!("configuration {}, since {since}", generation.generation)
 }
 
 /// The page shown when the store does not answer.
