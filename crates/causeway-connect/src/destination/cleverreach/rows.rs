@@ -31,12 +31,8 @@ pub(super) fn rows(body: &Value) -> Option<Vec<Value>> {
 /// The row about the receiver at this place of the call, which was about `of` receivers.
 pub(super) fn read(rows: &[Value], place: usize, of: usize, email: &str) -> Row {
     let email = email.to_lowercase();
-    let names_them = |row: &&Value| {
-        is_about(row, &email)
-            || row
-                .as_str()
-                .is_some_and(|row| row.to_lowercase().contains(&email))
-    };
+    let names_them =
+        |row: &&Value| is_about(row, &email) || row.as_str().is_some_and(|row| names(row, &email));
     let in_place = || {
         let row = rows.get(place).filter(|_| rows.len() == of)?;
         Some(row).filter(|row| row.get("email").is_none())
@@ -58,6 +54,24 @@ pub(super) fn read(rows: &[Value], place: usize, of: usize, email: &str) -> Row 
         }
         _ => Row::Unknown,
     }
+}
+
+/// Whether a text has this address in it, and not only one that ends or begins like it.
+fn names(text: &str, email: &str) -> bool {
+    let is_part = |sign: char| sign.is_alphanumeric() || "!#$%&*+/=?^_{|}~-".contains(sign);
+    let text = text.to_lowercase();
+    text.match_indices(email).any(|(at, _)| {
+        let (before, rest) = text.split_at(at);
+        let after = rest.strip_prefix(email).unwrap_or_default();
+        let mut after = after.chars();
+        let goes_on = match after.next() {
+            // A full stop may be the end of the sentence.
+            Some('.') => after.next().is_some_and(char::is_alphanumeric),
+            Some(sign) => is_part(sign),
+            None => false,
+        };
+        !goes_on && !before.ends_with(|sign: char| is_part(sign) || sign == '.')
+    })
 }
 
 /// What a text means. It may have the address in it, so it is not quoted.
@@ -147,6 +161,34 @@ mod tests {
             };
             assert_eq!(outcome.as_str(), expected, "{row}");
             assert!(!outcome.reason().unwrap().contains('@'), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_a_longer_address_is_not_about_the_shorter_one() {
+        let refused = json!("Bad Request: invalid address 'hedda@example.org'.");
+        let shown = json!({ "id": "2", "email": "a@example.org", "active": false, "deactivated": 9 });
+        let rows = [refused, shown];
+        for email in [
+            "a@example.org",
+            "da@example.org",
+            "hedda@example.or",
+            "hedda@example",
+        ] {
+            assert!(!matches!(read(&rows, 2, 3, email), Row::Refused(_)), "{email}");
+        }
+        assert!(matches!(read(&rows, 1, 2, "a@example.org"), Row::Shown(_)));
+        assert!(matches!(read(&rows, 0, 2, "hedda@example.org"), Row::Refused(_)));
+        for (text, is_named) in [
+            ("'a.b@example.org' is invalid", false),
+            ("b@example.org.uk is invalid", false),
+            ("x+b@example.org is invalid", false),
+            ("b@example.org. Try again", true),
+            ("(b@example.org)", true),
+            ("B@Example.org", true),
+            ("xb@example.org b@example.org", true),
+        ] {
+            assert_eq!(names(text, "b@example.org"), is_named, "{text}");
         }
     }
 
