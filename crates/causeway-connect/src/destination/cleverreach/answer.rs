@@ -163,6 +163,13 @@ fn single(
                     receiver::nobody(task);
                     true
                 }
+                // The group itself decides.
+                Some(Found::Elsewhere) if task.memo.by_group => false,
+                Some(Found::Elsewhere) => {
+                    task.memo.by_group = true;
+                    task.then(step);
+                    true
+                }
                 Some(Found::Receiver(seen)) if step == Step::Look => {
                     receiver::looked(&seen, task);
                     true

@@ -138,6 +138,8 @@ pub(super) struct Memo {
     id: Option<String>,
     /// It is not certain that CleverReach itself answered that the receiver is missing.
     is_doubtful: bool,
+    /// The receiver is read in the group itself, because the search showed one of another group.
+    by_group: bool,
     /// When the person opted out, or else when the event was. In Unix seconds, like the others.
     event_at: i64,
     /// What an opt-out writes.

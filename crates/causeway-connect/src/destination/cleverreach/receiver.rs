@@ -61,6 +61,8 @@ pub(super) enum Found {
     Receiver(Receiver),
     /// There is no receiver with this address in the group.
     Nobody,
+    /// The only receiver that is shown is of another group. The person may be in both.
+    Elsewhere,
 }
 
 impl Receiver {
@@ -109,7 +111,7 @@ pub(super) fn found(body: &Value, email: &str, group: u64) -> Option<Found> {
                     .then_some(Found::Nobody),
             }
         }
-        Value::Object(_) if is_about(body, email) && is_elsewhere(body) => Some(Found::Nobody),
+        Value::Object(_) if is_about(body, email) && is_elsewhere(body) => Some(Found::Elsewhere),
         Value::Object(_) => Receiver::read(body, email).map(Found::Receiver),
         _ => None,
     }

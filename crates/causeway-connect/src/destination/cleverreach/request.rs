@@ -18,6 +18,9 @@ pub(super) fn request(
     let memo = tasks.first().map_or(&none, |task| &task.memo);
     let group = cleverreach.settings.group.to_string();
     match step {
+        Step::Look | Step::Confirm | Step::Read if memo.by_group => {
+            get(cleverreach, &["groups", &group, "receivers", &memo.email])
+        }
         Step::Look | Step::Confirm | Step::Read => {
             let mut request = get(cleverreach, &["receivers", &memo.email]);
             request.url.query_pairs_mut().append_pair("group_id", &group);

@@ -21,6 +21,7 @@ const SINCE: &str = "2026-03-01T09:30:00Z";
 const PERSON: &str = "/v3/receivers/person1@example.org";
 const UPSERT: &str = "/v3/groups/7/receivers/upsertplus";
 const ACTIVATE: &str = "/v3/groups/7/receivers/4285/activate";
+const IN_GROUP: &str = DELETE;
 const DELETE: &str = "/v3/groups/7/receivers/person1@example.org";
 
 fn context() -> Context {
@@ -577,8 +578,8 @@ async fn a_receiver_of_another_group_or_person_is_not_this_one() {
     let mut stranger = receiver(5);
     stranger["email"] = "eve@example.org".into();
     for (shown, outcome) in [
-        (elsewhere.clone(), "delivered"),
         (json!([elsewhere, receiver(0)]), "delivered"),
+        (json!([elsewhere]), "delivered"),
         (json!([]), "delivered"),
         (stranger, "retry"),
         (json!({ "id": "4285", "email": "person1@example.org" }), "retry"),
@@ -591,6 +592,40 @@ async fn a_receiver_of_another_group_or_person_is_not_this_one() {
         let (result, requests) = deliver(&api, "", &subscriber(1, SINCE)).await;
         assert_eq!(result.outcome.as_str(), outcome, "{shown}: {result:?}");
         assert_eq!(requests.len() == 2, outcome == "delivered", "{shown}");
+    }
+}
+
+#[tokio::test]
+async fn a_person_of_two_groups_is_read_in_this_one() {
+    let mut elsewhere = receiver(0);
+    elsewhere["group_id"] = 8.into();
+    let since = seconds(SINCE);
+    let shown = |deactivated: i64| Reply::json(200, &receiver(deactivated));
+    let unread = Reply::json(200, &elsewhere);
+    for (person, here, outcome, writes) in [
+        (
+            withdrawal(Change::Unsubscribe),
+            shown(0),
+            "delivered",
+            Some(json!(since)),
+        ),
+        (withdrawal(Change::Unsubscribe), nobody(), "delivered", None),
+        (withdrawal(Change::Unsubscribe), unread.clone(), "retry", None),
+        (subscriber(1, SINCE), nobody(), "delivered", Some(Value::Null)),
+        // They left this group after they agreed.
+        (subscriber(1, SINCE), shown(since + 9), "delivered", None),
+        (subscriber(1, SINCE), unread, "retry", None),
+    ] {
+        let api = FakeApi::start().await;
+        api.reply_at(PERSON, Reply::json(200, &elsewhere));
+        api.reply_at(IN_GROUP, here);
+        api.reply_at("/v3/groups/7", Reply::json(200, &json!({ "id": "7" })));
+        api.compute_at(UPSERT, written);
+        let (result, requests) = deliver(&api, "", &person).await;
+        assert_eq!(result.outcome.as_str(), outcome, "{result:?}");
+        let write = requests.iter().find(|request| request.path == UPSERT);
+        let left = write.map(|write| write.json()[0]["deactivated"].clone());
+        assert_eq!(left, writes, "{:?}", calls(&api, "/v3"));
     }
 }
 
