@@ -89,6 +89,12 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.left = Some(at);
     }
 
+    /// The delivery leaves the contact at the vendor as it is. So a later one that is the same must not count as
+    /// unchanged.
+    pub fn writes_nothing(&mut self) {
+        self.writes = None;
+    }
+
     /// Ends the delivery if it would write what is written already.
     pub(super) fn leave_out_if_unchanged(&mut self, connector: &C, now: Timestamp) {
         if self.step().is_none() {

@@ -206,6 +206,7 @@ fn single(
         Step::Activate if body == Some(&Value::Bool(false)) => {
             receiver::stays_inactive(task);
             task.leave_out(|_| true);
+            task.writes_nothing();
             true
         }
         Step::Activate | Step::Blacklist => body.is_some_and(|body| {

@@ -34,7 +34,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::{
     config::{OnSuppress, Settings},
@@ -260,6 +260,20 @@ impl Connector for CleverReach {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, *step, tasks)
+    }
+
+    /// Opt-outs are always sent, also those that come as data. The source and the time of a registration are written
+    /// for new receivers only, so a change of these alone changes nothing.
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        let values = json!([
+            self.settings.group,
+            memo.email,
+            memo.fields,
+            memo.group_fields,
+            memo.tags
+        ]);
+        task.has_step(&Step::Write).then_some(values)
     }
 
     fn limit(&self) -> Option<Limit> {

@@ -257,6 +257,7 @@ fn leave(at: Option<i64>, task: &mut Of<'_>) {
         "the person is inactive at CleverReach since {at}, and did not agree after that: left so"
     ));
     task.leave_out(|_| true);
+    task.writes_nothing();
 }
 
 /// CleverReach did not bring the person back.

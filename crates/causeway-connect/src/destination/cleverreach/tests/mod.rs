@@ -630,6 +630,78 @@ async fn a_person_of_two_groups_is_read_in_this_one() {
 }
 
 #[tokio::test]
+async fn an_unchanged_receiver_costs_no_call() {
+    let known = || Reply::json(200, &receiver(0));
+    let remembered = |memory: &Option<Value>| memory.as_ref().is_some_and(|all| all.get("written").is_some());
+    let api = FakeApi::start().await;
+    api.reply_at(PERSON, known());
+    api.compute_at(UPSERT, written);
+    let again = |memory: &Option<Value>, person: Delivery| Delivery {
+        memory: memory.clone(),
+        ..person
+    };
+    let (result, _) = deliver(&api, "", &subscriber(1, SINCE)).await;
+    let memory = result.memory;
+    assert!(remembered(&memory), "{memory:?}");
+    let mut renamed = subscriber(1, SINCE);
+    let name = causeway_core::contact::Field::new("Eve".into(), renamed.planned_at);
+    renamed.record.contact.fields.insert("firstName".to_owned(), name);
+    // The record says that the person left, though it asks for nothing.
+    let mut left = delivery(1);
+    let state = ConsentState::Unsubscribed {
+        since: SINCE.parse().unwrap(),
+    };
+    left.record.consent_state.insert("email".to_owned(), state);
+    for (person, more, outcome, sent, counts) in [
+        (subscriber(1, SINCE), "", "skip", 0, false),
+        (renamed, "", "delivered", 2, true),
+        (subscriber(1, "2026-03-01T09:31:00Z"), "", "delivered", 2, true),
+        (subscriber(1, SINCE), "tags = ['=proca']", "delivered", 2, true),
+        (withdrawal(Change::Unsubscribe), "", "delivered", 2, false),
+        (left, "", "delivered", 2, false),
+        (subscriber(2, SINCE), "", "retry", 1, false),
+    ] {
+        api.reset();
+        api.reply_at(PERSON, known());
+        api.reply_at("/v3/receivers/person2@example.org", Reply::status(503));
+        api.compute_at(UPSERT, written);
+        let (result, requests) = deliver(&api, more, &again(&memory, person)).await;
+        assert_eq!(
+            (result.outcome.as_str(), requests.len()),
+            (outcome, sent),
+            "{result:?}"
+        );
+        assert_eq!(remembered(&result.memory), counts, "{result:?}");
+        // What was remembered stays only if nothing was sent.
+        assert_eq!(result.memory.is_none(), sent == 0, "{result:?}");
+    }
+    // An opt-out that was sent twice is sent twice.
+    let opted_out = |memory: Option<Value>| Delivery {
+        memory,
+        ..withdrawal(Change::Unsubscribe)
+    };
+    for _ in 0..2 {
+        let (result, _) = deliver(&api, "", &opted_out(memory.clone())).await;
+        assert_eq!(result.outcome.as_str(), "delivered", "{result:?}");
+    }
+    // Nothing is written about a person who left, so they are asked for again.
+    api.reset();
+    api.reply_at(PERSON, Reply::json(200, &receiver(seconds(SINCE) + 9)));
+    for memory in [None, memory.clone()] {
+        let older = again(&memory, subscriber(1, "2026-03-01T09:29:00Z"));
+        let (result, _) = deliver(&api, "", &older).await;
+        assert!(result.notes[0].contains("left so"), "{result:?}");
+        assert!(!remembered(&result.memory), "{result:?}");
+    }
+    // CleverReach brings the person back only by a form, and then takes no values either.
+    api.reset();
+    api.reply_at(PERSON, Reply::json(200, &receiver(seconds(SINCE) - 86_400)));
+    api.reply_at(ACTIVATE, Reply::json(200, &json!(false)));
+    let (result, _) = deliver(&api, "", &subscriber(1, SINCE)).await;
+    assert!(!remembered(&result.memory), "{result:?}");
+}
+
+#[tokio::test]
 async fn errors_end_only_what_they_are_about() {
     for (at, reply, outcome, reason) in [
         (
