@@ -264,6 +264,18 @@ fn role_of(step: &Step) -> Role {
     }
 }
 
+/// What is written of an opt-out after these columns were refused: the columns of consent, and at last only those that
+/// an opt-out must change.
+fn fewer(table: &Table, task: &Task<'_, Supabase>, columns: &[String]) -> Vec<String> {
+    let is_shown = |name: &str| {
+        let mut own = table.columns.iter().filter(|column| column.name == name);
+        own.any(|column| !column.is_key && column.shows_consent)
+    };
+    let each = [consent(table, task), task.memo.contact.names(is_shown)];
+    let found = each.into_iter().find(|fewer| fewer.len() < columns.len());
+    found.unwrap_or_default()
+}
+
 /// The only row of the request is refused. What remains of an opt-out or an erasure is written all the same.
 fn spoiled(
     supabase: &Supabase,
@@ -282,7 +294,10 @@ fn spoiled(
         {
             consent(table, task)
         }
-        Step::Remove(Role::Contacts) if table.on_remove == OnRemove::Delete => consent(table, task),
+        Step::Patch(Role::Contacts, columns) if is_opt_out(&task.delivery.record) => {
+            fewer(table, task, columns)
+        }
+        Step::Remove(Role::Contacts) if table.on_remove != OnRemove::Unsubscribe => consent(table, task),
         // A contact's row is removed even if those of the actions stay.
         Step::Remove(Role::Actions) if task.steps_left() > 1 => {
             task.memo.incomplete.get_or_insert(reason);

@@ -446,6 +446,71 @@ async fn an_opt_out_is_written_though_its_row_is_refused() {
 }
 
 #[tokio::test]
+async fn a_withdrawal_is_written_though_its_other_values_are_refused() {
+    let leaves = opt_out(1, "2026-03-02T00:00:00Z");
+    let whole =
+        json!({ "subscribed": false, "consent": "unsubscribed", "consent_since": "2026-03-02T00:00:00Z" });
+    for (refused, calls, sent) in [
+        ("source", 2, whole),
+        (
+            "consent_since",
+            3,
+            json!({ "subscribed": false, "consent": "unsubscribed" }),
+        ),
+    ] {
+        let api = FakeApi::start().await;
+        api.compute(move |request| {
+            if request.text().contains(refused) {
+                refusal(400, "22001", "value too long for type character varying(2)")
+            } else {
+                written(request)
+            }
+        });
+        let results = connect(&api.url(""), TABLES)
+            .deliver(std::slice::from_ref(&leaves))
+            .await;
+        assert_eq!(outcomes(&results), ["reject"], "{results:?}");
+        assert!(
+            reason(&results[0]).ends_with("only the consent was written"),
+            "{results:?}"
+        );
+        let requests = api.requests();
+        assert_eq!((requests.len(), requests[calls - 1].json()), (calls, sent));
+        assert_eq!(results[0].memory.as_ref().unwrap()["opted_out"], true);
+    }
+    // The flag itself is refused.
+    let api = FakeApi::start().await;
+    api.reply(refusal(
+        400,
+        "22001",
+        "value too long for type character varying(2)",
+    ));
+    let results = connect(&api.url(""), TABLES).deliver(&[leaves]).await;
+    assert_eq!((outcomes(&results), api.requests().len()), (vec!["reject"], 3));
+    assert!(!reason(&results[0]).contains("was written"), "{results:?}");
+    // A row that cannot be emptied shows the opt-out all the same.
+    let api = FakeApi::start().await;
+    api.compute(|request| {
+        if request.text().contains("first_name") {
+            refusal(
+                400,
+                "23502",
+                "null value in column \"first_name\" violates not-null constraint",
+            )
+        } else {
+            written(request)
+        }
+    });
+    let own = "contacts = { table = 'contacts', on_remove = 'blank' }";
+    let results = connect(&api.url(""), own)
+        .deliver(&[withdrawal(1, Change::Remove)])
+        .await;
+    assert_eq!(outcomes(&results), ["reject"], "{results:?}");
+    assert!(reason(&results[0]).contains("(first_name)"), "{results:?}");
+    assert_eq!(api.requests().pop().unwrap().json()["subscribed"], false);
+}
+
+#[tokio::test]
 async fn a_row_that_a_trigger_leaves_out_is_not_delivered() {
     let api = FakeApi::start().await;
     api.compute(|request| match &*request.method {
