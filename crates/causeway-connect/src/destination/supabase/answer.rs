@@ -1,8 +1,9 @@
 //! What the API's responses mean for each delivery.
 
 use causeway_core::{
-    clock::Timestamp, consent::Change, delivery::Kind as DeliveryKind, destination::Outcome,
+    clock::Timestamp, consent::Change, delivery::Kind as DeliveryKind, destination::Outcome, envelope::digest,
 };
+use data_encoding::HEXLOWER;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
@@ -43,20 +44,13 @@ pub(super) fn read(
         Step::Insert(role) => inserted(supabase, *role, rows, tasks),
         Step::Look => return looked(supabase, rows, tasks),
         Step::Update(role, columns) if rows.len() >= tasks.len() => {
-            for task in tasks.iter_mut().filter(|_| *role == Role::Contacts) {
-                let shown = supabase.table(*role).map(|table| consent(table, task));
-                if shown
-                    .unwrap_or_default()
-                    .iter()
-                    .all(|name| columns.contains(name))
-                {
-                    remember(task);
-                }
+            for task in tasks.iter_mut() {
+                remember(supabase, *role, columns, task);
             }
         }
         Step::Update(..) if tasks.len() > 1 => return Reading::Split,
         Step::Update(..) => return reject(answer, SWALLOWED),
-        Step::Patch(role, _) => patched(supabase, *role, answer, rows, tasks),
+        Step::Patch(role, columns) => patched(supabase, *role, columns, answer, rows, tasks),
         Step::Remove(_) => {}
     }
     for task in tasks {
@@ -74,9 +68,8 @@ fn inserted(supabase: &Supabase, role: Role, rows: &[Value], tasks: &mut [&mut T
     for task in tasks {
         let row = task.memo.row(role);
         if rows.iter().any(|stored| row.is_found_in(stored)) {
-            if role == Role::Contacts {
-                remember(task);
-            }
+            let columns = row.names(|_| true);
+            remember(supabase, role, &columns, task);
             continue;
         }
         let delivery = task.delivery;
@@ -126,7 +119,9 @@ fn looked(supabase: &Supabase, rows: &[Value], tasks: &mut [&mut Task<'_, Supaba
             .guard
             .as_ref()
             .zip(stored)
-            .is_some_and(|(guard, stored)| guard.keeps(stored, change, task.memo.since, has_left(task)));
+            .is_some_and(|(guard, stored)| {
+                guard.keeps(stored, change, task.memo.since, has_left(table, task))
+            });
         let mut left_out = Vec::new();
         if keeps {
             left_out = consent(table, task);
@@ -151,23 +146,36 @@ fn looked(supabase: &Supabase, rows: &[Value], tasks: &mut [&mut Task<'_, Supaba
     Reading::Read
 }
 
-/// Whether the last thing that this destination wrote about the contact is an opt-out.
-fn has_left(task: &Task<'_, Supabase>) -> bool {
-    let memory = task.delivery.memory.as_ref();
-    memory.and_then(|memory| memory.get("opted_out")?.as_bool()) == Some(true)
+/// Names the row of the contact. A contact with another address may have another row, which somebody else wrote.
+fn place(table: &Table, task: &Task<'_, Supabase>) -> String {
+    let subject = task.memo.contact.subject();
+    HEXLOWER.encode(&digest(&[table.name.as_bytes(), subject.as_bytes()]))
 }
 
-/// Notes whether the consent that was just written is an opt-out.
-fn remember(task: &mut Task<'_, Supabase>) {
+/// Whether the last thing that this destination wrote into the contact's row is an opt-out.
+fn has_left(table: &Table, task: &Task<'_, Supabase>) -> bool {
+    let get = |name: &str| task.delivery.memory.as_ref()?.get(name);
+    let is_opt_out = get("opted_out").and_then(Value::as_bool) == Some(true);
+    is_opt_out && get("row").and_then(Value::as_str) == Some(&*place(table, task))
+}
+
+/// Notes whether the consent that was just written is an opt-out, if these columns showed it.
+fn remember(supabase: &Supabase, role: Role, columns: &[String], task: &mut Task<'_, Supabase>) {
+    let Some(table) = supabase.table(role).filter(|_| role == Role::Contacts) else {
+        return;
+    };
     let has_opted_out = is_opt_out(&task.delivery.record);
-    if has_left(task) != has_opted_out {
-        task.remember(json!({ "opted_out": has_opted_out }));
+    let is_whole = || consent(table, task).iter().all(|name| columns.contains(name));
+    if has_left(table, task) != has_opted_out && (has_opted_out || is_whole()) {
+        let place = place(table, task);
+        task.remember(json!({ "opted_out": has_opted_out, "row": place }));
     }
 }
 
 fn patched(
     supabase: &Supabase,
     role: Role,
+    columns: &[String],
     answer: &Answer,
     rows: &[Value],
     tasks: &mut [&mut Task<'_, Supabase>],
@@ -190,7 +198,7 @@ fn patched(
         task.end(answer.result_with(outcome));
     }
     for task in tasks.iter_mut().filter(|_| !rows.is_empty()) {
-        remember(task);
+        remember(supabase, role, columns, task);
     }
 }
 

@@ -240,7 +240,11 @@ async fn an_own_opt_out_does_not_stand_against_a_new_opt_in() {
     api.compute(written);
     let results = connected.deliver(&[opt_out(1, "2026-03-01T09:00:00Z")]).await;
     let memory = results[0].memory.clone();
-    assert_eq!(memory, Some(json!({ "opted_out": true })));
+    let row = memory.as_ref().unwrap()["row"].clone();
+    let about = |row: &Value, opted_out: bool| Some(json!({ "opted_out": opted_out, "row": row }));
+    assert_eq!(memory, about(&row, true));
+    let results = connected.deliver(&[opt_out(2, "2026-03-01T09:00:00Z")]).await;
+    let other = results[0].memory.clone();
     let exists = |request: &Request| match &*request.method {
         "GET" => Reply::json(
             200,
@@ -251,9 +255,12 @@ async fn an_own_opt_out_does_not_stand_against_a_new_opt_in() {
     };
     api.compute(exists);
     for (memory, consent, after) in [
-        (memory, json!("opted_in"), Some(json!({ "opted_out": false }))),
+        (memory.clone(), json!("opted_in"), about(&row, false)),
         (None, Value::Null, None),
-        (Some(json!({ "opted_out": false })), Value::Null, None),
+        (about(&row, false), Value::Null, None),
+        // The opt-out at another address of the contact is in another row.
+        (other, Value::Null, None),
+        (Some(json!({ "opted_out": true })), Value::Null, None),
     ] {
         let mut delivery = subscriber(1, "2026-03-01T09:02:00Z");
         delivery.memory = memory;
@@ -264,6 +271,26 @@ async fn an_own_opt_out_does_not_stand_against_a_new_opt_in() {
         assert_eq!(results[0].memory, after);
         assert_eq!(results[0].notes.is_empty(), !consent.is_null());
     }
+    // Data without consent says nothing about the opt-out, however it is written.
+    api.compute(|request| match &*request.method {
+        "GET" => Reply::json(
+            200,
+            &json!([{ "email": "person1@example.org", "consent": "unsubscribed" }]),
+        ),
+        "POST" => refusal(
+            400,
+            "23502",
+            "null value in column \"phone\" violates not-null constraint",
+        ),
+        _ => written(request),
+    });
+    let unknown = Delivery {
+        memory,
+        ..delivery(1)
+    };
+    let results = connected.deliver(&[unknown]).await;
+    assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+    assert_eq!(results[0].memory, None);
 }
 
 #[tokio::test]
