@@ -105,8 +105,10 @@ fn looked(supabase: &Supabase, rows: &[Value], tasks: &mut [&mut Task<'_, Supaba
     };
     let is_alone = tasks.len() == 1 && rows.len() == 1;
     let is_known = |stored: &Value| tasks.iter().any(|task| task.memo.contact.is_found_in(stored));
-    // The database has a key in another form.
-    if !is_alone && !rows.iter().all(is_known) {
+    let shows = |task: &Task<'_, Supabase>| rows.iter().any(|stored| task.memo.contact.is_found_in(stored));
+    let is_whole = tasks.len() == 1 || tasks.iter().all(|task| shows(task));
+    // The database has a key in another form, or the response does not show all rows.
+    if !is_alone && !(is_whole && rows.iter().all(is_known)) {
         return Reading::Split;
     }
     for task in tasks {

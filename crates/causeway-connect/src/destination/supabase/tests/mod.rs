@@ -152,8 +152,10 @@ async fn an_update_names_only_columns_with_values() {
     set(&mut with_phone, "phone", "+361");
     let mut cleared = subscriber(3, "2026-03-01T09:30:00Z");
     set(&mut cleared, "phone", Value::Null);
-    let exist = |request: &Request| match &*request.method {
-        "GET" => Reply::json(200, &json!([])),
+    let unknown =
+        |number: i64| json!({ "email": format!("person{number}@example.org"), "consent": "unknown" });
+    let exist = move |request: &Request| match &*request.method {
+        "GET" => Reply::json(200, &(1..=3).map(unknown).collect()),
         _ if request.header("prefer").unwrap().contains("ignore") => Reply::json(201, &json!([])),
         _ => written(request),
     };
@@ -291,6 +293,36 @@ async fn an_own_opt_out_does_not_stand_against_a_new_opt_in() {
     let results = connected.deliver(&[unknown]).await;
     assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
     assert_eq!(results[0].memory, None);
+}
+
+#[tokio::test]
+async fn a_list_of_rows_that_is_cut_short_hides_no_opt_out() {
+    let api = FakeApi::start().await;
+    api.compute(|request| {
+        let shown = |number: i64| {
+            let email = format!("person{number}@example.org");
+            let since = "2026-03-02T00:00:00Z";
+            json!({ "email": email, "subscribed": false, "consent": "unsubscribed", "consent_since": since })
+        };
+        let is_about = |number: &i64| request.query.contains(&format!("person{number}%40"));
+        match &*request.method {
+            // The server shows at most one row.
+            "GET" => Reply::json(200, &(1..=3).filter(is_about).map(shown).take(1).collect()),
+            _ if request.header("prefer").unwrap().contains("ignore") => Reply::json(201, &json!([])),
+            _ => written(request),
+        }
+    });
+    let batch = [1, 2, 3].map(|number| subscriber(number, "2026-03-01T09:30:00Z"));
+    let results = connect(&api.url(""), "contacts = { table = 'contacts' }")
+        .deliver(&batch)
+        .await;
+    assert_eq!(outcomes(&results), ["delivered"; 3], "{results:?}");
+    let requests = api.requests();
+    let mut updates = requests.iter().skip(1).filter(|request| request.method == "POST");
+    assert!(
+        updates.all(|update| !update.text().contains("subscribed")),
+        "{requests:?}"
+    );
 }
 
 #[tokio::test]
