@@ -209,8 +209,9 @@ impl Guard {
         let there = get(&self.since).and_then(Value::as_str).and_then(timestamp);
         let has_opted_out = !is_subscribed
             && match state {
-                "unknown" | "not_subscribed" | "pending" => false,
-                "" => there.is_some(),
+                "pending" => false,
+                // Causeway writes no time for these, so somebody else did.
+                "" | "unknown" | "not_subscribed" => there.is_some(),
                 _ => true,
             };
         match change {

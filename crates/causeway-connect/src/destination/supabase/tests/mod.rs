@@ -194,6 +194,10 @@ async fn a_row_that_shows_a_later_opt_out_keeps_it() {
         // A program has only turned the flag.
         (agreed(), row(false, "opted_in", json!(same)), true),
         (agreed(), row(false, "unknown", Value::Null), false),
+        // The program took off somebody who had not agreed before.
+        (agreed(), row(false, "unknown", json!(after)), true),
+        (agreed(), row(false, "not_subscribed", json!(after)), true),
+        (agreed(), row(false, "not_subscribed", json!(before)), false),
         (agreed(), row(false, "pending", json!(after)), false),
         (agreed(), row(true, "opted_in", json!(after)), false),
         (agreed(), row(false, "unsubscribed", Value::Null), true),
