@@ -43,6 +43,7 @@ pub(super) fn read(
     match step {
         Step::Insert(role) => inserted(supabase, *role, rows, tasks),
         Step::Look => return looked(supabase, rows, tasks),
+        Step::Prove(role) => return proved(*role, answer, rows, tasks),
         Step::Update(role, columns) if rows.len() >= tasks.len() => {
             for task in tasks.iter_mut() {
                 remember(supabase, *role, columns, task);
@@ -83,7 +84,22 @@ fn inserted(supabase: &Supabase, role: Role, rows: &[Value], tasks: &mut [&mut T
         } else if role == Role::Contacts && is_opt_out(&delivery.record) {
             let columns = consent(table, task);
             task.then(Step::Patch(role, columns));
+        } else {
+            // A trigger that leaves a row out looks the same.
+            task.then(Step::Prove(role));
         }
+    }
+}
+
+/// Whether the table has the rows that were not inserted. One that it does not have was left out.
+fn proved(role: Role, answer: &Answer, rows: &[Value], tasks: &mut [&mut Task<'_, Supabase>]) -> Reading {
+    let is_there = |task: &Task<'_, Supabase>| rows.iter().any(|row| task.memo.row(role).is_found_in(row));
+    match tasks {
+        // The database may have the key in another form.
+        [_] if !rows.is_empty() => Reading::Read,
+        [_] => reject(answer, SWALLOWED),
+        tasks if tasks.iter().all(|task| is_there(task)) => Reading::Read,
+        _ => Reading::Split,
     }
 }
 
@@ -258,7 +274,7 @@ fn is_updated(supabase: &Supabase, step: &Step) -> bool {
             .table(*role)
             .is_some_and(|table| table.on_conflict == OnConflict::Update),
         Step::Update(..) => true,
-        Step::Look | Step::Patch(..) | Step::Remove(_) => false,
+        Step::Look | Step::Prove(_) | Step::Patch(..) | Step::Remove(_) => false,
     }
 }
 
@@ -269,7 +285,11 @@ fn patch(role: Role, table: &Table, columns: &[String]) -> Step {
 
 fn role_of(step: &Step) -> Role {
     match step {
-        Step::Insert(role) | Step::Update(role, _) | Step::Patch(role, _) | Step::Remove(role) => *role,
+        Step::Insert(role)
+        | Step::Update(role, _)
+        | Step::Patch(role, _)
+        | Step::Prove(role)
+        | Step::Remove(role) => *role,
         Step::Look => Role::Contacts,
     }
 }

@@ -78,6 +78,8 @@ pub(super) enum Step {
     Insert(Role),
     /// Reads what the contacts' rows say about consent.
     Look,
+    /// Reads whether the rows are there that were not inserted.
+    Prove(Role),
     /// Writes these columns of rows that exist.
     Update(Role, Vec<String>),
     /// Writes these columns of the contact's row if it exists, and inserts none.
@@ -162,7 +164,7 @@ impl Connector for Supabase {
         match step {
             Step::Insert(_) | Step::Update(..) => 1_000,
             // The keys are in the URL.
-            Step::Look => 50,
+            Step::Look | Step::Prove(_) => 50,
             Step::Patch(..) | Step::Remove(_) => 1,
         }
     }
@@ -172,18 +174,22 @@ impl Connector for Supabase {
         match step {
             Step::Patch(Role::Contacts, _) | Step::Remove(_) => 0,
             Step::Insert(Role::Contacts) => 1,
-            Step::Look => 2,
+            Step::Look | Step::Prove(Role::Contacts) => 2,
             Step::Update(Role::Contacts, _) => 3,
             Step::Insert(Role::Actions) => 4,
-            Step::Update(Role::Actions, _) | Step::Patch(Role::Actions, _) => 5,
+            Step::Update(Role::Actions, _) | Step::Patch(Role::Actions, _) | Step::Prove(Role::Actions) => 5,
         }
     }
 
     fn subject(&self, task: &Task<'_, Self>) -> String {
         let role = match task.step() {
-            Some(Step::Insert(role) | Step::Update(role, _) | Step::Patch(role, _) | Step::Remove(role)) => {
-                *role
-            }
+            Some(
+                Step::Insert(role)
+                | Step::Update(role, _)
+                | Step::Patch(role, _)
+                | Step::Prove(role)
+                | Step::Remove(role),
+            ) => *role,
             Some(Step::Look) | None => Role::Contacts,
         };
         task.memo.row(role).subject()

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{
     Step, Supabase,
     config::{OnRemove, Role, Table},
-    rows::Row,
+    rows::{Guard, Row},
 };
 use crate::{connector::Task, http::HttpRequest};
 
@@ -26,7 +26,11 @@ const REPRESENTATION: &str = "return=representation";
 
 pub(super) fn request(supabase: &Supabase, step: &Step, tasks: &[&Task<'_, Supabase>]) -> HttpRequest {
     let role = match step {
-        Step::Insert(role) | Step::Update(role, _) | Step::Patch(role, _) | Step::Remove(role) => *role,
+        Step::Insert(role)
+        | Step::Update(role, _)
+        | Step::Patch(role, _)
+        | Step::Prove(role)
+        | Step::Remove(role) => *role,
         Step::Look => Role::Contacts,
     };
     let Some(table) = supabase.table(role) else {
@@ -36,7 +40,11 @@ pub(super) fn request(supabase: &Supabase, step: &Step, tasks: &[&Task<'_, Supab
     let rows: Vec<&Row> = tasks.iter().map(|task| task.memo.row(role)).collect();
     match step {
         Step::Insert(_) => insert(supabase, table, &rows),
-        Step::Look => look(supabase, table, &rows, tasks),
+        Step::Look => {
+            let guard = tasks.first().and_then(|task| task.memo.guard.as_ref());
+            look(supabase, table, &rows, guard)
+        }
+        Step::Prove(_) => look(supabase, table, &rows, None),
         Step::Update(_, columns) => upsert(supabase, table, columns, &rows, MERGE),
         Step::Patch(_, columns) => patch(supabase, table, columns, &rows),
         Step::Remove(_) if table.on_remove == OnRemove::Delete => {
@@ -94,9 +102,9 @@ fn patch(supabase: &Supabase, table: &Table, columns: &[String], rows: &[&Row]) 
     write(Method::PATCH, REPRESENTATION, &Value::Object(cells), request)
 }
 
-fn look(supabase: &Supabase, table: &Table, rows: &[&Row], tasks: &[&Task<'_, Supabase>]) -> HttpRequest {
-    let guard = tasks.first().and_then(|task| task.memo.guard.as_ref());
-    let guarded = guard.into_iter().flat_map(super::rows::Guard::columns);
+/// Reads the keys of the rows, and what they say about consent.
+fn look(supabase: &Supabase, table: &Table, rows: &[&Row], guard: Option<&Guard>) -> HttpRequest {
+    let guarded = guard.into_iter().flat_map(Guard::columns);
     let shown = list(table.keys().map(|column| column.name.as_str()).chain(guarded));
     let filter = if let Some([(column, _)]) = rows.first().map(|row| row.find.as_slice()) {
         let values = rows.iter().flat_map(|row| &row.find);

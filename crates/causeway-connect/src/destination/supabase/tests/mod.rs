@@ -574,6 +574,31 @@ async fn a_withdrawal_is_written_though_its_other_values_are_refused() {
 }
 
 #[tokio::test]
+async fn an_action_that_was_not_inserted_must_be_there() {
+    for (there, expected, calls) in [
+        (vec![1, 2, 3], ["delivered"; 3], 2),
+        (vec![1, 3], ["delivered", "reject", "delivered"], 6),
+    ] {
+        let api = FakeApi::start().await;
+        api.compute(move |request| match &*request.method {
+            "GET" => {
+                let is_asked_for =
+                    |number: &&i64| request.query.contains(&format!("action_id.eq.%22{number}%22"));
+                let row = |number: &i64| json!({ "source": "proca", "action_id": number.to_string() });
+                Reply::json(200, &there.iter().filter(is_asked_for).map(row).collect())
+            }
+            _ => Reply::json(201, &json!([])),
+        });
+        let batch: Vec<Delivery> = (1..=3).map(delivery).collect();
+        let results = connect(&api.url(""), "actions = { table = 'actions' }")
+            .deliver(&batch)
+            .await;
+        assert_eq!(outcomes(&results), expected, "{results:?}");
+        assert_eq!(api.requests().len(), calls, "{:?}", api.requests());
+    }
+}
+
+#[tokio::test]
 async fn a_row_that_a_trigger_leaves_out_is_not_delivered() {
     let api = FakeApi::start().await;
     api.compute(|request| match &*request.method {
