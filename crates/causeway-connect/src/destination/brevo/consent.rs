@@ -94,6 +94,11 @@ impl Seen {
         self.is_blocked || !self.left.is_disjoint(lists)
     }
 
+    /// Those of the lists on which the person is.
+    pub fn on(&self, lists: &BTreeSet<u64>) -> BTreeSet<u64> {
+        self.lists.intersection(lists).copied().collect()
+    }
+
     /// Whether campaigns for one of the lists reach the person.
     fn is_mailed(&self, lists: &BTreeSet<u64>) -> bool {
         !self.is_blocked && !self.lists.is_disjoint(lists)

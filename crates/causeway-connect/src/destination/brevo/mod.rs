@@ -162,6 +162,15 @@ impl Memo {
     fn has_values(&self) -> bool {
         !self.attributes.is_empty() || self.ext_id.is_some()
     }
+
+    /// The lists that an opt-out takes the contact off: those on which it was seen. One that was deleted at Brevo would
+    /// spoil the call for the others.
+    fn lists_to_leave(&self) -> BTreeSet<u64> {
+        match &self.before {
+            Some(before) => before.on(&self.own_lists),
+            None => self.own_lists.clone(),
+        }
+    }
 }
 
 impl Connector for Brevo {

@@ -145,7 +145,9 @@ fn missing(step: Step, answer: &Answer, task: &mut Of<'_>) -> Reading {
             task.memo.by_id = true;
             task.then(step);
         }
-        Step::Look | Step::Withdraw | Step::Confirm => {
+        // It may be a list that is missing. The contact itself is read next.
+        Step::Withdraw => {}
+        Step::Look | Step::Confirm => {
             task.memo.by_id = false;
             consent::is_nobody(task);
         }

@@ -21,7 +21,10 @@ pub(super) fn request(brevo: &Brevo, step: Step, tasks: &[&Task<'_, Brevo>]) -> 
             contact(Method::GET, None)
         }
         Step::Withdraw if memo.blocks => contact(Method::PUT, Some(json!({ "emailBlacklisted": true }))),
-        Step::Withdraw => contact(Method::PUT, Some(json!({ "unlinkListIds": memo.own_lists }))),
+        Step::Withdraw => contact(
+            Method::PUT,
+            Some(json!({ "unlinkListIds": memo.lists_to_leave() })),
+        ),
         Step::Upsert if memo.by_id => contact(Method::PUT, Some(written(memo).into())),
         Step::Upsert => post(brevo, &["contacts"], &created(memo)),
         Step::FindEvents => events::find(brevo, tasks),

@@ -265,6 +265,29 @@ async fn an_opt_out_is_proved_by_the_contact() {
 }
 
 #[tokio::test]
+async fn a_list_that_is_missing_leaves_nobody_on_the_others() {
+    let none = json!([]);
+    let on = contact(false, &json!([12, 99]), &none, SINCE);
+    let off = contact(false, &json!([99]), &none, SINCE);
+    let missing = || error(404, "document_not_found", "List ID does not exist");
+    for (withdraw, after, outcome) in [
+        (Reply::status(204), Reply::json(200, &off), "delivered"),
+        (missing(), Reply::json(200, &on), "retry"),
+        (missing(), missing(), "delivered"),
+    ] {
+        let api = FakeApi::start().await;
+        accept(&api);
+        api.script(PERSON, [Reply::json(200, &on), withdraw, after]);
+        let brevo = connect(&api.url(""), "opt_out = 'unlink'");
+        let result = one(&*brevo, withdrawal(Change::Unsubscribe)).await;
+        assert_eq!(result.outcome.as_str(), outcome, "{result:?}");
+        assert_eq!(calls(&api), ["GET P", "PUT P", "GET P"]);
+        // The person is not on list 31, which may be gone.
+        assert_eq!(api.requests()[1].json(), json!({ "unlinkListIds": [12] }));
+    }
+}
+
+#[tokio::test]
 async fn a_person_who_opted_out_and_is_no_contact_is_created_blocked() {
     let api = FakeApi::start().await;
     accept(&api);
