@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use causeway_core::{clock::Timestamp, destination::Outcome};
+use causeway_core::{
+    clock::Timestamp,
+    destination::{AttemptResult, Outcome},
+};
 use jiff::{ToSpan, tz::TimeZone};
 use serde_json::{Value, json};
 
@@ -123,7 +126,11 @@ pub(super) fn sent(answer: &Answer, body: &Value, tasks: &mut [&mut Task<'_, Bre
                 after: None,
             }
         };
-        task.end(answer.result_with(reason));
+        // An excerpt of the response would show what it says about other people.
+        task.end(AttemptResult {
+            status: Some(answer.status),
+            ..reason.into()
+        });
     }
     Some(Reading::Read)
 }

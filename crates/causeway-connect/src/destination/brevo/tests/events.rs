@@ -68,10 +68,14 @@ async fn each_event_of_a_batch_has_its_own_result() {
     ] {
         let api = FakeApi::start().await;
         accept(&api);
-        api.script("/v3/events/batch", [answer]);
         let batch: Vec<Delivery> = (1..=3).map(delivery).collect();
+        let is_about_one = answer.code() == 207;
+        api.script("/v3/events/batch", [answer]);
         let results = connect(&api.url(""), EVENT).deliver(&batch).await;
         assert_eq!(outcomes(&results), expected);
+        // The errors of the response may name other people.
+        let shows = results.iter().any(|result| result.excerpt.is_some());
+        assert!(!(is_about_one && shows), "{results:?}");
     }
 }
 
