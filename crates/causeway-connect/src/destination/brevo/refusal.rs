@@ -122,8 +122,15 @@ fn refused_contact(error: &Value, task: &Of<'_>) -> Option<Outcome> {
         ));
     }
     let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-    let is_about_lists = named.is_empty() && message.to_lowercase().contains("list");
+    let is_about_lists = named.is_empty() && !task.memo.lists.is_empty() && names_lists(message);
     is_about_lists.then(|| no_list(400, task))
+}
+
+/// Whether a message is about lists, and not about a blacklist for example.
+fn names_lists(message: &str) -> bool {
+    let message = message.to_lowercase();
+    let mut words = message.split(|sign: char| !sign.is_alphanumeric());
+    words.any(|word| matches!(word, "list" | "lists" | "listid" | "listids"))
 }
 
 /// A list of the campaign may be wrong for this campaign only.

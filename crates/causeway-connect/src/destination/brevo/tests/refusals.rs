@@ -61,6 +61,12 @@ async fn a_refused_contact_ends_as_the_reason_demands() {
             "reject",
             "invalid_parameter",
         ),
+        (
+            "",
+            error(400, "invalid_parameter", "The domain is in a blacklist"),
+            "reject",
+            "invalid_parameter",
+        ),
         ("", error(425, "account_in_process", ""), "retry", "425"),
         ("", error(402, "not_enough_credits", ""), "halt", "credits"),
         (
