@@ -35,7 +35,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::{
     config::{OnRemove, OnSuppress, Settings},
@@ -273,6 +273,14 @@ impl Connector for EngagingNetworks {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, step, tasks)
+    }
+
+    /// An action is stored each time, and its page writes the person.
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let memo = &task.memo;
+        let opt_ins: Vec<&str> = self.settings.opt_in_names().collect();
+        let is_person = memo.page.is_empty();
+        is_person.then(|| json!([memo.email, opt_ins, memo.fields, memo.questions]))
     }
 
     fn limit(&self) -> Option<Limit> {

@@ -124,10 +124,19 @@ async fn data_alone_takes_one_call_and_touches_no_opt_in() {
         "Email Address": "person1@example.org", "First Name": "Ada", "Last Name": "Példa, \"jr\"", "Country": "HU",
     });
     assert_eq!(last(&api), expected);
-    // From then on the id is known.
+    // The same again costs no call.
     let mut again = delivery(1);
     again.memory.clone_from(&results[0].memory);
     let connected = connect(&api.url(""), "");
+    let results = connected.deliver(std::slice::from_ref(&again)).await;
+    assert_eq!(
+        (outcomes(&results), calls(&api).len()),
+        (vec!["skip"], 1),
+        "{results:?}"
+    );
+    // From then on the id is known.
+    let name = again.record.contact.fields.get_mut("firstName").unwrap();
+    name.value = json!("Ida");
     connected.deliver(std::slice::from_ref(&again)).await;
     assert_eq!(calls(&api)[1], "PUT /supporter/7");
     assert_eq!(last(&api).get("Email Address"), None);
@@ -136,6 +145,47 @@ async fn data_alone_takes_one_call_and_touches_no_opt_in() {
     let results = connected.deliver(&[again]).await;
     assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
     assert_eq!(last(&api)["Email Address"], "person1@example.org");
+}
+
+#[tokio::test]
+async fn an_unchanged_opt_in_costs_no_call_and_a_new_one_is_written() {
+    let api = account(&supporter("Y", "2026-02-01T00:00:00Z")).await;
+    let connected = connect(&api.url(""), "");
+    let agreed = subscriber(1, "2026-03-01T09:30:00Z");
+    let results = connected.deliver(std::slice::from_ref(&agreed)).await;
+    assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+    let memory = results[0].memory.clone();
+    let with_memory = |delivery: Delivery| Delivery {
+        memory: memory.clone(),
+        ..delivery
+    };
+    let before = calls(&api).len();
+    let results = connected.deliver(&[with_memory(agreed)]).await;
+    assert_eq!(outcomes(&results), ["skip"], "{results:?}");
+    assert_eq!(calls(&api).len(), before);
+    // What takes consent away is sent, and so are a later opt-in and another action.
+    let page = json!({ "id": 9, "campaignId": 90, "type": "dc", "subType": "PET" });
+    set(&api, PAGE, Reply::json(200, &page));
+    let done = json!({ "status": "Success", "id": "500", "supporterId": 7 });
+    set(&api, PROCESS, Reply::json(200, &done));
+    set(&api, TRANSACTIONS, Reply::json(200, &json!([])));
+    for (own, delivery) in [
+        ("", withdrawal(Change::Unsubscribe)),
+        ("", subscriber(1, "2026-03-01T09:45:00Z")),
+        ("action = { page = '=9' }", subscriber(1, "2026-03-01T09:30:00Z")),
+        (
+            "opt_ins = ['Accepts Email', 'Accepts SMS']",
+            subscriber(1, "2026-03-01T09:30:00Z"),
+        ),
+    ] {
+        let before = calls(&api).len();
+        let mut keys = table(&api.url(""), "");
+        keys.extend(toml::from_str::<toml::Table>(own).unwrap());
+        let connected = (KIND.connect)(&context(), &keys).unwrap();
+        let results = connected.deliver(&[with_memory(delivery)]).await;
+        assert_ne!(outcomes(&results), ["skip"], "{own}: {results:?}");
+        assert!(calls(&api).len() > before, "{own}");
+    }
 }
 
 #[tokio::test]
