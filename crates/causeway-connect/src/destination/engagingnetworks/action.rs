@@ -1,5 +1,6 @@
 //! Actions on a page. Nothing makes them unique, so they are looked for before they are stored.
 
+use causeway_core::delivery::Delivery;
 use serde_json::Value;
 
 use super::{
@@ -12,6 +13,9 @@ use crate::{connector::Reading, http::Answer};
 
 /// How much earlier than planned an action may have been stored, by Engaging Networks' clock.
 const CLOCKS_DIFFER_S: f64 = 120.0;
+/// A day begins at a multiple of this in each time zone.
+const QUARTER_OF_AN_HOUR_MS: i64 = 15 * 60 * 1_000;
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// An action that was confirmed is never sent again, but the person may have changed. The delivery before may have read
 /// the page.
@@ -73,6 +77,21 @@ pub(super) fn misuse(page: &Value) -> Option<String> {
     })
 }
 
+/// Whether a transaction of this time may be the delivery's action: it was stored after the delivery was planned.
+///
+/// The time may be the start of the day, as in published samples. Such a time says little: the person may have taken
+/// the action on the page itself. So it counts only if an earlier attempt may have stored the action.
+fn may_be_of(delivery: &Delivery, millis: i64) -> bool {
+    let is_day = millis % QUARTER_OF_AN_HOUR_MS == 0;
+    let latest = if is_day && delivery.attempt > 1 {
+        millis.saturating_add(DAY_MS)
+    } else {
+        millis
+    };
+    let later_by = time(latest).map(|at| at.duration_since(delivery.planned_at).as_secs_f64());
+    later_by.is_some_and(|later_by| later_by >= -CLOCKS_DIFFER_S)
+}
+
 /// Looks for the action among the supporter's transactions. They do not show its number, but the page and the time.
 pub(super) fn find_action(networks: &EngagingNetworks, body: &Value, task: &mut Of<'_>) -> bool {
     let Some(transactions) = body.as_array() else {
@@ -81,11 +100,9 @@ pub(super) fn find_action(networks: &EngagingNetworks, body: &Value, task: &mut 
     let campaign = networks.campaign(&task.memo.page);
     let is_ours = |transaction: &&Value| {
         let member = |name: &str| transaction.get(name);
-        let at = member("createdDate").and_then(millis).and_then(time);
-        let is_new = at
-            .is_some_and(|at| at.duration_since(task.delivery.planned_at).as_secs_f64() >= -CLOCKS_DIFFER_S);
+        let at = member("createdDate").and_then(millis);
         let id = member("id").and_then(number);
-        is_new
+        at.is_some_and(|at| may_be_of(task.delivery, at))
             && member("campaignId").and_then(number) == campaign
             && id.is_none_or(|id| !task.memo.memory.is_of_another(id))
     };

@@ -133,6 +133,27 @@ async fn an_action_whose_answer_was_lost_is_found_by_page_and_time() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_shows_only_its_day_counts_from_the_second_attempt_on() {
+    for (day, attempt, is_sent) in [
+        ("2026-03-01T00:00:00Z", 1, true),
+        ("2026-03-01T00:00:00Z", 2, false),
+        ("2026-02-28T23:00:00Z", 2, false),
+        ("2026-02-28T00:00:00Z", 2, true),
+    ] {
+        let api = account_with_page().await;
+        let day: Timestamp = day.parse().unwrap();
+        let shown = json!([transaction(500, 90, &day.as_second().into())]);
+        set(&api, TRANSACTIONS, Reply::json(200, &shown));
+        let mut delivery = delivery(1);
+        delivery.attempt = attempt;
+        let results = connect(&api.url(""), OWN).deliver(&[delivery]).await;
+        assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+        let sent = calls(&api).contains(&"POST /page/9/process".to_owned());
+        assert_eq!(sent, is_sent, "{day} {attempt}");
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_refuses_leaves_the_person_written() {
     let error = |text: &str| Reply::json(200, &json!({ "status": "error", "id": 0, "error": text }));
     for (reply, attempt, outcome, reason, is_written) in [
