@@ -153,8 +153,6 @@ pub(super) fn opt_out(networks: &EngagingNetworks, seen: Option<&Supporter>, tas
         let answer = seen.map_or(OptIn::Open, |seen| seen.answer(name).0);
         if answer != OptIn::Out {
             task.memo.questions.insert(name.to_owned(), "N".into());
-        }
-        if answer == OptIn::In {
             task.memo.taken.push(name.to_owned());
         }
     }

@@ -141,7 +141,7 @@ pub(super) struct Memo {
     page: String,
     transaction: Map<String, Value>,
     locale: Option<String>,
-    /// Opt-ins that this delivery takes away from somebody who had them.
+    /// Opt-ins that this delivery answers with N.
     taken: Vec<String>,
     /// Why the delivery ends as refused, after everything that can be written was written.
     refusal: Option<String>,

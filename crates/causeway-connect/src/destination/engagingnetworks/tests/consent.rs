@@ -144,6 +144,29 @@ async fn an_opt_out_is_written_and_read_again_and_creates_nobody() {
 }
 
 #[tokio::test]
+async fn the_first_answer_of_a_person_is_causeway_s_own_too() {
+    // The person had not answered; they opt out with data.
+    let api = account(&supporter("", "")).await;
+    let out = supporter("N", "2026-03-01T10:00:00Z");
+    api.compute_at(ONE, move |request| match &*request.method {
+        "GET" => Reply::json(200, &out),
+        _ => Reply::json(200, &json!({ "id": 7 })),
+    });
+    let mut leaving = withdrawal(Change::Unsubscribe);
+    leaving.record.kind = DeliveryKind::Contact;
+    let results = connect(&api.url(""), "").deliver(&[leaving]).await;
+    assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+    let expected = ["GET /supporter", "PUT /supporter/7", "GET /supporter/7"];
+    assert_eq!(calls(&api), expected);
+    // They agree a minute later.
+    let mut back = subscriber(1, "2026-03-01T10:01:00Z");
+    back.memory.clone_from(&results[0].memory);
+    let api = account(&supporter("N", "2026-03-01T10:00:00Z")).await;
+    connect(&api.url(""), "").deliver(&[back]).await;
+    assert_eq!(last(&api)["questions"]["Accepts Email"], "Y");
+}
+
+#[tokio::test]
 async fn an_empty_404_is_believed_only_if_the_api_is_there() {
     for (proof, outcome) in [
         (
