@@ -120,10 +120,15 @@ pub(super) fn find_action(networks: &EngagingNetworks, body: &Value, task: &mut 
     true
 }
 
-pub(super) fn acted(answer: &Answer, body: &Value, task: &mut Of<'_>) -> Reading {
+pub(super) fn acted(
+    networks: &EngagingNetworks,
+    answer: &Answer,
+    body: &Value,
+    task: &mut Of<'_>,
+) -> Reading {
     let status = body.get("status").and_then(Value::as_str).unwrap_or_default();
     if status.eq_ignore_ascii_case("error") {
-        return refusal::page_failed(answer, body, task);
+        return refusal::page_failed(networks, answer, body, task);
     }
     if !status.eq_ignore_ascii_case("success") {
         return unreadable(answer);

@@ -97,7 +97,7 @@ fn done(
             is_same(body, task)
         }
         Step::FindAction => action::find_action(networks, body, task),
-        Step::Act => return action::acted(answer, body, task),
+        Step::Act => return action::acted(networks, answer, body, task),
         Step::Write => written(body, task),
         Step::ReadPage(_) | Step::Suppress => false,
     };

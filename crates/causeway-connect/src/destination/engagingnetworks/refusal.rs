@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use causeway_core::{clock::Timestamp, destination::Outcome};
+use causeway_core::{clock::Timestamp, consent::Change, destination::Outcome};
 use serde_json::Value;
 
 use super::{
@@ -60,7 +60,7 @@ pub(super) fn read(
         400 | 409 | 422 if text.contains("not present in the account") => {
             halt("the account has no such field or question; run `causeway doctor` and correct the mapping")
         }
-        400 | 409 | 422 => refused(step, answer, text, tasks),
+        400 | 409 | 422 => refused(networks, step, answer, text, tasks),
         _ => Reading::All(answer.attempt_result(now)),
     }
 }
@@ -71,11 +71,17 @@ fn seconds(body: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn refused(step: &Step, answer: &Answer, text: &str, tasks: &mut [&mut Of<'_>]) -> Reading {
+fn refused(
+    networks: &EngagingNetworks,
+    step: &Step,
+    answer: &Answer,
+    text: &str,
+    tasks: &mut [&mut Of<'_>],
+) -> Reading {
     let status = answer.status;
     let what = match step {
-        _ if is_about_address(text) => "the address",
         Step::Suppress if tasks.len() > 1 => return Reading::Split,
+        _ if is_about_address(text) => "the address",
         Step::ReadPage(_) | Step::Act => {
             for task in tasks {
                 refuse_action(
@@ -87,9 +93,40 @@ fn refused(step: &Step, answer: &Answer, text: &str, tasks: &mut [&mut Of<'_>]) 
         }
         _ => "the supporter",
     };
-    Reading::All(answer.result_with(Outcome::Reject {
-        reason: format!("answered {status}: Engaging Networks refuses {what}"),
-    }))
+    let reason = format!("answered {status}: Engaging Networks refuses {what}");
+    if matches!(step, Step::Write | Step::Act)
+        && let [task] = tasks
+        && opts_out_alone(networks, &reason, task)
+    {
+        return Reading::Read;
+    }
+    Reading::All(answer.result_with(Outcome::Reject { reason }))
+}
+
+/// An opt-out does not fail because of the data beside it: it is written alone, and the delivery ends as refused.
+/// Returns whether there is something to leave out.
+fn opts_out_alone(networks: &EngagingNetworks, reason: &str, task: &mut Of<'_>) -> bool {
+    let takes_consent = matches!(
+        task.delivery.record.change,
+        Change::Unsubscribe | Change::Suppress
+    );
+    if !takes_consent || task.memo.id.is_none() {
+        return false;
+    }
+    let memo = &mut task.memo;
+    let before = memo.fields.len() + memo.questions.len();
+    memo.fields.clear();
+    let is_opt_in = |name: &str| networks.settings.opt_in_names().any(|known| known == name);
+    memo.questions.retain(|name, _| is_opt_in(name));
+    if memo.questions.len() == before && !task.has_step(&Step::Act) {
+        return false;
+    }
+    task.memo.refusal = Some(format!("{reason}. The opt-out is written"));
+    task.leave_out(|step| matches!(step, Step::FindAction | Step::ReadPage(_) | Step::Act));
+    if !task.memo.questions.is_empty() {
+        task.then(Step::Write);
+    }
+    true
 }
 
 fn is_about_address(text: &str) -> bool {
@@ -104,12 +141,19 @@ pub(super) fn refuse_action(task: &mut Of<'_>, reason: &str) {
 }
 
 /// A page answered with status 200 and an error.
-pub(super) fn page_failed(answer: &Answer, body: &Value, task: &mut Of<'_>) -> Reading {
+pub(super) fn page_failed(
+    networks: &EngagingNetworks,
+    answer: &Answer,
+    body: &Value,
+    task: &mut Of<'_>,
+) -> Reading {
     let error = ["error", "message"].map(|name| body.get(name).and_then(Value::as_str).unwrap_or_default());
     if error.iter().any(|text| is_about_address(text)) {
-        return Reading::All(answer.result_with(Outcome::Reject {
-            reason: "the page refuses the address".to_owned(),
-        }));
+        let reason = "the page refuses the address".to_owned();
+        if opts_out_alone(networks, &reason, task) {
+            return Reading::Read;
+        }
+        return Reading::All(answer.result_with(Outcome::Reject { reason }));
     }
     if task.delivery.attempt < PAGE_ERRORS {
         return Reading::All(answer.result_with(Outcome::Retry {

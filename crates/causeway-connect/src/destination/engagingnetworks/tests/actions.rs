@@ -154,6 +154,33 @@ async fn a_transaction_that_shows_only_its_day_counts_from_the_second_attempt_on
 }
 
 #[tokio::test]
+async fn an_opt_out_is_written_although_the_page_refuses_the_address() {
+    let api = account_with_page().await;
+    let out = supporter("N", "2026-03-01T10:00:00Z");
+    api.compute_at(ONE, move |request| match &*request.method {
+        "GET" => Reply::json(200, &out),
+        _ => Reply::json(200, &json!({ "id": 7 })),
+    });
+    let error = "Email address not found or is not valid";
+    for reply in [
+        Reply::json(200, &json!({ "status": "error", "id": 0, "error": error })),
+        refusal(400, error),
+    ] {
+        set(&api, PROCESS, reply);
+        let mut leaving = delivery(1);
+        leaving.record.change = Change::Unsubscribe;
+        let results = connect(&api.url(""), OWN).deliver(&[leaving]).await;
+        assert_eq!(outcomes(&results), ["reject"], "{results:?}");
+        let put = api
+            .requests()
+            .into_iter()
+            .rfind(|request| request.method == "PUT");
+        let written = json!({ "questions": { "Accepts Email": "N" } });
+        assert_eq!(put.unwrap().json(), written);
+    }
+}
+
+#[tokio::test]
 async fn a_page_that_refuses_leaves_the_person_written() {
     let error = |text: &str| Reply::json(200, &json!({ "status": "error", "id": 0, "error": text }));
     for (reply, attempt, outcome, reason, is_written) in [

@@ -144,6 +144,32 @@ async fn an_opt_out_is_written_and_read_again_and_creates_nobody() {
 }
 
 #[tokio::test]
+async fn an_opt_out_does_not_fail_because_of_the_data_beside_it() {
+    let api = account(&supporter("Y", "2026-02-01T00:00:00Z")).await;
+    let out = supporter("N", "2026-03-01T10:00:00Z");
+    api.compute_at(ONE, move |request| match &*request.method {
+        "GET" => Reply::json(200, &out),
+        _ if request.text().contains("First Name") => refusal(400, "The first name is too long"),
+        _ => Reply::json(200, &json!({ "id": 7 })),
+    });
+    let mut leaving = withdrawal(Change::Unsubscribe);
+    leaving.record.kind = DeliveryKind::Contact;
+    let results = connect(&api.url(""), "").deliver(&[leaving]).await;
+    assert_eq!(outcomes(&results), ["reject"], "{results:?}");
+    let reason = results[0].outcome.reason().unwrap();
+    assert!(reason.contains("The opt-out is written"), "{reason}");
+    let expected = [
+        "GET /supporter",
+        "PUT /supporter/7",
+        "PUT /supporter/7",
+        "GET /supporter/7",
+    ];
+    assert_eq!(calls(&api), expected);
+    let written = json!({ "questions": { "Accepts Email": "N" } });
+    assert_eq!(api.requests()[3].json(), written);
+}
+
+#[tokio::test]
 async fn the_first_answer_of_a_person_is_causeway_s_own_too() {
     // The person had not answered; they opt out with data.
     let api = account(&supporter("", "")).await;
