@@ -2,7 +2,7 @@
 //! redirect.
 
 use causeway_core::{clock::Timestamp, destination::Outcome};
-use reqwest::header::{HeaderMap, HeaderValue, LOCATION};
+use reqwest::header::{HeaderMap, HeaderValue, LOCATION, WWW_AUTHENTICATE};
 
 use super::{Proca, Step};
 use crate::{
@@ -53,6 +53,10 @@ pub(super) fn read(
         (_, 400, Some("malformed link")) => all(Outcome::Reject {
             reason: "answered 400: Proca does not understand the link".to_owned(),
         }),
+        // Anybody may have written the code, so it must not hold up the others.
+        (Step::Code(_), 401, _) if asks_for_a_user(&answer.headers) => all(Outcome::Reject {
+            reason: "answered 401: Proca lets only its users decide about this code, so it is no action's".to_owned(),
+        }),
         (_, 404 | 405 | 410, _) => all(Outcome::Halt {
             reason: format!("answered {}: there is no Proca server at `base_url`", answer.status),
         }),
@@ -90,6 +94,14 @@ fn leads_home(headers: &HeaderMap) -> bool {
     headers
         .get(LOCATION)
         .is_some_and(|location| location.as_bytes() == b"/")
+}
+
+/// Whether Proca itself asks who calls, and not something in front of it.
+fn asks_for_a_user(headers: &HeaderMap) -> bool {
+    let asked = headers
+        .get(WWW_AUTHENTICATE)
+        .and_then(|asked| asked.to_str().ok());
+    asked.is_some_and(|asked| asked.contains("realm=\"Proca\""))
 }
 
 pub(super) fn expected(step: Step) -> Answer {

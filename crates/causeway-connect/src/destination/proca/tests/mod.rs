@@ -228,6 +228,25 @@ async fn each_answer_of_proca_is_understood() {
     }
 }
 
+/// Proca has codes for other things than actions, which it lets only users decide.
+#[tokio::test]
+async fn a_code_of_something_else_does_not_hold_up_the_others() {
+    for (asked, outcome) in [
+        ("Basic realm=\"Proca\"", "reject"),
+        ("Basic realm=\"staging\"", "halt"),
+    ] {
+        let api = FakeApi::start().await;
+        let reply = Reply::status(401)
+            .header("www-authenticate", asked)
+            .body("unauthorized");
+        api.reply(reply);
+        let results = connect(&api.url(""), "code = 'action.id'\naccept = 'true'")
+            .deliver(&[moderated(1)])
+            .await;
+        assert_eq!(outcomes(&results), [outcome], "{results:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_person_without_a_reference_and_a_foreign_action_are_rejected() {
     let mut unnamed = supporter(1);
