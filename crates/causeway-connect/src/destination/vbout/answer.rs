@@ -2,13 +2,14 @@
 
 use causeway_core::{
     clock::Timestamp,
+    consent::Change,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{
-    Becomes, For, Step, Vbout,
+    Becomes, For, KnownBy, Step, Vbout,
     envelope::{self, Lookup, Refusal},
     found::{self, Row, Standing, remember},
     request,
@@ -82,10 +83,36 @@ fn meant(
         };
     }
     match opened {
+        Ok(data) if envelope::is_absence(&data) => missing(step, answer, task),
         Ok(data) => wrote(step, &data, answer, task, now),
         Err(refusal) if refusal.is_missing() => missing(step, answer, task),
+        Err(refusal) if is_opt_out(step) && refusal.is_about_contact() && drops_fields(task) => {
+            task.then(step);
+            Reading::Read
+        }
         Err(refusal) => refused(&refusal, answer, now),
     }
+}
+
+fn is_opt_out(step: Step) -> bool {
+    matches!(
+        step,
+        Step::Edit {
+            becomes: Some(Becomes::OptedOut | Becomes::Suppressed),
+            ..
+        }
+    )
+}
+
+/// An opt-out does not fail because of the values beside it. Returns whether there were some.
+fn drops_fields(task: &mut Of<'_>) -> bool {
+    let had_some = task.memo.changed().next().is_some();
+    if had_some {
+        task.memo.fields.clear();
+        task.notes
+            .push("left out the fields: VBOUT refuses the opt-out with them".to_owned());
+    }
+    had_some
 }
 
 /// An error that the step has no use for. The reason names VBOUT's code, never its words.
@@ -115,10 +142,14 @@ fn found_rows(
     task: &mut Of<'_>,
     now: Timestamp,
 ) -> Reading {
-    let Some(rows) = Row::read_all(rows, &task.memo.email) else {
+    let is_by_address = !matches!(step, Step::Verify(_));
+    let Some(rows) = Row::read_all(rows, is_by_address.then_some(&*task.memo.email)) else {
         return retry(answer, "with a contact that cannot be read");
     };
     match step {
+        Step::Verify(at) if task.delivery.record.change == Change::Remove => {
+            return is_gone(at, &rows, answer, task);
+        }
         Step::Verify(at) => return verified(vbout, at, &rows, answer, task, now),
         Step::Find(For::Erasing) => return erase(rows, answer, task),
         Step::Find(For::Writing) => {
@@ -126,8 +157,9 @@ fn found_rows(
             found::write(task, now);
         }
         Step::Find(For::Leaving) => {
+            let known = task.memo.memory.ids.clone();
             found::take(vbout, rows, task);
-            found::leave(task, now);
+            found::leave(task, known, now);
         }
         _ => {
             let before = task.memo.memory.clone();
@@ -144,14 +176,26 @@ fn found_rows(
     Reading::Read
 }
 
-/// Deletes what was found, and looks again: a look-up may show one contact of several.
-fn erase(rows: Vec<Row>, answer: &Answer, task: &mut Of<'_>) -> Reading {
+/// Deletes what was found, and looks again: a look-up may show one contact of several. If nobody has the address, the
+/// contacts with the remembered numbers are deleted, which may have another one by now.
+fn erase(mut rows: Vec<Row>, answer: &Answer, task: &mut Of<'_>) -> Reading {
+    let is_first = task.memo.deleted.is_empty() && task.memo.known_by != KnownBy::Number;
+    if rows.is_empty() && is_first && !task.memo.memory.ids.is_empty() {
+        let known = task.memo.memory.ids.clone();
+        found::by_number(task, known);
+        rows.clone_from(&task.memo.rows);
+        for at in (0..rows.len()).rev() {
+            task.then(Step::Verify(at));
+        }
+    }
     if rows.is_empty() {
         if task.memo.deleted.is_empty() {
             task.notes
                 .push("VBOUT has no contact with this address".to_owned());
         }
-        task.remember(Value::Null);
+        if task.memo.known_by != KnownBy::Number {
+            task.remember(Value::Null);
+        }
         return Reading::Read;
     }
     let is_deleted = |row: &Row| task.memo.deleted.contains(&row.id);
@@ -166,7 +210,20 @@ fn erase(rows: Vec<Row>, answer: &Answer, task: &mut Of<'_>) -> Reading {
     Reading::Read
 }
 
-/// After an opt-out: VBOUT must not show the person as active. Nothing else proves that it had its effect.
+/// After the deletion of a contact whose number alone is known.
+fn is_gone(at: usize, rows: &[Row], answer: &Answer, task: &mut Of<'_>) -> Reading {
+    let id = task.memo.rows.get(at).map(|row| &row.id);
+    if rows.iter().any(|row| Some(&row.id) == id) {
+        // The next attempt needs the number again.
+        remember(task);
+        return retry(answer, "with a contact although it was deleted");
+    }
+    task.remember(Value::Null);
+    Reading::Read
+}
+
+/// After an opt-out, or for a new person who did not agree: VBOUT must not show the person as active. Nothing else
+/// proves that the status had its effect.
 fn verified(
     vbout: &Vbout,
     at: usize,
@@ -189,6 +246,8 @@ fn verified(
         }
         Some(Standing::Unknown) => retry(answer, "with a status that is not known"),
         None if !rows.is_empty() => retry(answer, "with another contact"),
+        // A contact that was to be created, and not one that was to be taken off.
+        None if task.memo.memory.is_unseen() => missing(Step::Verify(at), answer, task),
         shown => {
             if shown == Some(Standing::Unconfirmed) {
                 task.notes.push(
@@ -196,8 +255,16 @@ fn verified(
                         .to_owned(),
                 );
             }
-            task.memo.memory.took_off(now);
+            if shown.is_none() && task.memo.known_by == KnownBy::Number {
+                task.notes
+                    .push("VBOUT has no contact with this address on the list".to_owned());
+                task.memo.memory.forget();
+            } else {
+                task.memo.memory.took_off(now);
+            }
+            task.memo.memory.set_unseen(false);
             remember(task);
+            task.remote_id = task.remote_id.take().or(id);
             Reading::Read
         }
     }
@@ -246,7 +313,10 @@ fn created(data: &Value, task: &mut Of<'_>, now: Timestamp) {
     };
     let memo = &mut task.memo;
     let is_known = id.is_some();
+    memo.known_by = KnownBy::Creation;
+    memo.rows = id.iter().map(|id| Row::of_number(id)).collect();
     memo.memory.found(id.into_iter().collect());
+    memo.memory.set_unseen(!memo.agreed);
     for (name, value) in &memo.fields {
         memo.memory.wrote(name, value);
     }
@@ -259,6 +329,9 @@ fn created(data: &Value, task: &mut Of<'_>, now: Timestamp) {
     remember(task);
     // Nobody wrote on its timeline before it existed.
     task.leave_out(|step| *step == Step::ReadTimeline);
+    if task.memo.memory.is_unseen() {
+        task.then(Step::Verify(0));
+    }
     if !is_known {
         task.then(Step::Find(For::Number));
     }
@@ -302,12 +375,15 @@ fn missing(step: Step, answer: &Answer, task: &mut Of<'_>) -> Reading {
             becomes: Some(Becomes::OptedOut | Becomes::Suppressed),
             ..
         } => Reading::Read,
-        Step::Edit { .. } if !task.memo.has_searched => {
+        Step::Edit { .. } if task.memo.known_by == KnownBy::Memory => {
             task.memo.memory.forget();
             remember(task);
             task.leave_out(|step| matches!(step, Step::Edit { .. }));
             task.then(Step::Find(For::Writing));
             Reading::Read
+        }
+        _ if task.memo.known_by == KnownBy::Creation => {
+            retry(answer, "because VBOUT has not stored the new contact yet")
         }
         _ => {
             task.memo.memory.forget();

@@ -36,9 +36,10 @@ impl Refusal {
         words.iter().any(|word| self.message.contains(word))
     }
 
-    /// The only code that VBOUT publishes.
+    /// The only code that VBOUT publishes, and what may be said about an account whose plan has no API any more.
     pub fn is_about_key(&self) -> bool {
-        self.code == "1000" || self.has(&["authentication key", "api key"])
+        let words = ["authentication key", "api key", "your plan", "your package"];
+        self.code == "1000" || self.has(&words)
     }
 
     pub fn is_limit(&self) -> bool {
@@ -47,6 +48,10 @@ impl Refusal {
 
     pub fn is_about_list(&self) -> bool {
         self.has(&["list"]) && !self.has(&["contact", "email", "already"])
+    }
+
+    pub fn is_about_contact(&self) -> bool {
+        !self.is_about_key() && !self.is_limit() && !self.is_about_list()
     }
 
     /// Something is not there. All words are taken that say so, since VBOUT publishes none.
@@ -59,7 +64,7 @@ impl Refusal {
             "not available",
             "no such",
         ];
-        self.has(&words) && !self.is_about_list()
+        self.has(&words) && !self.is_about_list() && !self.is_about_key()
     }
 
     /// The code, if it can be shown.
@@ -92,6 +97,17 @@ pub(super) fn open(answer: &Answer) -> Option<Result<Value, Refusal>> {
         }
         _ => None,
     }
+}
+
+/// Whether the words of a success say that the contact is not there. VBOUT stores a new contact some seconds after it
+/// has confirmed it, and answers a tag of such a contact with the status `ok` and "Your Contact doesn't exist.".
+pub(super) fn is_absence(data: &Value) -> bool {
+    let words = data.get("item").and_then(Value::as_str).unwrap_or_default();
+    let said = Refusal {
+        code: String::new(),
+        message: words.to_lowercase(),
+    };
+    said.is_missing()
 }
 
 /// What a look-up says about a contact.

@@ -3,7 +3,7 @@
 use causeway_core::{clock::Timestamp, consent::Change};
 use serde_json::Value;
 
-use super::{Becomes, Memo, Step, Vbout};
+use super::{Becomes, KnownBy, Memo, Step, Vbout};
 use crate::connector::Task;
 
 type Of<'d> = Task<'d, Vbout>;
@@ -36,15 +36,16 @@ impl Row {
         }
     }
 
-    /// `None` if it is not a contact with this address.
-    fn read(row: &Value, email: &str) -> Option<Self> {
+    /// `None` if it is not a contact with this address, or with any if `email` is `None`.
+    fn read(row: &Value, email: Option<&str>) -> Option<Self> {
         let text = |name: &str| match row.get(name) {
             Some(Value::String(text)) => Some(text.trim().to_owned()),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         };
         let is_number = |text: &String| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let is_same = text("email").is_some_and(|shown| shown.to_lowercase() == email.to_lowercase());
+        let is_same =
+            |email: &str| text("email").is_some_and(|shown| shown.to_lowercase() == email.to_lowercase());
         let standing = match text("status").map(|status| status.to_lowercase()).as_deref() {
             Some("1" | "active") => Standing::Active,
             Some("0" | "unconfirmed") => Standing::Unconfirmed,
@@ -52,14 +53,16 @@ impl Row {
             _ => Standing::Unknown,
         };
         Some(Self {
-            id: text("id").filter(is_number).filter(|_| is_same)?,
+            id: text("id")
+                .filter(is_number)
+                .filter(|_| email.is_none_or(is_same))?,
             standing,
             list: text("listid").or_else(|| text("list_id")).filter(is_number),
         })
     }
 
     /// All contacts of a look-up; `None` if one cannot be read.
-    pub fn read_all(rows: &[Value], email: &str) -> Option<Vec<Self>> {
+    pub fn read_all(rows: &[Value], email: Option<&str>) -> Option<Vec<Self>> {
         rows.iter().map(|row| Self::read(row, email)).collect()
     }
 }
@@ -72,7 +75,9 @@ pub(super) fn take(vbout: &Vbout, rows: Vec<Row>, task: &mut Of<'_>) {
     memo.rows = rows.into_iter().filter(is_of_list).collect();
     let ids = memo.rows.iter().map(|row| row.id.clone()).collect();
     memo.memory.found(ids);
-    memo.has_searched = true;
+    if memo.known_by == KnownBy::Memory {
+        memo.known_by = KnownBy::Search;
+    }
     for (name, value) in memo
         .fields
         .iter()
@@ -87,6 +92,11 @@ pub(super) fn take(vbout: &Vbout, rows: Vec<Row>, task: &mut Of<'_>) {
 pub(super) fn write(task: &mut Of<'_>, now: Timestamp) {
     if task.memo.rows.is_empty() {
         task.memo.memory.forget();
+    }
+    if task.memo.agreed {
+        task.memo.memory.set_unseen(false);
+    } else if task.memo.memory.is_unseen() {
+        task.then(Step::Verify(0));
     }
     // Another contact than the one that is remembered has none of the tags.
     if task.memo.new_tags().next().is_some() && !task.has_step(&Step::AddTags) {
@@ -142,8 +152,12 @@ fn opt_in(memo: &Memo, standing: Standing) -> Option<Becomes> {
     (memo.agreed && is_made_active).then_some(Becomes::Active)
 }
 
-/// Takes the contacts off that were found.
-pub(super) fn leave(task: &mut Of<'_>, now: Timestamp) {
+/// Takes the contacts off that were found, or those with the remembered numbers: their address may have been changed.
+pub(super) fn leave(task: &mut Of<'_>, known: Vec<String>, now: Timestamp) {
+    task.memo.memory.set_unseen(false);
+    if task.memo.rows.is_empty() && !known.is_empty() {
+        by_number(task, known);
+    }
     if task.memo.rows.is_empty() {
         task.notes
             .push("VBOUT has no contact with this address on the list".to_owned());
@@ -182,6 +196,16 @@ pub(super) fn leave(task: &mut Of<'_>, now: Timestamp) {
     for step in steps.into_iter().rev() {
         task.then(step);
     }
+}
+
+/// Goes on with the contacts that have these numbers.
+pub(super) fn by_number(task: &mut Of<'_>, known: Vec<String>) {
+    let memo = &mut task.memo;
+    memo.rows = known.iter().map(|id| Row::of_number(id)).collect();
+    memo.known_by = KnownBy::Number;
+    memo.memory.found(known);
+    let note = "nobody has this address at VBOUT: the contact with the remembered number is meant";
+    task.notes.push(note.to_owned());
 }
 
 /// Keeps what was learnt about the contact.

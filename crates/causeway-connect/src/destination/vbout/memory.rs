@@ -26,6 +26,9 @@ pub(super) struct Memory {
     /// The person is not mailed.
     #[serde(skip_serializing_if = "Option::is_none")]
     left: Option<Left>,
+    /// The contact was created as a person who is not mailed, and VBOUT has not shown yet that it is so.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unseen: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,6 +125,14 @@ impl Memory {
     pub fn took_off(&mut self, now: Timestamp) {
         let at = now.as_second();
         self.left = Some(Left { at, ours: true });
+    }
+
+    pub fn is_unseen(&self) -> bool {
+        self.unseen
+    }
+
+    pub fn set_unseen(&mut self, unseen: bool) {
+        self.unseen = unseen;
     }
 
     pub fn is_left_by_us(&self) -> bool {

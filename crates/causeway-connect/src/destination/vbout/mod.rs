@@ -95,7 +95,7 @@ pub(super) enum Step {
         at: usize,
         becomes: Option<Becomes>,
     },
-    /// Reads whether an opt-out had its effect: VBOUT's documents do not say what a status means.
+    /// Reads whether a status that is not mailed had its effect: VBOUT's documents do not say what a status means.
     Verify(usize),
     Delete {
         at: usize,
@@ -126,6 +126,19 @@ pub(super) enum Becomes {
     Suppressed,
 }
 
+/// How this attempt knows the contacts.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) enum KnownBy {
+    /// They were not looked for.
+    #[default]
+    Memory,
+    Search,
+    /// Nobody has the address: only the remembered numbers are known.
+    Number,
+    /// The contact was created in this attempt. VBOUT stores it some seconds later.
+    Creation,
+}
+
 #[derive(Default)]
 pub(super) struct Memo {
     /// In its normal form.
@@ -142,8 +155,7 @@ pub(super) struct Memo {
     activity: Option<String>,
     /// The contacts that were found.
     rows: Vec<Row>,
-    /// The contact was looked for in this attempt.
-    has_searched: bool,
+    known_by: KnownBy,
     /// The contacts that were deleted.
     deleted: Vec<String>,
     memory: Memory,
@@ -279,12 +291,13 @@ impl Vbout {
     fn writing(&self, record: &Record, memo: &mut Memo) -> Result<Vec<Step>, Outcome> {
         let decides = memo.agreed && memo.memory.is_newly_agreed(memo.since);
         let is_known = !memo.memory.ids.is_empty();
+        let is_unseen = is_known && memo.memory.is_unseen() && !memo.agreed;
         let has_news =
             memo.changed().next().is_some() || memo.new_tags().next().is_some() || memo.activity.is_some();
         let mut steps = Vec::new();
         if decides || memo.is_stale() || (!is_known && (has_news || !self.is_own(record))) {
             steps.push(Step::Find(For::Writing));
-        } else if !has_news {
+        } else if !has_news && !is_unseen {
             let reason = if is_known {
                 "VBOUT has all of this already"
             } else {
@@ -295,6 +308,7 @@ impl Vbout {
             });
         } else {
             memo.rows = memo.memory.ids.iter().map(|id| Row::of_number(id)).collect();
+            steps.extend(is_unseen.then_some(Step::Verify(0)));
             if memo.changed().next().is_some() {
                 let all = 0..memo.rows.len();
                 steps.extend(all.map(|at| Step::Edit { at, becomes: None }));

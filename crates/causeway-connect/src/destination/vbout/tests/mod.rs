@@ -73,6 +73,7 @@ fn accept(api: &FakeApi) {
         &json!({ "id": 77, "item": "done", "timeline": { "data": [] } }),
     ));
     api.reply_at(FIND, nobody());
+    api.reply_at(SHOW, found(&[row(77, "2")]));
 }
 
 fn made(api: &FakeApi) -> Vec<String> {
@@ -150,14 +151,12 @@ async fn a_new_person_is_created_with_fields_tags_and_an_activity() {
             Outcome::Delivered { remote_id },
             "{results:?}"
         );
-        let expected = [
-            "GET getcontactbyemail.json",
-            "POST synccontact.json",
-            "POST addtag.json",
-            "POST addactivity.json",
-        ];
-        assert_eq!(made(&api), expected);
-        let requests = api.requests();
+        let mut calls = vec!["GET getcontactbyemail.json", "POST synccontact.json"];
+        calls.extend((status == "Disactive").then_some("GET getcontact.json"));
+        calls.extend(["POST addtag.json", "POST addactivity.json"]);
+        assert_eq!(made(&api), calls);
+        let mut requests = api.requests();
+        requests.retain(|request| request.path != SHOW);
         assert_eq!(
             requests[0].query,
             "key=secret%20key&email=person1%40example.org&listid=524"
@@ -327,6 +326,138 @@ async fn an_opt_out_is_verified_and_creates_nobody() {
         let all = format!("{} {}", reason(&results[0]), results[0].notes.join(" "));
         assert!(all.contains(said) && !all.contains('@'), "{said}: {all}");
     }
+}
+
+#[tokio::test]
+async fn a_new_person_who_did_not_agree_must_not_be_shown_as_active() {
+    for (shown, outcome, said) in [
+        (found(&[row(77, "1")]), "halt", "correct `opt_out_status`"),
+        // VBOUT stores a new contact some seconds later.
+        (nobody(), "retry", "has not stored the new contact yet"),
+        (Reply::status(200), "retry", "envelope"),
+    ] {
+        let api = FakeApi::start().await;
+        accept(&api);
+        api.reply_at(SHOW, shown);
+        let connected = connect(&api.url(""), "");
+        let mut person = delivery(1);
+        person.record.kind = DeliveryKind::Contact;
+        let results = connected.deliver(std::slice::from_ref(&person)).await;
+        assert_eq!(outcomes(&results), [outcome], "{results:?}");
+        assert!(reason(&results[0]).contains(said), "{results:?}");
+        // The next attempt creates nobody again, and looks until the status is seen.
+        let known = next(&person, &results[0]);
+        api.reset();
+        accept(&api);
+        let results = connected.deliver(std::slice::from_ref(&known)).await;
+        assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+        assert_eq!(made(&api), ["GET getcontact.json"]);
+        let results = connected.deliver(&[next(&known, &results[0])]).await;
+        assert_eq!(outcomes(&results), ["skip"], "{results:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_tag_of_a_contact_that_is_not_stored_yet_is_tried_again() {
+    let absent = ok(&json!({ "item": "Your Contact doesn't exist." }));
+    let api = FakeApi::start().await;
+    accept(&api);
+    api.reply_at("/1/emailmarketing/addtag.json", absent);
+    let connected = connect(&api.url(""), "tags = ['=a']");
+    let person = subscriber(1, "2026-03-01T09:30:00Z");
+    let results = connected.deliver(std::slice::from_ref(&person)).await;
+    assert_eq!(outcomes(&results), ["retry"], "{results:?}");
+    assert!(reason(&results[0]).contains("not stored the new contact yet"));
+    let known = next(&person, &results[0]);
+    api.reset();
+    accept(&api);
+    let results = connected.deliver(std::slice::from_ref(&known)).await;
+    assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+    let expected = [
+        "POST addtag.json",
+        "GET getcontacttimeline.json",
+        "POST addactivity.json",
+    ];
+    assert_eq!(made(&api), expected);
+}
+
+#[tokio::test]
+async fn whoever_changed_the_address_there_is_found_by_the_number() {
+    let api = FakeApi::start().await;
+    accept(&api);
+    let connected = connect(&api.url(""), "");
+    let person = subscriber(1, "2026-03-01T09:30:00Z");
+    let known = connected.deliver(std::slice::from_ref(&person)).await[0]
+        .memory
+        .clone();
+    assert!(known.is_some());
+    let gone = |change| Delivery {
+        memory: known.clone(),
+        ..withdrawal(change)
+    };
+    let mut moved = row(77, "2");
+    moved["email"] = "new@example.org".into();
+    for (shown, is_gone) in [(found(&[moved.clone()]), false), (nobody(), true)] {
+        api.reset();
+        accept(&api);
+        api.reply_at(SHOW, shown);
+        let results = connected.deliver(&[gone(Change::Unsubscribe)]).await;
+        assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+        let expected = [
+            "GET getcontactbyemail.json",
+            "POST editcontact.json",
+            "GET getcontact.json",
+        ];
+        assert_eq!(made(&api), expected);
+        assert_eq!(form(&api.requests()[1])["id"], "77");
+        let notes = results[0].notes.join(", ");
+        assert!(notes.contains("remembered number"), "{notes}");
+        assert_eq!(notes.contains("has no contact"), is_gone, "{notes}");
+    }
+    // An erasure, whose deletion has no effect at first.
+    for (shown, outcome) in [(found(&[moved]), "retry"), (nobody(), "delivered")] {
+        api.reset();
+        accept(&api);
+        api.reply_at(SHOW, shown);
+        let results = connected.deliver(&[gone(Change::Remove)]).await;
+        assert_eq!(outcomes(&results), [outcome], "{results:?}");
+        let expected = [
+            "GET getcontactbyemail.json",
+            "POST deletecontact.json",
+            "GET getcontactbyemail.json",
+            "GET getcontact.json",
+        ];
+        assert_eq!(made(&api), expected);
+        let keeps_number = results[0]
+            .memory
+            .as_ref()
+            .is_some_and(|memory| memory["ids"][0] == "77");
+        assert_eq!(keeps_number, outcome == "retry", "{results:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_opt_out_does_not_fail_because_of_the_fields_beside_it() {
+    let api = FakeApi::start().await;
+    accept(&api);
+    api.reply_at(FIND, found(&[row(77, "1")]));
+    api.script(
+        EDIT,
+        [
+            refusal(200, 12, "A value is too long"),
+            ok(&json!({ "item": "" })),
+        ],
+    );
+    let mut leaving = withdrawal(Change::Unsubscribe);
+    leaving.record.kind = DeliveryKind::Contact;
+    let results = connect(&api.url(""), FIELDS).deliver(&[leaving]).await;
+    assert_eq!(outcomes(&results), ["delivered"], "{results:?}");
+    let edits: Vec<_> = api.requests()[1..3].iter().map(form).collect();
+    assert!(edits[0].contains_key("fields[125]"), "{edits:?}");
+    let expected =
+        [("id", "77"), ("status", "Disactive")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(edits[1], expected.into());
+    assert!(results[0].notes[0].contains("left out the fields"), "{results:?}");
 }
 
 #[tokio::test]
@@ -500,6 +631,12 @@ async fn errors_end_only_what_they_are_about() {
             refusal(200, 3, "List does not exist!"),
             "halt",
             "check `list`",
+        ),
+        (
+            FIND,
+            refusal(200, 3, "The API is not available in your plan"),
+            "halt",
+            "check `api_key`",
         ),
         (FIND, refusal(429, 4, "x"), "busy", "too many calls"),
         (
