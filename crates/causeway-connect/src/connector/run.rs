@@ -162,12 +162,12 @@ pub(super) fn settle<C: Connector>(
     let half = tasks.len().div_ceil(2);
     match connector.read(step, answer, tasks, clock.now()) {
         Reading::Read => {
-            for task in tasks {
+            for task in &mut *tasks {
                 task.go_on();
             }
         }
         Reading::Split if tasks.len() > 1 => {
-            for task in tasks {
+            for task in &mut *tasks {
                 task.most = half;
             }
         }
@@ -176,14 +176,20 @@ pub(super) fn settle<C: Connector>(
             let refused = Outcome::Reject {
                 reason: format!("answered {}", answer.status),
             };
-            for task in tasks {
+            for task in &mut *tasks {
                 task.end(answer.result_with(refused.clone()));
             }
         }
         Reading::All(result) => {
-            for task in tasks {
+            for task in &mut *tasks {
                 task.end(result.clone());
             }
+        }
+    }
+    // The response of a shared call may name others, and an erasure must not leave one person with another's delivery.
+    if tasks.len() > 1 {
+        for task in tasks {
+            task.hide_others();
         }
     }
 }

@@ -137,6 +137,14 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.result.get_or_insert(result);
     }
 
+    /// Hides the addresses of other people in the response that is kept.
+    pub(super) fn hide_others(&mut self) {
+        let own = self.delivery.record.email().unwrap_or_default();
+        if let Some(excerpt) = self.result.as_mut().and_then(|result| result.excerpt.as_mut()) {
+            *excerpt = without_others(excerpt, own);
+        }
+    }
+
     /// Replaces what the destination remembers about the contact ([`Delivery::memory`]), however the delivery ends.
     pub fn remember(&mut self, memory: Value) {
         self.memory = Some(memory);
@@ -230,5 +238,43 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         result.ticket_is_void |= self.ticket_is_void;
         result.request = Some(self.sent.clone()).filter(|sent| !sent.is_empty());
         result
+    }
+}
+
+/// The text with `***` in place of each address but this one.
+fn without_others(text: &str, own: &str) -> String {
+    let is_inside = |letter: char| letter.is_alphanumeric() || ".!#$%&*+-/=?^_`{|}~@".contains(letter);
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.find(|letter| !is_inside(letter)).unwrap_or(rest.len());
+        let (word, behind) = rest.split_at(end);
+        let is_address = word.contains('@') || word.contains("%40");
+        let is_own = word
+            .trim_end_matches('.')
+            .replace("%40", "@")
+            .eq_ignore_ascii_case(own);
+        out.push_str(if is_address && !is_own { "***" } else { word });
+        let next = behind.find(is_inside).unwrap_or(behind.len());
+        let (between, behind) = behind.split_at(next);
+        out.push_str(between);
+        rest = behind;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_response_of_a_shared_call_shows_no_other_address() {
+        let text = r#"{"errors":["ada@example.org is invalid", "a <eve.m+x@example.org>; id=7&email=Bob%40example.org."]}"#;
+        assert_eq!(
+            without_others(text, "Ada@example.org"),
+            r#"{"errors":["ada@example.org is invalid", "a <***>; ***"]}"#
+        );
+        assert_eq!(without_others("", "ada@example.org"), "");
+        assert_eq!(without_others("Zoë žluť @", ""), "Zoë žluť ***");
     }
 }
