@@ -37,8 +37,8 @@ use crate::{
 };
 
 use self::reload::Digests;
-pub(crate) use self::reload::file_differs;
 pub use self::reload::{InForce, Reloaded};
+pub(crate) use self::reload::{file_differs, whole_path};
 
 /// How long a graceful stop may take.
 const GRACE: Duration = Duration::from_secs(10);

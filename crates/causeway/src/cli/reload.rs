@@ -11,7 +11,7 @@ use super::{
     Failure,
     context::{Context, print_line},
 };
-use crate::config::Config;
+use crate::hub::whole_path;
 
 /// How often the answer is looked for.
 const EVERY: Duration = Duration::from_millis(100);
@@ -41,13 +41,22 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     }
     let store = context.open(&config).await?;
     let before = store.served().await?;
+    if let Some(served) = &before
+        && served.file != whole_path(&config.path)
+    {
+        return Err(Failure::Usage(format!(
+            "the running hub reads {}, and not {}: name that file with --config",
+            served.file.display(),
+            config.path.display()
+        )));
+    }
     let asked = store.ask_reload().await?;
     let until = Instant::now() + Duration::from_secs(args.timeout);
     while Instant::now() < until {
         tokio::time::sleep(EVERY).await;
         let now = store.served().await?;
         if let Some(now) = now.filter(|now| now.answered >= asked) {
-            return report(&config, before.as_ref(), now);
+            return report(before.as_ref(), now);
         }
         if !causeway_store::is_served(&path) {
             return Err(no_hub(&path));
@@ -56,17 +65,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failure> {
     Err(late(&store, args.timeout).await)
 }
 
-fn report(config: &Config, before: Option<&Served>, now: Served) -> Result<(), Failure> {
+fn report(before: Option<&Served>, now: Served) -> Result<(), Failure> {
     if let Some(reason) = now.refused {
         return Err(Failure::Failed(anyhow::anyhow!(
             "the hub keeps generation {} of the configuration: {reason}",
             now.generation
-        )));
-    }
-    if now.config != config.digest() {
-        return Err(Failure::Failed(anyhow::anyhow!(
-            "the hub reads another file than {}: start it with the same --config",
-            config.path.display()
         )));
     }
     let is_same = before.is_some_and(|before| before.generation == now.generation);

@@ -84,12 +84,18 @@ impl InForce {
         Served {
             generation: now.generation.generation,
             since: now.generation.since,
+            file: whole_path(&self.path),
             config: now.digest.clone(),
             sources: sources::digests(config),
             answered,
             refused,
         }
     }
+}
+
+/// The path of a configuration, however it was given.
+pub(crate) fn whole_path(path: &Path) -> PathBuf {
+    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The words for a file that changed after the hub read it.

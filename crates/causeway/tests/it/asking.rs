@@ -95,7 +95,8 @@ const COMMANDS: [(&str, Sort, Lines); 44] = [
             ("preview --destination archive --message 1", 0),
         ],
     ),
-    ("reload", Writes, &[("reload", 0)]),
+    // The hub reads another file.
+    ("reload", Writes, &[("reload", 2)]),
     ("replay", Writes, &[("replay 999", 0)]),
     ("send", Writes, &[("send new.json --source proca --dry-run", 0)]),
     // A hub is already running on the store.

@@ -1,6 +1,6 @@
 //! The configuration that the running hub has read, for the commands beside it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use causeway_core::{clock::Timestamp, store::StoreError};
 use rusqlite::{Connection, OptionalExtension};
@@ -21,6 +21,8 @@ pub struct Served {
     pub generation: u32,
     /// When the hub began to use it.
     pub since: Timestamp,
+    /// The path of the file.
+    pub file: PathBuf,
     /// A digest of the file.
     pub config: String,
     /// A digest of each source's part.

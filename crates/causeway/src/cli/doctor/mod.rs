@@ -27,7 +27,7 @@ use super::{
 use crate::{
     clock::SystemClock,
     config::Config,
-    hub::{file_differs, orphan_in_words, orphans},
+    hub::{file_differs, orphan_in_words, orphans, whole_path},
     people::left_behind_in_words,
     sources,
     vault::StoreVault,
@@ -160,7 +160,12 @@ fn bad(label: &str, reason: &str) -> bool {
 fn in_force(config: &Config, served: Option<&Served>) {
     let Some(served) = served else { return };
     let (number, since) = (served.generation, served.since.strftime("%Y-%m-%d %H:%M:%S UTC"));
-    if served.config == config.digest() {
+    if served.file != whole_path(&config.path) {
+        print_line(&format!(
+            "note  hub: it reads another configuration, {}",
+            served.file.display()
+        ));
+    } else if served.config == config.digest() {
         print_line(&format!(
             "ok    hub: generation {number} of the configuration is in force, since {since}"
         ));
