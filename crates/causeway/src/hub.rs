@@ -27,7 +27,7 @@ use tokio::{net::TcpListener, signal::unix::SignalKind, task::JoinSet};
 
 use crate::{
     clock::SystemClock,
-    config::{Config, DestinationConfig, FileError},
+    config::{Config, DestinationConfig, FileError, InForce},
     engine::{self, Engine, Freshness, Gateway, Lane, Pressure, Wake},
     people::left_behind_in_words,
     sources,
@@ -36,9 +36,8 @@ use crate::{
     vault::StoreVault,
 };
 
-use self::reload::Digests;
-pub use self::reload::{InForce, Reloaded};
-pub(crate) use self::reload::{file_differs, whole_path};
+pub use self::reload::Reloaded;
+use self::reload::{Digests, served};
 
 /// How long a graceful stop may take.
 const GRACE: Duration = Duration::from_secs(10);
@@ -217,7 +216,7 @@ impl Hub {
         let site = crate::web::start(&mut parts, &config, shared, (public, private))?;
         let fetchers = sources::fetchers(&config, &clock)?;
         let answered = store.reload_asked().await?;
-        let served = in_force.served(&config, answered, None);
+        let served = served(&in_force, &config, answered, None);
         store
             .note_served(served)
             .await

@@ -26,7 +26,7 @@ pub use self::{
     credential::Credential,
     limit::Limit,
     memory::Agreed,
-    preview::preview,
+    preview::{Unsent, preview},
     run::Http,
     session::{Granted, Login, Refusal, Session},
     task::{Plan, Task},

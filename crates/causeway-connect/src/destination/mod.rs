@@ -1,12 +1,12 @@
 //! Destinations: one file each, and one line in [`KINDS`].
 
-use std::{fmt, future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
+use std::{future::Future, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use causeway_core::{
     clock::Clock,
     consent::Change,
     delivery::Delivery,
-    destination::{CheckError, Destination, Outcome},
+    destination::{CheckError, Destination},
     mapping::{ConsentShown, Tables},
     search::PersonSearch,
 };
@@ -17,6 +17,8 @@ use crate::{
     http::Client,
     oauth::SignIn,
 };
+
+pub use crate::connector::Unsent;
 
 pub mod actionnetwork;
 pub mod activecampaign;
@@ -178,48 +180,6 @@ pub(crate) fn with_notes(mut text: String, notes: impl IntoIterator<Item = Strin
         text.push_str(&note.replace('\n', " "));
     }
     text
-}
-
-/// Why a delivery would send nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unsent {
-    /// It would be skipped, because there is nothing to do.
-    Skipped(String),
-    /// It would be dead, because its request cannot be made.
-    Dead(String),
-}
-
-impl Unsent {
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Skipped(reason) | Self::Dead(reason) => reason,
-        }
-    }
-}
-
-impl From<Outcome> for Unsent {
-    fn from(outcome: Outcome) -> Self {
-        let reason = outcome.reason().unwrap_or_default().to_owned();
-        match outcome {
-            Outcome::Skip { .. } => Self::Skipped(reason),
-            _ => Self::Dead(reason),
-        }
-    }
-}
-
-impl From<String> for Unsent {
-    fn from(reason: String) -> Self {
-        Self::Dead(reason)
-    }
-}
-
-impl fmt::Display for Unsent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Skipped(reason) => write!(f, "would be skipped: {reason}"),
-            Self::Dead(reason) => write!(f, "would be dead: {reason}"),
-        }
-    }
 }
 
 /// What a connector would send, for [`Kind::preview`].

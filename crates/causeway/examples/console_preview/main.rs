@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use causeway::{
     clock::SystemClock,
+    config::Generation,
     telemetry::Metrics,
-    web::{
-        console::{self, ConsoleState},
-        health::Generation,
-    },
+    web::console::{self, ConsoleState},
 };
 use causeway_core::{clock::Clock, source::Stop};
 use fake_store::{FakeStore, Scene};

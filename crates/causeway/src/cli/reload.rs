@@ -11,7 +11,7 @@ use super::{
     Failure,
     context::{Context, print_line},
 };
-use crate::hub::whole_path;
+use crate::config::whole_path;
 
 /// How often the answer is looked for.
 const EVERY: Duration = Duration::from_millis(100);

@@ -5,6 +5,7 @@
 
 mod automation;
 mod common;
+mod in_force;
 mod locate;
 mod organisations;
 mod reader;
@@ -35,6 +36,7 @@ use causeway_core::{
 pub use automation::Automations;
 pub(crate) use common::one_of;
 pub use common::{DestinationConfig, SourceConfig};
+pub use in_force::{Generation, InForce, file_differs, whole_path};
 use reader::{Reader, lookups};
 pub use schema::schema;
 pub use sections::{Http, Hub, PublicUrl, RetentionConfig};

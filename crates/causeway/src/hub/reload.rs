@@ -6,15 +6,13 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
 use causeway_core::{
-    clock::Timestamp,
     envelope::digest,
     event::DeadCode,
     id::Name,
@@ -25,85 +23,26 @@ use data_encoding::HEXLOWER;
 
 use super::{Hub, lane, refusals, settings, start_fetcher, warn_of_what_is_left};
 use crate::{
-    config::{self, Config},
+    config::{self, Config, InForce},
     engine::{self, Lane},
     sources,
-    web::health::Generation,
 };
 
 /// How long calls in flight of a changed destination, and a changed source, may take to end.
 const LONGEST_STOP: Duration = Duration::from_secs(10);
 
-/// The configuration that is in force, for pages and commands.
-pub struct InForce {
-    path: PathBuf,
-    now: ArcSwap<State>,
-}
-
-#[derive(Clone)]
-struct State {
-    generation: Generation,
-    digest: String,
-}
-
-impl InForce {
-    pub(super) fn first(config: &Config, since: Timestamp) -> Self {
-        let generation = Generation { generation: 1, since };
-        let digest = config.digest();
-        Self {
-            path: config.path.clone(),
-            now: ArcSwap::from_pointee(State { generation, digest }),
-        }
+/// What the commands beside the hub may know about the configuration that is in force.
+pub(super) fn served(in_force: &InForce, config: &Config, answered: u64, refused: Option<String>) -> Served {
+    let now = in_force.generation();
+    Served {
+        generation: now.generation,
+        since: now.since,
+        file: config::whole_path(&in_force.path),
+        config: in_force.digest(),
+        sources: sources::digests(config),
+        answered,
+        refused,
     }
-
-    pub fn generation(&self) -> Generation {
-        self.now.load().generation.clone()
-    }
-
-    /// What a person should know: that the file is another one by now.
-    pub async fn warnings(&self) -> Option<String> {
-        // A file that cannot be read now may be about to be replaced.
-        let text = tokio::fs::read_to_string(&self.path).await.ok()?;
-        let differs = config::digest_of(&text) != self.now.load().digest;
-        differs.then(|| file_differs(&self.path))
-    }
-
-    fn next(&self, config: &Config, since: Timestamp) {
-        let before = self.now.load();
-        self.now.store(Arc::new(State {
-            generation: Generation {
-                generation: before.generation.generation.saturating_add(1),
-                since,
-            },
-            digest: config.digest(),
-        }));
-    }
-
-    pub(super) fn served(&self, config: &Config, answered: u64, refused: Option<String>) -> Served {
-        let now = self.now.load();
-        Served {
-            generation: now.generation.generation,
-            since: now.generation.since,
-            file: whole_path(&self.path),
-            config: now.digest.clone(),
-            sources: sources::digests(config),
-            answered,
-            refused,
-        }
-    }
-}
-
-/// The path of a configuration, however it was given.
-pub(crate) fn whole_path(path: &Path) -> PathBuf {
-    std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
-}
-
-/// The words for a file that changed after the hub read it.
-pub(crate) fn file_differs(path: &Path) -> String {
-    format!(
-        "{} has changed since the hub read it: `causeway reload` puts it into force",
-        path.display()
-    )
 }
 
 /// A digest for each part that runs by itself. A part is restarted if its digest changes.
@@ -279,7 +218,7 @@ impl Hub {
         };
         let is_refused = refused.is_some();
         self.answered = asked;
-        let served = self.in_force.served(&self.config, asked, refused);
+        let served = served(&self.in_force, &self.config, asked, refused);
         if let Err(error) = self.store.note_served(served).await {
             tracing::error!(%error, "could not note which configuration is in force");
         }

@@ -10,10 +10,10 @@ use axum::{
     response::Response,
     routing::get,
 };
-use causeway_core::clock::Timestamp;
 use serde::Serialize;
 
 use super::error::json;
+use crate::config::Generation;
 
 /// A problem, in words for a person and without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -62,14 +62,6 @@ struct Ready {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<Reason>,
     configuration: Generation,
-}
-
-/// Which configuration is in force.
-#[derive(Debug, Clone, Serialize)]
-pub struct Generation {
-    /// 1 since the start; each reload that changed something adds 1.
-    pub generation: u32,
-    pub since: Timestamp,
 }
 
 async fn ready(State(health): State<Health>) -> Response {

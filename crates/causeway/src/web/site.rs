@@ -16,15 +16,14 @@ use super::{
     console::{self, Connector, ConsoleConfig, ConsoleState},
     details::{Answerer, Details},
     events::{Events, Sender},
-    health::{Generation, Health, Reason},
+    health::{Health, Reason},
     ingest::{self, Ingest, Listener},
     intake::{Intake, IntakeMetrics, STORE_WAIT},
     serve::{Pages, serve},
 };
 use crate::{
-    config::{Config, DestinationConfig, SourceConfig},
+    config::{Config, DestinationConfig, Generation, InForce, SourceConfig},
     engine::Engine,
-    hub::InForce,
     sources,
     telemetry::{Metrics, Sources},
 };
@@ -178,7 +177,7 @@ fn health(engine: &Arc<Engine>, sources: &Arc<Sources>, generation: &Arc<InForce
             let generation = Arc::clone(&compared);
             Box::pin(async move {
                 let mut all = warnings(&engine, &sources).await;
-                all.extend(generation.warnings().await.into_iter().map(|reason| Reason {
+                all.extend(generation.warning().await.into_iter().map(|reason| Reason {
                     part: "configuration".to_owned(),
                     reason,
                 }));

@@ -26,8 +26,8 @@ use super::{
 };
 use crate::{
     clock::SystemClock,
-    config::Config,
-    hub::{file_differs, orphan_in_words, orphans, whole_path},
+    config::{Config, file_differs, whole_path},
+    hub::{orphan_in_words, orphans},
     people::left_behind_in_words,
     sources,
     vault::StoreVault,

@@ -31,8 +31,10 @@ use causeway_core::{
     store::{StoreError, Views},
 };
 
-use super::health::Generation;
-use crate::telemetry::{Metrics, Sources};
+use crate::{
+    config::Generation,
+    telemetry::{Metrics, Sources},
+};
 
 use live::Live;
 use render::Renderer;

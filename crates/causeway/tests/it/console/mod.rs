@@ -17,11 +17,9 @@ use axum::{extract::Request, middleware::Next};
 use browser::Browser;
 use causeway::{
     clock::SystemClock,
+    config::Generation,
     telemetry::Metrics,
-    web::{
-        console::{self, ConsoleState},
-        health::Generation,
-    },
+    web::console::{self, ConsoleState},
 };
 use causeway_core::{clock::Clock, source::Stop};
 use causeway_testkit::clock::TestClock;

@@ -10,9 +10,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use causeway::config::Generation;
 use causeway::web::{
     self, Limits,
-    health::{Generation, Health, Reason},
+    health::{Health, Reason},
     ingest::{Config, Ingest, Listener},
     intake::{Intake, IntakeMetrics},
 };

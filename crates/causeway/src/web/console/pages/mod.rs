@@ -22,7 +22,7 @@ use super::{
     Console, log_store_error,
     render::{Frame, Page, html},
 };
-use crate::web::health::Generation;
+use crate::config::Generation;
 
 /// A page with only a text.
 #[derive(Debug, Serialize)]
