@@ -152,14 +152,13 @@ fn missing(step: Step, answer: &Answer, task: &mut Of<'_>) -> Reading {
             task.memo.by_id = true;
             task.then(step);
         }
-        // It may be a list that is missing. The contact itself is read next.
-        Step::Withdraw => {}
+        // After `Withdraw` it may be a list that is missing. The contact itself is read next.
+        Step::Withdraw | Step::Reread => {}
         Step::Look | Step::Confirm => {
             task.memo.by_id = false;
             consent::is_nobody(task);
         }
         Step::ReadContact => task.memo.by_id = false,
-        Step::Reread => {}
         Step::Delete => task.remember(Value::Null),
         // Nobody has this number any more. Without consent it does no harm that the address is written unread.
         Step::Upsert if task.memo.by_id && task.memo.lists.is_empty() => {

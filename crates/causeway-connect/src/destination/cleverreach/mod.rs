@@ -130,6 +130,7 @@ impl Step {
 }
 
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Memo {
     /// In its normal form.
     email: String,

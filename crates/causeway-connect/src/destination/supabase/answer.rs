@@ -123,8 +123,9 @@ fn looked(supabase: &Supabase, rows: &[Value], tasks: &mut [&mut Task<'_, Supaba
     let is_known = |stored: &Value| tasks.iter().any(|task| task.memo.contact.is_found_in(stored));
     let shows = |task: &Task<'_, Supabase>| rows.iter().any(|stored| task.memo.contact.is_found_in(stored));
     let is_whole = tasks.len() == 1 || tasks.iter().all(|task| shows(task));
+    let shows_exactly_these = is_whole && rows.iter().all(is_known);
     // The database has a key in another form, or the response does not show all rows.
-    if !is_alone && !(is_whole && rows.iter().all(is_known)) {
+    if !is_alone && !shows_exactly_these {
         return Reading::Split;
     }
     for task in tasks {

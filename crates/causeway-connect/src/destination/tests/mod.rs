@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use causeway_core::destination::Outcome;
 use causeway_testkit::{clock::TestClock, destination_contract::delivery};
 
 use super::*;

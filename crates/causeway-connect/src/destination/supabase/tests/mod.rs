@@ -187,7 +187,7 @@ async fn a_row_that_shows_a_later_opt_out_keeps_it() {
         "2026-03-01T09:30:00+00:00",
         "2026-03-02T00:00:00",
     );
-    for (delivery, stored, keeps) in [
+    let cases = vec![
         (agreed(), row(false, "unsubscribed", json!(before)), false),
         (agreed(), row(false, "unsubscribed", json!(after)), true),
         (agreed(), row(false, "suppressed", json!(after)), true),
@@ -205,7 +205,8 @@ async fn a_row_that_shows_a_later_opt_out_keeps_it() {
         (delivery(1), row(true, "opted_in", json!(before)), true),
         (delivery(1), row(false, "unsubscribed", json!(before)), true),
         (delivery(1), row(false, "unknown", Value::Null), false),
-    ] {
+    ];
+    for (delivery, stored, keeps) in cases {
         let api = FakeApi::start().await;
         let shown = stored.clone();
         api.compute(move |request| match &*request.method {
