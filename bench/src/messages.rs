@@ -1,5 +1,7 @@
 //! What is sent: Proca messages of about 1.5 kB and form posts of about 2.5 kB, each of another invented person.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context as _, anyhow};
 use crypto_box::{PublicKey, SalsaBox, SecretKey, aead::Aead};
 use data_encoding::BASE64URL_NOPAD;
@@ -129,6 +131,87 @@ pub struct Form {
 const DIGITS: usize = 9;
 const PLACE: &str = "000000000";
 
+/// Groups of a form with several rows: their name, how many rows, and the members of each.
+const GROUPS: [Group; 8] = [
+    Group {
+        name: "fields",
+        rows: 4,
+        members: &[
+            ("id", "12"),
+            ("name", "Favourite Colour"),
+            ("value", "Green as a meadow"),
+        ],
+    },
+    Group {
+        name: "campaigns-opened",
+        rows: 2,
+        members: &[
+            ("id", "3"),
+            ("name", "Spring news"),
+            ("open_date", "2026-05-26 05:40 PM"),
+        ],
+    },
+    Group {
+        name: "links-clicked",
+        rows: 2,
+        members: &[
+            ("url", "https://act.example.org/?page=1&from=mail"),
+            ("clicks", "3"),
+        ],
+    },
+    Group {
+        name: "pages-visited",
+        rows: 2,
+        members: &[
+            ("page", "https://act.example.org/bees"),
+            ("visit_date", "2026-05-26 05:41 PM"),
+        ],
+    },
+    Group {
+        name: "automation-triggered",
+        rows: 2,
+        members: &[
+            ("id", "8"),
+            ("name", "Welcome"),
+            ("trigger_date", "2026-05-26 05:42 PM"),
+        ],
+    },
+    Group {
+        name: "goals-reached",
+        rows: 1,
+        members: &[
+            ("id", "4"),
+            ("name", "Signed"),
+            ("reach_date", "2026-05-26 05:43 PM"),
+        ],
+    },
+    Group {
+        name: "webhooks-triggered",
+        rows: 2,
+        members: &[
+            ("id", "6"),
+            ("name", "Exit pop-up"),
+            ("trigger_date", "2026-05-26 05:44 PM"),
+        ],
+    },
+    Group {
+        name: "lead-score",
+        rows: 1,
+        members: &[
+            ("id", "5"),
+            ("name", "Opened"),
+            ("score", "10"),
+            ("score_date", "2026-05-26 05:45 PM"),
+        ],
+    },
+];
+
+struct Group {
+    name: &'static str,
+    rows: usize,
+    members: &'static [(&'static str, &'static str)],
+}
+
 impl Form {
     /// The eleven groups of a platform's "Sync to Third Party" post.
     pub fn new() -> anyhow::Result<Self> {
@@ -145,88 +228,15 @@ impl Form {
                 format!("https://app.example.org/c/{PLACE}"),
             ),
         ];
-        let rows: [(&str, usize, &[(&str, &str)]); 8] = [
-            (
-                "fields",
-                4,
-                &[
-                    ("id", "12"),
-                    ("name", "Favourite Colour"),
-                    ("value", "Green as a meadow"),
-                ],
-            ),
-            (
-                "campaigns-opened",
-                2,
-                &[
-                    ("id", "3"),
-                    ("name", "Spring news"),
-                    ("open_date", "2026-05-26 05:40 PM"),
-                ],
-            ),
-            (
-                "links-clicked",
-                2,
-                &[
-                    ("url", "https://act.example.org/?page=1&from=mail"),
-                    ("clicks", "3"),
-                ],
-            ),
-            (
-                "pages-visited",
-                2,
-                &[
-                    ("page", "https://act.example.org/bees"),
-                    ("visit_date", "2026-05-26 05:41 PM"),
-                ],
-            ),
-            (
-                "automation-triggered",
-                2,
-                &[
-                    ("id", "8"),
-                    ("name", "Welcome"),
-                    ("trigger_date", "2026-05-26 05:42 PM"),
-                ],
-            ),
-            (
-                "goals-reached",
-                1,
-                &[
-                    ("id", "4"),
-                    ("name", "Signed"),
-                    ("reach_date", "2026-05-26 05:43 PM"),
-                ],
-            ),
-            (
-                "webhooks-triggered",
-                2,
-                &[
-                    ("id", "6"),
-                    ("name", "Exit pop-up"),
-                    ("trigger_date", "2026-05-26 05:44 PM"),
-                ],
-            ),
-            (
-                "lead-score",
-                1,
-                &[
-                    ("id", "5"),
-                    ("name", "Opened"),
-                    ("score", "10"),
-                    ("score_date", "2026-05-26 05:45 PM"),
-                ],
-            ),
-        ];
-        for (group, count, members) in rows {
-            for row in 0..count {
+        for Group { name, rows, members } in GROUPS {
+            for row in 0..rows {
                 for (member, value) in members {
                     let value = if *member == "id" {
                         format!("{value}{row}")
                     } else {
                         (*value).to_owned()
                     };
-                    pairs.push((format!("{group}[{row}][{member}]"), value));
+                    pairs.push((format!("{name}[{row}][{member}]"), value));
                 }
             }
         }
@@ -269,7 +279,9 @@ fn encoded(text: &str) -> String {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => out.push(char::from(byte)),
             b' ' => out.push('+'),
-            _ => out.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let _infallible = write!(out, "%{byte:02X}");
+            }
         }
     }
     out

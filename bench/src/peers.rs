@@ -34,35 +34,37 @@ pub struct NodeConsumer {
     goal: u64,
 }
 
+/// The work of a Node consumer.
+pub struct Job<'a> {
+    pub url: &'a str,
+    pub queue: &'a str,
+    pub concurrency: u32,
+    /// Messages until it prints that it is done.
+    pub goal: u64,
+    pub does: &'a Does,
+    pub keystore: Option<&'a Path>,
+}
+
 /// Starts it; it takes messages as soon as it has connected.
-pub fn start_node(
-    peers: &Path,
-    log: &Path,
-    url: &str,
-    queue: &str,
-    concurrency: u32,
-    goal: u64,
-    does: &Does,
-    keystore: Option<&Path>,
-) -> NodeConsumer {
+pub fn start_node(peers: &Path, log: &Path, job: &Job<'_>) -> NodeConsumer {
     let mut command = Command::new(process::program("node", &["/usr/bin"]));
     command.current_dir(peers).args([
         "consumer.mjs",
-        url,
-        queue,
-        &concurrency.to_string(),
-        &goal.to_string(),
+        job.url,
+        job.queue,
+        &job.concurrency.to_string(),
+        &job.goal.to_string(),
     ]);
-    match does {
+    match job.does {
         Does::Nothing => command.args(["none", "-"]),
         Does::WritesFiles(folder) => command.arg("file").arg(folder),
         Does::Fetches(port) => command.args(["fetch", &format!("http://127.0.0.1:{port}/contacts")]),
         Does::Posts(port) => command.args(["http", &format!("http://127.0.0.1:{port}/contacts")]),
     };
-    command.args(keystore);
+    command.args(job.keystore);
     NodeConsumer {
         process: Process::spawn("node", command, log, None),
-        goal,
+        goal: job.goal,
     }
 }
 

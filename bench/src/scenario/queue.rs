@@ -9,7 +9,7 @@ use crate::{
     Bench, broker,
     hub::{self, Hub, Settings},
     messages::{self, Messages},
-    peers::{self, Does},
+    peers::{self, Does, Job},
     report::Run,
 };
 
@@ -95,15 +95,18 @@ impl<'a> Queue<'a> {
     ) -> anyhow::Result<Run> {
         self.fill(encrypted, count).await?;
         let keystore = encrypted.then_some(self.keystore.as_path());
+        let job = Job {
+            url: &self.url,
+            queue: &self.topology.queue("deliver"),
+            concurrency,
+            goal: count,
+            does,
+            keystore,
+        };
         let mut consumer = peers::start_node(
             &self.bench.args.bench.join("peers"),
             &self.folder.path().join("node.log"),
-            &self.url,
-            &self.topology.queue("deliver"),
-            concurrency,
-            count,
-            does,
-            keystore,
+            &job,
         );
         let started = broker::first_taken(&self.topology, count)
             .await

@@ -73,7 +73,7 @@ async fn process(bench: &Bench, count: u64, with: bool) -> anyhow::Result<Run> {
         let envelopes = (start..count.min(start + u64::from(BATCH)))
             .map(|number| Ok(envelope(messages.action(first + number)?)))
             .collect::<anyhow::Result<Vec<Envelope>>>()?;
-        let decoded: Vec<_> = envelopes
+        let events: Vec<_> = envelopes
             .iter()
             .map(|envelope| decoder.decode(envelope))
             .collect();
@@ -82,7 +82,7 @@ async fn process(bench: &Bench, count: u64, with: bool) -> anyhow::Result<Run> {
             .await?
             .into_iter()
             .map(|accepted| accepted.id);
-        batches.push(ids.zip(decoded).collect::<Vec<_>>());
+        batches.push(ids.zip(events).collect::<Vec<_>>());
     }
     let now = Timestamp::now();
     let started = Instant::now();

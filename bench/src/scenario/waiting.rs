@@ -40,23 +40,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
     };
     let mut folder = template(&settings).await?;
     let store = hub::store_in(folder.path());
-    let mut there = 1;
-    let mut rates = Vec::new();
-    let mut notes = Vec::new();
-    let steps: Vec<i64> = [10_000, 100_000, 1_000_000]
-        .into_iter()
-        .filter(|step| *step < args.waiting)
-        .chain([args.waiting])
-        .collect();
-    for waiting in steps {
-        bench.note(&format!("waiting: {waiting}"));
-        grow(&store, there, waiting, "waiting")?;
-        there = waiting;
-        let (rate, one_us) = claims(&store, args.runs).await?;
-        notes.push(format!("{waiting} waiting: {rate:.0} claims/s in batches of {BATCH}; claim and release of one {one_us:.0} µs."));
-        rates.push(rate);
-    }
-    let mut checks = Vec::new();
+    let (mut checks, mut notes) = (Vec::new(), Vec::new());
+    let rates = more_and_more(bench, &store, &mut notes).await?;
     let first = rates.first().copied().unwrap_or(f64::NAN);
     let of_first = |rate: f64| 100.0 * rate / first;
     let with_waiting = rates.last().copied().unwrap_or(f64::NAN);
@@ -89,7 +74,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
 
     if args.done > 0 {
         bench.note(&format!("waiting: {} done beside them", args.done));
-        grow(&store, there, there + args.done, "delivered")?;
+        grow(&store, args.waiting, args.waiting + args.done, "delivered")?;
         let (rate, one_us) = claims(&store, args.runs).await?;
         notes.push(format!(
             "{} more are done: {rate:.0} claims/s; claim and release of one {one_us:.0} µs.",
@@ -121,6 +106,22 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
         checks,
         notes,
     })
+}
+
+/// The claim rates with more and more waiting deliveries, up to all.
+async fn more_and_more(bench: &Bench, store: &Path, notes: &mut Vec<String>) -> anyhow::Result<Vec<f64>> {
+    let args = &bench.args;
+    let (mut there, mut rates) = (1, Vec::new());
+    let steps = [10_000, 100_000, 1_000_000].into_iter();
+    for waiting in steps.filter(|step| *step < args.waiting).chain([args.waiting]) {
+        bench.note(&format!("waiting: {waiting}"));
+        grow(store, there, waiting, "waiting")?;
+        there = waiting;
+        let (rate, one_us) = claims(store, args.runs).await?;
+        notes.push(format!("{waiting} waiting: {rate:.0} claims/s in batches of {BATCH}; claim and release of one {one_us:.0} µs."));
+        rates.push(rate);
+    }
+    Ok(rates)
 }
 
 fn tables() -> String {
@@ -267,7 +268,7 @@ async fn claims(path: &Path, runs: usize) -> anyhow::Result<(f64, f64)> {
             destination: DESTINATION.into(),
             limit,
             first: Vec::new(),
-            leased_until: now.saturating_add(Duration::from_secs(600)).unwrap_or(now),
+            leased_until: now.saturating_add(Duration::from_mins(10)).unwrap_or(now),
             now,
         };
         // The first statements of a connection read the schema and compile.
