@@ -22,16 +22,24 @@ pub async fn fill(topology: &Topology, messages: &Messages, first: u64, count: u
         .channel()
         .queue_purge(queue.as_str().into(), QueuePurgeOptions::default());
     purge.await.context("emptying the queue")?;
+    publish(topology, messages, first, count).await?;
+    ensure!(
+        u64::from(topology.waiting(&queue).await) == count,
+        "the queue does not hold what was published"
+    );
+    Ok(())
+}
+
+/// The same into a queue from which a consumer takes them at once.
+pub async fn publish(topology: &Topology, messages: &Messages, first: u64, count: u64) -> anyhow::Result<()> {
     let bodies: Vec<Vec<u8>> = (first..first + count)
         .map(|number| messages.action(number))
         .collect::<anyhow::Result<_>>()?;
     // Published to the queue itself, because Proca's exchange would copy each message to four more queues,
     // which are not measured.
-    topology.publish_many("", &queue, bodies).await;
-    ensure!(
-        u64::from(topology.waiting(&queue).await) == count,
-        "the queue does not hold what was published"
-    );
+    topology
+        .publish_many("", &topology.queue("deliver"), bodies)
+        .await;
     Ok(())
 }
 

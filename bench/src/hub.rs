@@ -139,9 +139,17 @@ impl Hub {
 
     /// Waits until a figure has come to `goal`. Fails when it has not moved for a minute.
     pub async fn wait_for(&self, name: &str, goal: u64) -> anyhow::Result<()> {
+        self.wait_for_sum(&[name], goal).await
+    }
+
+    /// The same for the sum of several figures.
+    pub async fn wait_for_sum(&self, names: &[&str], goal: u64) -> anyhow::Result<()> {
         let (mut last, mut moved) = (0, Instant::now());
         loop {
-            let now = self.figure(name).await?;
+            let mut now = 0;
+            for name in names {
+                now += self.figure(name).await?;
+            }
             if now >= goal {
                 return Ok(());
             }
@@ -150,7 +158,8 @@ impl Hub {
             }
             if moved.elapsed() > Duration::from_mins(1) {
                 bail!(
-                    "{name} stands at {now} and should come to {goal}: {}",
+                    "{} stands at {now} and should come to {goal}: {}",
+                    names.join(" + "),
                     self.process.log()
                 );
             }
