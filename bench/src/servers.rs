@@ -2,13 +2,16 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 use axum::{Router, body::Bytes, routing::post};
-use tokio::task::JoinHandle;
+use tokio::{sync::Semaphore, task::JoinHandle};
 
 /// Runs until it is dropped.
 pub struct Server {
@@ -31,6 +34,96 @@ pub async fn crm(wait: Duration) -> anyhow::Result<Server> {
         ([("content-type", "application/json")], r#"{"id":"C-1"}"#)
     };
     serve(Router::new().route("/contacts", post(answer))).await
+}
+
+/// A CRM with few workers, each of which needs its time for a request. Other requests wait in line.
+pub struct Narrow {
+    pub server: Server,
+    line: Arc<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    workers: Semaphore,
+    seen: AtomicUsize,
+    present: AtomicUsize,
+    most: AtomicUsize,
+    /// The same, of later requests.
+    most_later: AtomicUsize,
+    answered: AtomicUsize,
+    /// Requests before the later ones.
+    early: usize,
+}
+
+/// What a [`Narrow`] CRM saw.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen {
+    pub requests: usize,
+    /// Whoever sent the others closed the connection before the answer.
+    pub answered: usize,
+    /// The most requests that were there at the same time.
+    pub most: usize,
+    pub most_later: usize,
+}
+
+/// A request that is there: in line, or with a worker.
+struct Present<'a>(&'a Line);
+
+impl<'a> Present<'a> {
+    fn new(line: &'a Line) -> Self {
+        let number = line.seen.fetch_add(1, Ordering::Relaxed);
+        let present = line.present.fetch_add(1, Ordering::Relaxed) + 1;
+        line.most.fetch_max(present, Ordering::Relaxed);
+        if number >= line.early {
+            line.most_later.fetch_max(present, Ordering::Relaxed);
+        }
+        Self(line)
+    }
+}
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Narrow {
+    pub fn seen(&self) -> Seen {
+        let line = &self.line;
+        Seen {
+            requests: line.seen.load(Ordering::Relaxed),
+            answered: line.answered.load(Ordering::Relaxed),
+            most: line.most.load(Ordering::Relaxed),
+            most_later: line.most_later.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// `early`: the number of requests after which the line should be short.
+pub async fn narrow_crm(workers: usize, work: Duration, early: usize) -> anyhow::Result<Narrow> {
+    let line = Arc::new(Line {
+        workers: Semaphore::new(workers),
+        seen: AtomicUsize::new(0),
+        present: AtomicUsize::new(0),
+        most: AtomicUsize::new(0),
+        most_later: AtomicUsize::new(0),
+        answered: AtomicUsize::new(0),
+        early,
+    });
+    let shared = Arc::clone(&line);
+    let answer = move |_body: Bytes| {
+        let line = Arc::clone(&shared);
+        async move {
+            let _present = Present::new(&line);
+            if let Ok(_worker) = line.workers.acquire().await {
+                tokio::time::sleep(work).await;
+            }
+            line.answered.fetch_add(1, Ordering::Relaxed);
+            ([("content-type", "application/json")], r#"{"id":"C-1"}"#)
+        }
+    };
+    let server = serve(Router::new().route("/contacts", post(answer))).await?;
+    Ok(Narrow { server, line })
 }
 
 /// A newsletter tool that notes when each request started that subscribed somebody.
