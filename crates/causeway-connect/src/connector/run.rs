@@ -1,7 +1,10 @@
 //! Makes the calls of a connector: groups deliveries whose next step is the same, sends, reads, and halves a batch that one
 //! delivery spoils.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use causeway_core::{
@@ -143,10 +146,11 @@ impl<C: Connector> Http<C> {
     }
 }
 
-/// The tasks of a group.
+/// The tasks of a group, whose positions ascend.
 fn members<'t, 'd, C: Connector>(tasks: &'t mut [Task<'d, C>], group: &[usize]) -> Vec<&'t mut Task<'d, C>> {
+    let mut group = group.iter().peekable();
     let all = tasks.iter_mut().enumerate();
-    all.filter(|(at, _)| group.contains(at))
+    all.filter(|(at, _)| group.next_if(|member| *member == at).is_some())
         .map(|(_, task)| task)
         .collect()
 }
@@ -216,7 +220,8 @@ fn stop_if_nothing_is_taken<C: Connector>(tasks: &mut [Task<'_, C>], group: &[us
 }
 
 /// The tasks of the next call: one of the lowest order, and others with the same step and another subject. It is one that
-/// has the most steps left: so those that need calls of their own catch up, and later calls are shared again.
+/// has the most steps left: so those that need calls of their own catch up, and later calls are shared again. The
+/// positions ascend.
 pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> Vec<usize> {
     let order = |task: &Task<'_, C>| task.step().map(|step| connector.order(step));
     let lowest = tasks.iter().filter_map(order).min();
@@ -226,10 +231,13 @@ pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> 
         .map(Task::steps_left);
     let furthest = left.max().unwrap_or_default();
     let mut group: Vec<usize> = Vec::new();
-    let mut subjects: Vec<String> = Vec::new();
+    let mut subjects: HashSet<String> = HashSet::new();
     let mut step: Option<&C::Step> = None;
     let mut most = usize::MAX;
     for (at, task) in tasks.iter().enumerate() {
+        if group.len() >= most {
+            break;
+        }
         let Some(own) = task.step() else { continue };
         match step {
             None if order(task) != lowest || task.steps_left() < furthest => continue,
@@ -240,13 +248,11 @@ pub(super) fn next_group<C: Connector>(connector: &C, tasks: &[Task<'_, C>]) -> 
             Some(step) if step != own => continue,
             Some(_) => {}
         }
-        let subject = connector.subject(task);
-        if group.len() >= most.min(task.most) || subjects.contains(&subject) {
+        if group.len() >= task.most || !subjects.insert(connector.subject(task)) {
             continue;
         }
         most = most.min(task.most);
         group.push(at);
-        subjects.push(subject);
     }
     group
 }
@@ -301,29 +307,27 @@ impl<C: Connector> Http<C> {
         for task in &mut tasks {
             task.leave_out_if_unchanged(&self.connector, now);
         }
-        let mut is_started: Vec<bool> = tasks.iter().map(|task| task.step().is_none()).collect();
+        // Tasks that were started, or ended without a call, and are not reported yet.
+        let mut open: BTreeSet<usize> = (0..tasks.len())
+            .filter(|at| tasks.get(*at).is_some_and(|task| task.step().is_none()))
+            .collect();
         loop {
-            for (index, (task, _)) in tasks
-                .iter()
-                .zip(&is_started)
-                .enumerate()
-                .filter(|(_, (_, started))| **started)
-            {
-                if task.step().is_none() {
-                    results.end(index, task.result());
+            open.retain(|at| match tasks.get(*at) {
+                Some(task) if task.step().is_none() => {
+                    results.end(*at, task.result());
+                    false
                 }
-            }
+                _ => true,
+            });
             let group = next_group(&self.connector, &tasks);
             if group.is_empty() {
                 return tasks;
             }
-            for index in &group {
-                if let Some(delivery) = batch.get(*index) {
-                    results.start_leaving(*index, memory::without_written(delivery.memory.as_ref()));
+            for at in &group {
+                if let Some(delivery) = batch.get(*at) {
+                    results.start_leaving(*at, memory::without_written(delivery.memory.as_ref()));
                 }
-                if let Some(started) = is_started.get_mut(*index) {
-                    *started = true;
-                }
+                open.insert(*at);
             }
             self.call(&mut tasks, &group).await;
             stop_if_nothing_is_taken(&mut tasks, &group);

@@ -2,7 +2,7 @@ mod vendor;
 
 use std::sync::Arc;
 
-use causeway_core::destination::Destination;
+use causeway_core::destination::{Destination, Progress, Results};
 use causeway_testkit::{
     destination_contract::{self, Contract, delivery},
     fake_api::{FakeApi, Reply, Request},
@@ -79,6 +79,30 @@ async fn a_batch_is_one_call_and_each_contact_gets_its_own_id() {
         (remote_id(0), remote_id(99)),
         ("70000".to_owned(), "70099".to_owned())
     );
+}
+
+#[tokio::test]
+async fn a_limit_ends_what_was_started_and_gives_back_the_others() {
+    let api = FakeApi::start().await;
+    api.compute_at(UPSERT, upserted);
+    api.reply(Reply::json(429, &json!({ "policyName": "TEN_SECONDLY_ROLLING" })));
+    let connected = connect(&api.url(""), "subscription = 7");
+    let progress = async |batch: Vec<Delivery>| {
+        let results = Results::new(batch.len());
+        connected.deliver_into(&batch, &results).await;
+        let shown = results.take().into_iter().map(|progress| match progress {
+            Progress::NotStarted => "not started",
+            Progress::Started(_) => "started",
+            Progress::Ended(result) => result.outcome.as_str(),
+        });
+        shown.collect::<Vec<_>>()
+    };
+    // All were written in one call. The first call about a subscription is refused.
+    let agreed = (1..=3).map(|number| subscriber(number, "2026-03-01T09:30:00Z"));
+    assert_eq!(progress(agreed.collect()).await, ["busy"; 3]);
+    let left = (1..=3).map(|number| support::withdrawal(number, Change::Unsubscribe));
+    let expected = ["busy", "not started", "not started"];
+    assert_eq!(progress(left.collect()).await, expected);
 }
 
 #[tokio::test]
