@@ -30,7 +30,7 @@ use causeway_core::{
 };
 use reqwest::header::HeaderMap;
 use schemars::schema_for;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::settings::Settings;
 use super::{Kind, Needs, fields::Fields};
@@ -264,6 +264,15 @@ impl Connector for Salesforce {
 
     fn expected(&self, step: &Step, tasks: &[&Task<'_, Self>]) -> Answer {
         answer::expected(self, *step, tasks)
+    }
+
+    fn lasting(&self, task: &Task<'_, Self>) -> Option<Value> {
+        let (memo, settings) = (&task.memo, &self.settings);
+        let (object, key) = (settings.object.as_str(), &settings.key);
+        let consent = [&settings.opt_in, &settings.opt_in_date, &settings.opt_out_date];
+        let values = json!([object, key, memo.keys, memo.addresses, memo.values, consent]);
+        let adds = task.has_step(&Step::AddMember) || task.has_step(&Step::AddAction);
+        (!adds).then_some(values)
     }
 
     fn version(&self) -> Option<Version<'_>> {

@@ -105,6 +105,11 @@ fn paths(api: &FakeApi) -> Vec<String> {
         .collect()
 }
 
+/// The records of which it is remembered that Causeway opted them out.
+fn opted_out(result: &AttemptResult) -> Value {
+    result.memory.as_ref().unwrap()["opted_out"].clone()
+}
+
 fn refusal(code: &str, message: &str) -> Value {
     json!({ "success": false, "errors": [{ "statusCode": code, "message": message, "fields": ["LastName"] }] })
 }
@@ -226,7 +231,7 @@ async fn an_opt_out_that_causeway_wrote_is_lifted_by_what_it_remembers() {
     accept(&api, &json!([]));
     let salesforce = connect(&api.url(""), "");
     let results = salesforce.deliver(&[delivery(1)]).await;
-    assert_eq!(results[0].memory, Some(json!({ "opted_out": ["003new0"] })));
+    assert_eq!(opted_out(&results[0]), json!(["003new0"]));
     // The person confirms a minute later. Salesforce shows no difference to an opt-out of theirs.
     let mut row = row("003new0", "person1@example.org", true);
     row["LastModifiedDate"] = "2026-03-01T09:30:00.000+0000".into();
@@ -241,7 +246,42 @@ async fn an_opt_out_that_causeway_wrote_is_lifted_by_what_it_remembers() {
         records(api.requests().last().unwrap())[0]["HasOptedOutOfEmail"],
         false
     );
-    assert_eq!(results[0].memory, Some(json!({ "opted_out": [] })));
+    assert_eq!(opted_out(&results[0]), json!([]));
+}
+
+#[tokio::test]
+async fn an_unchanged_contact_costs_no_call() {
+    let api = FakeApi::start().await;
+    accept(&api, &json!([]));
+    let since = "2026-03-01T09:31:00Z";
+    let renamed = || {
+        let mut delivery = subscriber(1, since);
+        let name = delivery.record.contact.fields.get_mut("firstName").unwrap();
+        name.value = json!("Adele");
+        delivery
+    };
+    let actions = "[actions]\nobject = 'Task'\nkey = 'Causeway_Id__c'\nperson = 'WhoId'\nfields = { Subject = 'event' }";
+    for (more, delivery, calls) in [
+        ("", subscriber(1, since), 0),
+        ("", renamed(), 2),
+        ("", subscriber(1, "2026-03-01T09:32:00Z"), 2),
+        ("", withdrawal(Change::Unsubscribe), 1),
+        // Each action is written.
+        (actions, subscriber(1, since), 3),
+    ] {
+        let salesforce = connect(&api.url(""), more);
+        let first = salesforce.deliver(&[subscriber(1, since)]).await.remove(0);
+        api.reset();
+        accept(&api, &json!([]));
+        let delivery = Delivery {
+            memory: first.memory,
+            ..delivery
+        };
+        let results = salesforce.deliver(&[delivery]).await;
+        assert_eq!(api.requests().len(), calls, "{results:?}");
+        let is_skipped = results[0].outcome.as_str() == "skip";
+        assert_eq!(is_skipped, calls == 0, "{results:?}");
+    }
 }
 
 #[tokio::test]
@@ -418,7 +458,7 @@ async fn an_opt_out_that_was_lifted_there_is_not_remembered() {
     let results = connect(&api.url(""), "").deliver(&[agreed]).await;
     assert_eq!(outcomes(&results), ["delivered"]);
     // A later opt-out at Salesforce is the person's own.
-    assert_eq!(results[0].memory, Some(json!({ "opted_out": [] })));
+    assert_eq!(opted_out(&results[0]), json!([]));
 }
 
 #[tokio::test]
