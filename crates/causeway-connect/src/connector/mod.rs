@@ -56,6 +56,10 @@ pub trait Connector: Send + Sync + 'static {
     /// Deliveries with the same subject are never in one call: vendors refuse a batch that names a person twice.
     fn subject(&self, task: &Task<'_, Self>) -> String;
 
+    /// Looks at the batch as a whole before each call, and may change next steps ([`Task::instead`]) or end deliveries
+    /// of which nothing was sent, which are then given back. Vendors have other calls for many people than for few.
+    fn regroup(&self, _tasks: &mut [Task<'_, Self>]) {}
+
     fn request(&self, step: &Self::Step, tasks: &[&Task<'_, Self>]) -> HttpRequest;
 
     /// The request as it is sent. [`Self::request`] and the probes, which people see, have something else in the place of a

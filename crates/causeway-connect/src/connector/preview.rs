@@ -6,7 +6,7 @@ use causeway_core::{clock::Clock, delivery::Delivery, destination::Outcome};
 
 use super::{Connector, Task, run};
 
-/// Stops a connector that would make calls for ever.
+/// Calls of one delivery. Stops a connector that would make calls for ever.
 const MOST_CALLS: usize = 50;
 
 /// Why a delivery would send nothing.
@@ -58,24 +58,43 @@ pub fn preview<C: Connector>(
     batch: &[Delivery],
     clock: &Arc<dyn Clock>,
 ) -> Vec<Result<(String, Vec<String>), Unsent>> {
-    batch
+    let plans: Vec<_> = batch.iter().map(|delivery| connector.plan(delivery)).collect();
+    let reasons: Vec<Option<Unsent>> = plans
         .iter()
-        .map(|delivery| one(connector, delivery, &**clock))
-        .collect()
-}
-
-fn one<C: Connector>(
-    connector: &C,
-    delivery: &Delivery,
-    clock: &dyn Clock,
-) -> Result<(String, Vec<String>), Unsent> {
-    let planned = connector.plan(delivery)?;
-    let mut task = Task::new(delivery, Ok(planned));
-    let mut requests = Vec::new();
-    while let Some(step) = task.step().cloned().filter(|_| requests.len() < MOST_CALLS) {
-        requests.push(connector.request(&step, &[&task]).preview());
-        let answer = connector.expected(&step, &[&task]);
-        run::settle(connector, &step, &answer, &mut [&mut task], clock);
+        .map(|plan| plan.as_ref().err().cloned().map(Unsent::from))
+        .collect();
+    let planned = batch.iter().zip(plans);
+    let mut tasks: Vec<Task<'_, C>> = planned
+        .map(|(delivery, plan)| Task::new(delivery, plan))
+        .collect();
+    let mut requests = vec![Vec::new(); tasks.len()];
+    // One call of each delivery after the other, because the size of the batch may decide about the next.
+    loop {
+        connector.regroup(&mut tasks);
+        let all = tasks.iter().zip(&requests);
+        let going = all.filter(|(_, requests)| requests.len() < MOST_CALLS);
+        let orders = going.filter_map(|(task, _)| task.step().map(|step| connector.order(step)));
+        let Some(lowest) = orders.min() else {
+            break;
+        };
+        for (task, requests) in tasks.iter_mut().zip(&mut requests) {
+            let step = task
+                .step()
+                .filter(|step| connector.order(step) == lowest)
+                .cloned();
+            let Some(step) = step.filter(|_| requests.len() < MOST_CALLS) else {
+                continue;
+            };
+            requests.push(connector.request(&step, &[task]).preview());
+            let answer = connector.expected(&step, &[task]);
+            run::settle(connector, &step, &answer, &mut [task], &**clock);
+        }
     }
-    Ok((requests.join("\n\n"), task.notes))
+    let shown = tasks.into_iter().zip(requests).zip(reasons);
+    shown
+        .map(|((task, requests), reason)| match reason {
+            Some(reason) => Err(reason),
+            None => Ok((requests.join("\n\n"), task.notes)),
+        })
+        .collect()
 }

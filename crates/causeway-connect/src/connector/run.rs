@@ -319,6 +319,7 @@ impl<C: Connector> Http<C> {
                 }
                 _ => true,
             });
+            self.connector.regroup(&mut tasks);
             let group = next_group(&self.connector, &tasks);
             if group.is_empty() {
                 return tasks;

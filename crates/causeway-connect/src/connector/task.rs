@@ -178,6 +178,13 @@ impl<'d, C: Connector + ?Sized> Task<'d, C> {
         self.steps.insert(1.min(self.steps.len()), step);
     }
 
+    /// Puts a step in the place of the present one.
+    pub fn instead(&mut self, step: C::Step) {
+        if let Some(present) = self.steps.front_mut() {
+            *present = step;
+        }
+    }
+
     /// Repeats the present step for this delivery alone.
     pub fn again_alone(&mut self) {
         if let Some(step) = self.steps.front().cloned() {

@@ -102,9 +102,19 @@ pub struct Needs {
     pub warnings: Vec<String>,
     /// How many requests a batch takes, if that depends on its size.
     pub effort: Option<Effort>,
+    /// What its own keys mean for the number of deliveries per call.
+    pub batch: Option<BatchNeed>,
     /// It is sent only actions that wait for a confirmation
     /// ([`causeway_core::rules::Takes::Confirmations`]).
     pub confirms: bool,
+}
+
+/// A key that takes effect in large batches only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchNeed {
+    pub key: &'static str,
+    /// The default of `batch` is twice as many.
+    pub more_than: u32,
 }
 
 /// The requests that a call of `deliver` makes.

@@ -7,7 +7,7 @@ use std::{
 
 use causeway_connect::{
     config::{ConfigError, did_you_mean, expected_names, json_members, read},
-    destination::{self, Effort, Kind, Needs},
+    destination::{self, BatchNeed, Effort, Kind, Needs},
     source::{self, checked_purpose},
 };
 use causeway_core::{
@@ -243,7 +243,7 @@ pub(super) fn destination(
         warnings.push(needs.shows_no_consent.to_owned());
     }
     warnings.extend(settings::doubts(&own, &common.settings));
-    match pace(&common, kind) {
+    match pace(&common, kind, needs.batch) {
         Ok(pace) if errors.is_empty() => {
             warnings.extend(needs.effort.and_then(|effort| too_slow(&effort, &pace)));
             Ok(DestinationConfig {
@@ -345,7 +345,23 @@ fn rule(name: &str, common: Common, kind: &Kind, is_mute: bool, history: bool) -
     }
 }
 
-fn pace(common: &Common, kind: &Kind) -> Result<Pace, ConfigError> {
+/// Deliveries per call.
+fn batch(common: &Common, kind: &Kind, need: Option<BatchNeed>) -> Result<u32, ConfigError> {
+    let Some(BatchNeed { key, more_than }) = need else {
+        return at_least_one("batch", common.batch.unwrap_or(kind.batch));
+    };
+    let batch = at_least_one("batch", common.batch.unwrap_or(more_than.saturating_mul(2)))?;
+    if batch > more_than {
+        return Ok(batch);
+    }
+    let error = ConfigError::new(
+        "batch",
+        format!("{batch} is too small: `{key}` needs more than {more_than}"),
+    );
+    Err(error.hint(format!("leave `batch` out, or change `{key}`")))
+}
+
+fn pace(common: &Common, kind: &Kind, need: Option<BatchNeed>) -> Result<Pace, ConfigError> {
     let retry = match &common.retry_s {
         None => RetryPolicy::default(),
         Some(waits) => {
@@ -370,7 +386,7 @@ fn pace(common: &Common, kind: &Kind) -> Result<Pace, ConfigError> {
     }
     Ok(Pace {
         concurrency: at_least_one("concurrency", common.concurrency.unwrap_or(kind.concurrency))?,
-        batch: at_least_one("batch", common.batch.unwrap_or(kind.batch))?,
+        batch: batch(common, kind, need)?,
         rate_per_s: common.rate_per_s,
         timeout,
         retry,
