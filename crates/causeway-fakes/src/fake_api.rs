@@ -49,6 +49,11 @@ enum Manner {
 }
 
 impl Reply {
+    /// The status and the body, for a response that has others in it.
+    pub(crate) fn status_and_body(&self) -> (u16, &[u8]) {
+        (self.status, &self.body)
+    }
+
     pub fn status(status: u16) -> Self {
         Self {
             status,

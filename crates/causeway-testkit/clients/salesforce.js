@@ -38,10 +38,19 @@ async function bulk(connection, { object, operation, externalIdFieldName, csv, l
   return job.id;
 }
 
+// A job that is aborted after its file was uploaded.
+async function abort(connection, { object, operation, externalIdFieldName, csv }) {
+  const job = connection.bulk2.createJob({ object, operation, externalIdFieldName, lineEnding: 'LF' });
+  await job.open();
+  await job.uploadData(csv);
+  await job.abort();
+  return job.id;
+}
+
 async function results(connection, id) {
   const job = connection.bulk2.job('ingest', { id });
   const info = await job.check();
-  if (info.state !== 'JobComplete' && info.state !== 'Failed') return { info };
+  if (!['JobComplete', 'Failed', 'Aborted'].includes(info.state)) return { info };
   return {
     info, successful: await job.getSuccessfulResults(), failed: await job.getFailedResults(),
     unprocessed: await job.getUnprocessedRecords(),
@@ -49,7 +58,7 @@ async function results(connection, id) {
 }
 
 async function run(connection, { call, with: given = [] }) {
-  const own = { bulk, results };
+  const own = { bulk, abort, results };
   if (own[call]) return own[call](connection, ...given);
   const path = call.split('.');
   const method = path.pop();

@@ -1,5 +1,7 @@
 //! Bulk API 2.0, ingest: a job takes one CSV file, and later has three files of results.
 
+use std::collections::BTreeMap;
+
 use causeway_core::clock::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -14,6 +16,11 @@ use super::{
     write::Options,
 };
 use crate::fake_api::{Reply, Request};
+
+/// Bytes of a file, before it is written in base 64.
+const LARGEST_FILE: usize = 100_000_000;
+/// Salesforce processes a file in parts of this many rows, and counts these parts.
+const ROWS_PER_BATCH: u64 = 10_000;
 
 /// A job of the kind ingest.
 #[derive(Debug, Clone)]
@@ -67,12 +74,22 @@ impl Job {
         body
     }
 
+    /// No row is processed.
+    fn leave_all(&mut self) {
+        let mut rows = read_csv(self.data.as_deref().unwrap_or_default()).into_iter();
+        self.columns = rows.next().unwrap_or_default();
+        self.unprocessed = rows.collect();
+    }
+
     fn fail(&mut self, error: &str) {
         "Failed".clone_into(&mut self.state);
         self.error = Some(error.to_owned());
     }
 
     fn file(&self, name: &str) -> Option<String> {
+        if !matches!(&*self.state, "JobComplete" | "Failed" | "Aborted") {
+            return None;
+        }
         let own = self.columns.clone();
         let with = |first: [&str; 2]| [first.map(str::to_owned).to_vec(), own.clone()].concat();
         let rows: Vec<Vec<String>> = match name {
@@ -81,21 +98,33 @@ impl Job {
                     .successful
                     .iter()
                     .map(|(id, created, row)| [vec![id.clone(), created.to_string()], row.clone()].concat());
-                [vec![with(["sf__Id", "sf__Created"])], rows.collect()].concat()
+                [vec![with(["sf__Id", "sf__Created"])], shuffled(rows.collect())].concat()
             }
             "failedResults" => {
                 let rows = self
                     .failed
                     .iter()
                     .map(|(error, row)| [vec![String::new(), error.cell()], row.clone()].concat());
-                // The order of rows is not that of the file.
-                [vec![with(["sf__Id", "sf__Error"])], rows.rev().collect()].concat()
+                [vec![with(["sf__Id", "sf__Error"])], shuffled(rows.collect())].concat()
             }
-            "unprocessedrecords" => [vec![own], self.unprocessed.clone()].concat(),
+            "unprocessedrecords" => [vec![own], shuffled(self.unprocessed.clone())].concat(),
             _ => return None,
         };
         Some(write_csv(&rows))
     }
+}
+
+/// The order of rows is not that of the file: every second one from the end, then the others.
+fn shuffled<T>(rows: Vec<T>) -> Vec<T> {
+    let (mut even, mut odd) = (Vec::new(), Vec::new());
+    for (at, row) in rows.into_iter().enumerate() {
+        if at % 2 == 0 {
+            even.push(row);
+        } else {
+            odd.push(row);
+        }
+    }
+    odd.into_iter().rev().chain(even).collect()
 }
 
 impl Salesforce {
@@ -115,6 +144,10 @@ impl Salesforce {
                 if !is_csv {
                     let message = "Unable to process the content type";
                     return Err(ApiError::invalid("INVALIDJOB", message));
+                }
+                if call.body.len() > LARGEST_FILE {
+                    let message = "Maximum size of request reached. Maximum size of request is 150MB";
+                    return Err(ApiError::invalid("REQUEST_LIMIT_EXCEEDED", message));
                 }
                 if job.state != "Open" || job.data.is_some() {
                     let message = "Found multiple contents for job";
@@ -136,7 +169,11 @@ impl Salesforce {
                     .body(file))
             }
             ("DELETE", [id]) => {
-                self.jobs.remove(*id).ok_or_else(ApiError::not_found)?;
+                let job = self.jobs.get(*id).ok_or_else(ApiError::not_found)?;
+                if matches!(&*job.state, "Open" | "InProgress") {
+                    return Err(ApiError::invalid("INVALIDJOBSTATE", "The job is not over"));
+                }
+                self.jobs.remove(*id);
                 Ok(Reply::status(204))
             }
             _ => Err(ApiError::not_found()),
@@ -162,7 +199,12 @@ impl Salesforce {
             "CRLF" => "\r\n",
             _ => return Err(invalid("unknown line ending")),
         };
-        let number = u64::try_from(self.jobs.len()).unwrap_or_default() + 1;
+        if self.limits.bulk_used >= self.limits.bulk_max {
+            let message = "ApiBatchItems Limit exceeded.";
+            return Err(ApiError::invalid("EXCEEDEDQUOTA", message));
+        }
+        self.jobs_created += 1;
+        let number = self.jobs_created;
         let now = self.now();
         let job = Job {
             id: record::id("750", number),
@@ -199,6 +241,7 @@ impl Salesforce {
             }
             (Some("Aborted"), "Open" | "UploadComplete" | "InProgress") => {
                 "Aborted".clone_into(&mut job.state);
+                job.leave_all();
             }
             _ => {
                 let message = "The job cannot change to this state";
@@ -211,15 +254,16 @@ impl Salesforce {
     /// Runs the jobs whose time has come.
     pub(super) fn settle_jobs(&mut self) {
         let now = self.now();
-        let ids: Vec<String> = self.jobs.keys().cloned().collect();
+        let running = |job: &&Job| matches!(&*job.state, "UploadComplete" | "InProgress");
+        let ids: Vec<String> = self.jobs.values().filter(running).map(|job| job.id.clone()).collect();
         for id in ids {
             let Some(mut job) = self.jobs.get(&id).cloned() else {
                 continue;
             };
-            match &*job.state {
-                "UploadComplete" | "InProgress" if now >= job.done_at => self.run_job(&mut job),
-                "UploadComplete" => "InProgress".clone_into(&mut job.state),
-                _ => continue,
+            if now >= job.done_at {
+                self.run_job(&mut job);
+            } else {
+                "InProgress".clone_into(&mut job.state);
             }
             self.jobs.insert(id, job);
         }
@@ -227,16 +271,23 @@ impl Salesforce {
 
     fn run_job(&mut self, job: &mut Job) {
         let data = job.data.clone().unwrap_or_default();
-        let first_end = data.split_once('\n').map_or("", |(line, _)| line);
-        if first_end.ends_with('\r') != (job.ends_lines_with == "\r\n") {
+        job.leave_all();
+        if !ends_lines_with(&data, job.ends_lines_with) {
             let expected = if job.ends_lines_with == "\n" { "LF" } else { "CRLF" };
             return job.fail(&format!(
-                "LineEnding is invalid on user data. Current LineEnding setting is {expected}"
+                "InvalidBatch : LineEnding is invalid on user data. Current LineEnding setting is {expected}"
             ));
         }
-        let mut rows = read_csv(&data).into_iter();
-        job.columns = rows.next().unwrap_or_default();
-        let rows: Vec<Vec<String>> = rows.collect();
+        // The mark belongs to the name of the first column.
+        if data.starts_with('\u{feff}') {
+            let name = job.columns.first().cloned().unwrap_or_default();
+            return job.fail(&format!("InvalidBatch : Field name not found : \u{feff}{name}"));
+        }
+        let rows = std::mem::take(&mut job.unprocessed);
+        self.limits.bulk_used += u64::try_from(rows.len())
+            .unwrap_or_default()
+            .div_ceil(ROWS_PER_BATCH)
+            .max(1);
         let Some(object) = self.object(&job.object).cloned() else {
             return job.fail("InvalidEntity");
         };
@@ -247,15 +298,16 @@ impl Salesforce {
         }
         let key_at = job.columns.iter().position(|name| *name == job.key);
         let key_of = |row: &[String]| key_at.and_then(|at| row.get(at)).map(|key| key.to_lowercase());
+        let mut times: BTreeMap<String, usize> = BTreeMap::new();
+        for key in rows.iter().filter_map(|row| key_of(row)) {
+            *times.entry(key).or_default() += 1;
+        }
         for (at, row) in rows.iter().enumerate() {
             if self.bulk_fails_after.is_some_and(|most| at >= most) {
                 job.unprocessed = rows[at..].to_vec();
                 return job.fail("InternalServerError : Unable to process the job");
             }
-            let twice = key_of(row).is_some_and(|key| {
-                let same = rows.iter().filter(|row| key_of(row).as_ref() == Some(&key));
-                same.count() > 1
-            });
+            let twice = key_of(row).is_some_and(|key| times.get(&key) > Some(&1));
             let result = if twice && job.operation == "upsert" {
                 Err(RowError::new(
                     "DUPLICATE_VALUE",
@@ -327,6 +379,18 @@ fn typed(object: &Object, name: &str, cell: &str) -> Value {
         Some(Type::Number) => serde_json::from_str(cell).unwrap_or_else(|_| cell.into()),
         _ => cell.into(),
     }
+}
+
+/// Whether all lines end in this way. Text in quotes may have others.
+fn ends_lines_with(text: &str, end: &str) -> bool {
+    let mut is_quoted = false;
+    let mut before = 0;
+    text.bytes().all(|byte| {
+        is_quoted ^= byte == b'"';
+        let is_right = byte != b'\n' || is_quoted || (before == b'\r') == (end == "\r\n");
+        before = byte;
+        is_right
+    })
 }
 
 fn read_csv(text: &str) -> Vec<Vec<String>> {

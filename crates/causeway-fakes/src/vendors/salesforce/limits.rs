@@ -12,6 +12,9 @@ pub struct Limits {
     pub used: u64,
     /// Calls that were refused.
     pub refused: u64,
+    /// Batches of bulk jobs that may run in 24 hours, and those that did.
+    pub bulk_max: u64,
+    pub bulk_used: u64,
     /// Whether responses have the header.
     pub shows_usage: bool,
 }
@@ -22,6 +25,8 @@ impl Default for Limits {
             max: 100_000,
             used: 0,
             refused: 0,
+            bulk_max: 15_000,
+            bulk_used: 0,
             shows_usage: true,
         }
     }
@@ -49,6 +54,7 @@ impl Limits {
     pub(super) fn json(&self) -> Value {
         json!({
             "DailyApiRequests": { "Max": self.max, "Remaining": self.max.saturating_sub(self.used) },
+            "DailyBulkApiBatches": { "Max": self.bulk_max, "Remaining": self.bulk_max.saturating_sub(self.bulk_used) },
             "DailyBulkV2QueryJobs": { "Max": 10_000, "Remaining": 10_000 },
             "DataStorageMB": { "Max": 1_024, "Remaining": 1_000 },
         })

@@ -5,6 +5,7 @@
 mod access;
 mod bulk;
 mod call;
+mod composite;
 mod errors;
 pub mod faults;
 mod limits;
@@ -75,6 +76,7 @@ pub struct Salesforce {
     /// The answers of this many writes are lost on the way back: they take effect, and the caller gets a 502.
     pub loses_answers: usize,
     cursors: BTreeMap<String, Vec<Value>>,
+    jobs_created: u64,
     last_number: u64,
 }
 
@@ -98,6 +100,7 @@ impl Salesforce {
             bulk_fails_after: None,
             loses_answers: 0,
             cursors: BTreeMap::new(),
+            jobs_created: 0,
             last_number: 0,
         }
     }
@@ -202,14 +205,19 @@ impl Salesforce {
                 ApiError::not_found()
             });
         }
-        match rest {
+        self.route(rest, &call, request)
+    }
+
+    fn route(&mut self, path: &[&str], call: &Call, request: &Request) -> Answer {
+        match path {
             ["limits"] if call.method == "GET" => Ok(Reply::json(200, &self.limits.json())),
             ["query", rest @ ..] if call.method == "GET" => {
-                self.query(rest, &call, request.path.len() + request.query.len())
+                self.query(rest, call, request.path.len() + request.query.len())
             }
-            ["sobjects", rest @ ..] => self.rows(rest, &call),
-            ["composite", "sobjects", rest @ ..] => self.collection(rest, &call),
-            ["jobs", "ingest", rest @ ..] => self.bulk(rest, &call, request),
+            ["sobjects", rest @ ..] => self.rows(rest, call),
+            ["composite"] if call.method == "POST" => self.composite(call, request),
+            ["composite", "sobjects", rest @ ..] => self.collection(rest, call),
+            ["jobs", "ingest", rest @ ..] => self.bulk(rest, call, request),
             _ => Err(ApiError::not_found()),
         }
     }

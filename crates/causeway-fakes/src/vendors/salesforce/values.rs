@@ -150,7 +150,10 @@ impl Salesforce {
                     return record::is_same(&record.id, value);
                 }
                 let have = record.values.get(&field.name);
-                have.is_some_and(|have| is_it(&as_text(have)))
+                have.is_some_and(|have| match have.as_str() {
+                    Some(text) => is_it(text),
+                    None => is_it(&as_text(have)),
+                })
             })
             .map(|record| record.id.clone())
             .collect()

@@ -1,5 +1,5 @@
 use causeway_testkit::vendors::salesforce::FieldAccess;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{KEY, Org, contact};
 
@@ -92,4 +92,34 @@ async fn many_records_come_in_pages() {
         .collect();
     ids.dedup();
     assert_eq!(ids.len(), 5);
+}
+
+#[tokio::test]
+async fn several_queries_are_one_call() {
+    let mut org = Org::start().await;
+    for key in ["a", "b"] {
+        org.get("create", json!(["Contact", contact(key)])).await;
+    }
+    let query = |number: usize, text: &str| {
+        let text = text.replace(' ', "+");
+        json!({ "method": "GET", "referenceId": format!("find{number}"), "url": format!("/services/data/v68.0/query?q={text}") })
+    };
+    let before = org.with(|salesforce| salesforce.limits.used);
+    let call = |parts: Vec<Value>| {
+        let body = json!({ "allOrNone": false, "compositeRequest": parts });
+        json!([{ "method": "POST", "url": "/services/data/v68.0/composite", "body": body.to_string(),
+            "headers": { "content-type": "application/json" } }])
+    };
+    let good = "SELECT Id, Email FROM Contact WHERE Email IN ('b@example.org')";
+    let parts = vec![query(1, good), query(2, "SELECT Shoe FROM Contact")];
+    let answer = org.get("request", call(parts)).await;
+    let answers = answer["compositeResponse"].as_array().unwrap();
+    assert_eq!(answers[0]["httpStatusCode"], 200);
+    assert_eq!(answers[0]["body"]["records"][0]["Email"], "b@example.org");
+    // A part that fails says so itself.
+    assert_eq!(answers[1]["httpStatusCode"], 400);
+    assert_eq!(answers[1]["body"][0]["errorCode"], "INVALID_FIELD");
+    assert_eq!(org.with(|salesforce| salesforce.limits.used), before + 1);
+    let many = (0..6).map(|number| query(number, good)).collect();
+    org.fail("INVALID_INPUT", "request", call(many)).await;
 }
