@@ -218,4 +218,32 @@ mod tests {
             assert_eq!(found, is_warned, "{keys}: {warnings:?}");
         }
     }
+
+    #[test]
+    fn a_batch_has_more_deliveries_than_a_key_of_the_kind_needs() {
+        for (keys, batch) in [
+            ("", Some(100)),
+            ("batch = 7", Some(7)),
+            ("bulk = {}", Some(4_000)),
+            ("bulk = { above = 100 }", Some(200)),
+            ("batch = 2001\nbulk = {}", Some(2_001)),
+            ("batch = 2000\nbulk = {}", None),
+        ] {
+            let text = format!(
+                "[destination.out]\nkind = 'salesforce'\nbase_url = 'https://example.my.salesforce.com'\n\
+                 token = {{ env = 'TOKEN' }}\n{keys}\n"
+            );
+            match (crate::config::parse(Path::new("c.toml"), &text), batch) {
+                (Ok(config), Some(batch)) => {
+                    assert_eq!(
+                        config.destinations.values().next().unwrap().pace.batch,
+                        batch,
+                        "{keys}"
+                    );
+                }
+                (Err(errors), None) => assert!(format!("{errors:?}").contains("`bulk` needs more than 2000")),
+                (parsed, _) => panic!("{keys}: {parsed:?}"),
+            }
+        }
+    }
 }

@@ -3,18 +3,17 @@
 
 use causeway_core::{
     clock::Timestamp,
-    consent::Change,
     destination::{AttemptResult, Outcome},
 };
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use super::{
-    MOST_KEYS, Mark, Salesforce, Step,
+    MOST_KEYS, MOST_ROWS, MOST_SOUGHT, Mark, Salesforce, Step, bulk,
     consent::{Kind, OPTED_OUT},
     error::{DAILY, Refused, exceeded, rest},
-    find::{Found, decide},
     request::campaigns,
+    search::{found, found_by_all},
     writes_data,
 };
 use crate::{
@@ -29,16 +28,28 @@ pub(super) fn read(
     tasks: &mut [&mut Task<'_, Salesforce>],
     now: Timestamp,
 ) -> Reading {
+    if step.is_of_job() {
+        return bulk::read(salesforce, step, answer, tasks, now);
+    }
     if (200..300).contains(&answer.status) {
         let body = answer.json().filter(|_| answer.complete).unwrap_or_default();
+        let is_search = matches!(step, Step::Find | Step::FindMore);
         let reading = match step {
-            Step::Find => found(salesforce, answer, &body, tasks),
+            Step::Find if tasks.len() > MOST_SOUGHT => {
+                return found_by_all(salesforce, answer, &body, tasks, now);
+            }
+            _ if is_search => found(salesforce, answer, &body, tasks),
             _ => results(salesforce, step, answer, &body, tasks),
         };
         // A rest ends the batch. So it begins when a delivery is done: otherwise none would ever be.
         let mut all = tasks.iter_mut();
-        if let Some(done) = all.find(|task| step != Step::Find && task.steps_left() <= 1) {
+        if let Some(done) = all.find(|task| !is_search && task.steps_left() <= 1) {
             done.rest = done.rest.max(rest(salesforce, answer));
+        }
+        if matches!(reading, Reading::Read) {
+            for task in tasks {
+                finish(task, answer, now);
+            }
         }
         return reading;
     }
@@ -87,7 +98,17 @@ pub(super) fn read(
     }
 }
 
-fn halt(answer: &Answer, error: &Refused, what: &str) -> Reading {
+/// After the last step of a delivery.
+pub(super) fn finish(task: &mut Task<'_, Salesforce>, answer: &Answer, now: Timestamp) {
+    if task.steps_left() <= 1
+        && let Some(left) = task.memo.left.take()
+    {
+        task.end(left);
+    }
+    bulk::stay_behind(task, answer, now);
+}
+
+pub(super) fn halt(answer: &Answer, error: &Refused, what: &str) -> Reading {
     Reading::All(answer.result_with(Outcome::Halt {
         reason: format!("answered {}{}: {what}", answer.status, error.shown()),
     }))
@@ -103,36 +124,11 @@ fn spoiled(answer: &Answer, error: &Refused, tasks: usize) -> Reading {
     }))
 }
 
-fn unreadable(answer: &Answer) -> AttemptResult {
+pub(super) fn unreadable(answer: &Answer) -> AttemptResult {
     answer.result_with(Outcome::Retry {
         reason: format!("answered {} with something unexpected", answer.status),
         after: None,
     })
-}
-
-/// The result of the query. Invariant: only a complete and readable one shows that nobody opted out.
-fn found(
-    salesforce: &Salesforce,
-    answer: &Answer,
-    body: &Value,
-    tasks: &mut [&mut Task<'_, Salesforce>],
-) -> Reading {
-    let rows = body.get("records").and_then(Value::as_array);
-    match (rows, body.get("done").and_then(Value::as_bool)) {
-        (Some(rows), Some(true)) => {
-            let all: Option<Vec<Found>> = rows.iter().map(|row| Found::read(salesforce, row)).collect();
-            let Some(all) = all else {
-                return Reading::All(unreadable(answer));
-            };
-            decide(salesforce, &all, tasks);
-            Reading::Read
-        }
-        (Some(_), Some(false)) if tasks.len() > 1 => Reading::Split,
-        (Some(_), Some(false)) => Reading::All(answer.result_with(Outcome::Reject {
-            reason: "more than 2000 records at Salesforce have this address".to_owned(),
-        })),
-        _ => Reading::All(unreadable(answer)),
-    }
 }
 
 /// The results of a collection, in the order of its rows.
@@ -144,6 +140,9 @@ fn results(
     tasks: &mut [&mut Task<'_, Salesforce>],
 ) -> Reading {
     let rows = body.as_array().cloned().unwrap_or_default();
+    if let (Step::MarkMany, [task]) = (step, &mut *tasks) {
+        return marked(salesforce, answer, &rows, task);
+    }
     let at: Vec<usize> = if step == Step::AddCampaign {
         let shared: Vec<&Task<'_, Salesforce>> = tasks.iter().map(|task| &**task).collect();
         let campaigns: Vec<Option<String>> = campaigns(&shared)
@@ -175,11 +174,25 @@ fn results(
     }
     for (number, task) in tasks.iter_mut().enumerate() {
         one(salesforce, step, answer, of(number), task);
-        if task.steps_left() <= 1
-            && let Some(left) = task.memo.left.take()
-        {
-            task.end(left);
-        }
+    }
+    Reading::Read
+}
+
+/// The results of many marks of one person, in their order.
+fn marked(
+    salesforce: &Salesforce,
+    answer: &Answer,
+    rows: &[Value],
+    task: &mut Task<'_, Salesforce>,
+) -> Reading {
+    if rows.len() != task.memo.marks.len().min(MOST_ROWS) {
+        return Reading::All(unreadable(answer));
+    }
+    for row in rows {
+        one(salesforce, Step::Mark, answer, row, task);
+    }
+    if !task.memo.marks.is_empty() {
+        task.then(Step::MarkMany);
     }
     Reading::Read
 }
@@ -207,7 +220,7 @@ fn done(step: Step, id: &str, task: &mut Task<'_, Salesforce>) {
         }
         Step::Delete => {
             task.memo.deletes.pop_front();
-            task.remember(Value::Null);
+            keep(task);
         }
         Step::Update | Step::Upsert => {
             task.memo.id = Some(id.to_owned());
@@ -218,26 +231,22 @@ fn done(step: Step, id: &str, task: &mut Task<'_, Salesforce>) {
             }
             keep(task);
         }
-        Step::Find | Step::AddCampaign | Step::AddMember | Step::AddAction => {}
+        _ => {}
     }
 }
 
 /// Remembers which records Causeway itself opted out: a later opt-in may lift these opt-outs, and no others.
-fn keep(task: &mut Task<'_, Salesforce>) {
-    if task.delivery.record.change == Change::Remove {
-        task.remember(Value::Null);
-        return;
-    }
+pub(super) fn keep(task: &mut Task<'_, Salesforce>) {
     let ids = &mut task.memo.opted_out;
     ids.dedup();
-    let first = ids.len().saturating_sub(MOST_KEYS);
-    let newest = ids.get(first..).unwrap_or_default();
-    let memory = json!({ "opted_out": newest });
+    let older = ids.len().saturating_sub(MOST_KEYS);
+    ids.drain(..older);
+    let memory = bulk::memory(task);
     task.remember(memory);
 }
 
 /// A row was refused.
-fn refused(
+pub(super) fn refused(
     salesforce: &Salesforce,
     step: Step,
     answer: &Answer,
@@ -318,7 +327,7 @@ fn set_aside(salesforce: &Salesforce, step: Step, result: AttemptResult, task: &
             task.memo.marks.pop_front();
             task.memo.left = Some(result);
             // The next attempt writes the data.
-            task.leave_out(|step| *step != Step::Mark);
+            task.leave_out(|step| !matches!(step, Step::Mark | Step::MarkMany));
         }
         (Step::Mark | Step::Delete, Outcome::Reject { reason }) => {
             let kept = if step == Step::Delete {
@@ -336,7 +345,10 @@ fn set_aside(salesforce: &Salesforce, step: Step, result: AttemptResult, task: &
                     values: salesforce.opt_out(since),
                     opts_out: false,
                 });
-                task.then(Step::Mark);
+                // Many marks go on until none is left.
+                if !task.has_step(&Step::MarkMany) {
+                    task.then(Step::Mark);
+                }
             }
         }
         _ => task.end(result),
@@ -353,6 +365,9 @@ fn extra(step: Step) -> &'static str {
 
 /// The response that Salesforce documents for success.
 pub(super) fn expected(salesforce: &Salesforce, step: Step, tasks: &[&Task<'_, Salesforce>]) -> Answer {
+    if step.is_of_job() {
+        return bulk::expected(salesforce, step, tasks);
+    }
     let body = if step == Step::Find {
         // A withdrawal is shown with a record that it concerns; other deliveries create one.
         let rows = tasks.iter().enumerate();

@@ -47,6 +47,8 @@ pub(super) struct Config {
     /// Part of the org's daily calls, in percent, after which this destination slows down.
     #[serde(default = "ninety")]
     pub api_usage_percent: u64,
+    /// Writes large batches with the Bulk API. Default: off.
+    pub bulk: Option<Bulk>,
     pub campaign: Option<Campaign>,
     pub action: Option<Action>,
     /// The version of Salesforce's API.
@@ -130,6 +132,15 @@ pub(super) enum OnRemove {
     Blank,
 }
 
+/// Writes large batches as jobs, whose results come later.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bulk {
+    /// A batch of more people than this is a job.
+    #[serde(default = "two_thousand")]
+    pub above: u32,
+}
+
 /// Makes a person who acted a member of the campaign.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -181,6 +192,10 @@ fn action_key() -> String {
 
 fn ninety() -> u64 {
     90
+}
+
+fn two_thousand() -> u32 {
+    2_000
 }
 
 fn version() -> String {

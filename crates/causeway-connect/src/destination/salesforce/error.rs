@@ -34,6 +34,19 @@ impl Refused {
         Some(Self::of(first, "statusCode"))
     }
 
+    /// The error of a row of a job: `CODE:message:fields --`.
+    pub fn of_cell(text: &str) -> Self {
+        let (code, rest) = text.split_once(':').unwrap_or((text, ""));
+        let (message, fields) = rest.rsplit_once(':').unwrap_or((rest, ""));
+        let fields = fields.trim().trim_end_matches("--");
+        let fields = fields.split([',', ' ']).filter(|field| !field.is_empty());
+        Self {
+            code: code.trim().to_owned(),
+            message: message.to_owned(),
+            fields: fields.map(str::to_owned).collect(),
+        }
+    }
+
     fn of(error: &Value, code: &str) -> Self {
         let text = |name: &str| {
             error

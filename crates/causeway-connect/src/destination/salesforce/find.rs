@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Mark, Memo, Salesforce, Step,
+    bulk::{Operation, write_step},
     config::{Bounce, Object, OnRemove},
     consent::{BOUNCE_DATE, BOUNCE_REASON, Kind, OPTED_OUT},
     writes_data,
@@ -16,6 +17,8 @@ use crate::connector::Task;
 /// What stands for a value that Salesforce requires and nobody knows.
 const NOT_PROVIDED: &str = "[not provided]";
 const ERASED: &str = "[erased]";
+/// More marks of one person are written together.
+const FEW_MARKS: usize = 5;
 
 /// A record of the query.
 #[derive(Debug)]
@@ -114,8 +117,10 @@ pub(super) fn decide(salesforce: &Salesforce, all: &[Found], tasks: &mut [&mut T
             }
         }
         let marks = task.memo.marks.len();
-        for _ in 0..marks {
-            task.then(Step::Mark);
+        if marks > FEW_MARKS {
+            task.then(Step::MarkMany);
+        } else {
+            (0..marks).for_each(|_| task.then(Step::Mark));
         }
     }
 }
@@ -250,11 +255,12 @@ fn write(
         memo.opted_out
             .retain(|id| chosen.is_none_or(|found| found.id != *id));
     }
-    task.then(if chosen.is_some() {
-        Step::Update
+    let operation = if chosen.is_some() {
+        Operation::Update
     } else {
-        Step::Upsert
-    });
+        Operation::Upsert
+    };
+    task.then(write_step(salesforce, operation, &task.memo));
 }
 
 fn required(object: Object) -> &'static [&'static str] {

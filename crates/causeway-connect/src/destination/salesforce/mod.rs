@@ -3,13 +3,16 @@
 //! Invariant: nobody is written before a query showed who is there already, and whether they opted out.
 
 mod answer;
+mod bulk;
 mod config;
 mod consent;
 mod error;
 mod find;
 mod probe;
 mod request;
+mod search;
 mod settings;
+mod step;
 #[cfg(test)]
 mod tests;
 
@@ -32,8 +35,13 @@ use reqwest::header::HeaderMap;
 use schemars::schema_for;
 use serde_json::{Map, Value, json};
 
-use self::settings::Settings;
-use super::{Kind, Needs, fields::Fields};
+use self::{
+    bulk::{Ahead, Ticket},
+    find::Found,
+    settings::Settings,
+    step::Step,
+};
+use super::{BatchNeed, Kind, Needs, fields::Fields};
 use crate::{
     connector::{Connector, Http, Plan, Probe, Reading, Task, Version},
     http::{Answer, Client, HttpRequest},
@@ -54,6 +62,10 @@ pub const KIND: Kind = Kind {
         Ok(Needs {
             consent_shown: ConsentShown::All,
             deletes_on_erasure: true,
+            batch: settings.bulk.map(|above| BatchNeed {
+                key: "bulk",
+                more_than: u32::try_from(above).unwrap_or(u32::MAX),
+            }),
             ..settings.fields.needs()
         })
     },
@@ -88,28 +100,14 @@ pub const KIND: Kind = Kind {
 const MOST_ROWS: usize = 200;
 /// People in one query. Its address has at most 16,384 bytes.
 const MOST_SOUGHT: usize = 100;
+/// Queries in one composite call.
+const MOST_QUERIES: usize = 5;
 /// Ids and addresses of one person that are sought.
 const MOST_KEYS: usize = 10;
 
 pub(super) struct Salesforce {
     settings: Settings,
     headers: HeaderMap,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Step {
-    /// Reads who has one of the person's keys, or the address.
-    Find,
-    /// Writes an opt-out, a bounce or an erasure to one record that was found.
-    Mark,
-    Delete,
-    /// Changes the record that was found.
-    Update,
-    /// Creates a record under the key.
-    Upsert,
-    AddCampaign,
-    AddMember,
-    AddAction,
 }
 
 /// A record that is marked.
@@ -154,6 +152,14 @@ pub(super) struct Memo {
     campaign: Option<String>,
     campaign_is_made: bool,
     action: Map<String, Value>,
+    /// Records of earlier pages of the query, and where the next page is.
+    pages: Vec<Found>,
+    next_page: Option<String>,
+    /// Whether a job may have this person.
+    may_join: bool,
+    ticket: Option<Ticket>,
+    /// The job that may write this person later.
+    ahead: Option<Ahead>,
 }
 
 /// Supported for at least three years.
@@ -190,7 +196,7 @@ impl Connector for Salesforce {
             email,
             ..Memo::default()
         };
-        let mut steps = vec![Step::Find];
+        let mut steps = bulk::first_steps(self, delivery, &mut memo);
         if writes_data(record) {
             if memo.keys.is_empty() {
                 let reason = "`key_value` is empty for this contact".to_owned();
@@ -215,21 +221,20 @@ impl Connector for Salesforce {
 
     fn most(&self, step: &Step) -> usize {
         match step {
+            Step::Find if self.settings.bulk.is_some() => MOST_SOUGHT * MOST_QUERIES,
             Step::Find => MOST_SOUGHT,
+            Step::FindMore | Step::MarkMany => 1,
+            step if step.is_of_job() => usize::MAX,
             _ => MOST_ROWS,
         }
     }
 
     fn order(&self, step: &Step) -> u8 {
-        match step {
-            Step::Find => 0,
-            // Opt-outs come before anything that may take longer.
-            Step::Mark | Step::Delete => 1,
-            Step::Update | Step::Upsert => 2,
-            Step::AddCampaign => 3,
-            Step::AddMember => 4,
-            Step::AddAction => 5,
-        }
+        step.order()
+    }
+
+    fn regroup(&self, tasks: &mut [Task<'_, Self>]) {
+        bulk::regroup(self, tasks);
     }
 
     fn subject(&self, task: &Task<'_, Self>) -> String {

@@ -9,7 +9,7 @@ use reqwest::{
 use serde_json::{Map, Value, json};
 use url::Url;
 
-use super::{Salesforce, Step, find::columns, opaque};
+use super::{MOST_ROWS, MOST_SOUGHT, Mark, Salesforce, Step, bulk, find::columns, opaque};
 use crate::{connector::Task, http::HttpRequest};
 
 /// Longest name of a campaign.
@@ -18,14 +18,17 @@ const CAMPAIGN_NAME: usize = 80;
 pub(super) fn request(salesforce: &Salesforce, step: Step, tasks: &[&Task<'_, Salesforce>]) -> HttpRequest {
     let object = salesforce.settings.object.as_str();
     match step {
+        Step::Find if tasks.len() > MOST_SOUGHT => queries(salesforce, tasks),
         Step::Find => query(salesforce, &soql(salesforce, tasks)),
-        Step::Mark => {
-            let request = collection(salesforce, Method::PATCH, &[], tasks, &|task| {
-                let Some(mark) = task.memo.marks.front() else {
-                    return Value::Null;
-                };
-                row(mark.object, &mark.values, [("id", mark.id.as_str())])
-            });
+        Step::FindMore => {
+            let page = tasks.first().and_then(|task| task.memo.next_page.as_deref());
+            next_page(salesforce, page.unwrap_or_default())
+        }
+        Step::Mark | Step::MarkMany => {
+            let most = if step == Step::Mark { 1 } else { MOST_ROWS };
+            let marks = tasks.iter().flat_map(|task| task.memo.marks.iter().take(most));
+            let rows: Vec<Value> = marks.map(mark).collect();
+            let request = records(salesforce, Method::PATCH, &[], &rows);
             // An opt-out makes no duplicate: a duplicate rule must not hold it up.
             saving_duplicates(request)
         }
@@ -75,7 +78,12 @@ pub(super) fn request(salesforce: &Salesforce, step: Step, tasks: &[&Task<'_, Sa
         Step::AddAction => collection(salesforce, Method::POST, &[], tasks, &|task| {
             action(salesforce, task)
         }),
+        step => bulk::request(salesforce, step, tasks),
     }
+}
+
+fn mark(mark: &Mark) -> Value {
+    row(mark.object, &mark.values, [("id", mark.id.as_str())])
 }
 
 /// One task of each campaign, in the order in which the campaigns are sent.
@@ -165,8 +173,12 @@ fn collection(
     tasks: &[&Task<'_, Salesforce>],
     row: &dyn Fn(&Task<'_, Salesforce>) -> Value,
 ) -> HttpRequest {
-    let records: Vec<Value> = tasks.iter().map(|task| row(task)).collect();
-    let body = json!({ "allOrNone": false, "records": records });
+    let rows: Vec<Value> = tasks.iter().map(|task| row(task)).collect();
+    records(salesforce, method, path, &rows)
+}
+
+fn records(salesforce: &Salesforce, method: Method, path: &[&str], rows: &[Value]) -> HttpRequest {
+    let body = json!({ "allOrNone": false, "records": rows });
     let path = [&["composite", "sobjects"][..], path].concat();
     HttpRequest {
         method,
@@ -196,6 +208,31 @@ fn query(salesforce: &Salesforce, soql: &str) -> HttpRequest {
     let query = utf8_percent_encode(soql, ENCODED).to_string();
     request.url.set_query(Some(&format!("q={query}")));
     request
+}
+
+/// Several queries in one call.
+fn queries(salesforce: &Salesforce, tasks: &[&Task<'_, Salesforce>]) -> HttpRequest {
+    let parts = tasks.chunks(MOST_SOUGHT).enumerate();
+    let parts = parts.map(|(at, tasks)| {
+        let url = query(salesforce, &soql(salesforce, tasks)).url;
+        let url = format!("{}?{}", url.path(), url.query().unwrap_or_default());
+        json!({ "method": "GET", "url": url, "referenceId": format!("find{at}") })
+    });
+    let body = json!({ "allOrNone": false, "compositeRequest": parts.collect::<Vec<_>>() });
+    HttpRequest {
+        method: Method::POST,
+        body: Bytes::from(body.to_string()),
+        ..get(salesforce, &["composite"])
+    }
+}
+
+/// The page that `nextRecordsUrl` names, at the org's own host.
+fn next_page(salesforce: &Salesforce, path: &str) -> HttpRequest {
+    let path: Vec<&str> = path.split('/').filter(|step| !step.is_empty()).collect();
+    HttpRequest {
+        url: url(&salesforce.settings.base, &path),
+        ..get(salesforce, &[])
+    }
 }
 
 fn soql(salesforce: &Salesforce, tasks: &[&Task<'_, Salesforce>]) -> String {

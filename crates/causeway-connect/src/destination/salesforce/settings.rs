@@ -7,7 +7,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 use serde_json::Value;
 use url::Url;
 
-use super::config::{Action, Bounce, Campaign, Config, Jwt, NewContacts, Object, OnRemove, VERSION};
+use super::config::{Action, Bounce, Bulk, Campaign, Config, Jwt, NewContacts, Object, OnRemove, VERSION};
 use crate::{
     config::{ConfigError, Context, SecretRef, read},
     connector::Credential,
@@ -18,6 +18,9 @@ use crate::{
 
 /// Salesforce accepts an assertion that ends at most three minutes ahead.
 const ASSERTION_LIFE_S: u32 = 120;
+
+/// A batch has at most 10,000 deliveries, and by default twice as many as `above`.
+const MOST_ABOVE: usize = 5_000;
 
 /// The mapping without `fields`. The country is left out: an org with country picklists takes it in another field.
 const FIELDS: &str = r#"
@@ -87,6 +90,8 @@ pub(super) struct Settings {
     pub on_remove: OnRemove,
     pub allow_duplicates: bool,
     pub api_usage_percent: u64,
+    /// A batch of more people is written with the Bulk API.
+    pub bulk: Option<usize>,
     pub campaigns: Option<Campaigns>,
     pub actions: Option<Actions>,
     pub options: Options,
@@ -143,6 +148,7 @@ impl Settings {
             }
         }
         let key_value = config.key_value.as_deref();
+        let has_jobs = config.bulk.is_some();
         Ok(Self {
             login: login(
                 config.token,
@@ -167,6 +173,7 @@ impl Settings {
             on_remove: config.on_remove,
             allow_duplicates: config.allow_duplicates,
             api_usage_percent: config.api_usage_percent,
+            bulk: config.bulk.as_ref().map(Bulk::read).transpose()?,
             campaigns: config
                 .campaign
                 .map(|campaign| campaign.read(tables))
@@ -174,7 +181,8 @@ impl Settings {
             actions: config.action.map(|action| action.read(tables)).transpose()?,
             options: Options {
                 allow_private: config.allow_private,
-                answer_bytes: 4 << 20,
+                // The results of a job repeat its file.
+                answer_bytes: if has_jobs { 64 << 20 } else { 4 << 20 },
                 ..Options::default()
             },
         })
@@ -240,6 +248,14 @@ impl Jwt {
         assertion.subject = Some(self.username.clone());
         assertion.life_s = ASSERTION_LIFE_S;
         Ok(assertion)
+    }
+}
+
+impl Bulk {
+    fn read(&self) -> Result<usize, ConfigError> {
+        let above = usize::try_from(self.above).ok();
+        let above = above.filter(|above| (1..=MOST_ABOVE).contains(above));
+        above.ok_or_else(|| ConfigError::new("bulk.above", "has to be from 1 to 5000"))
     }
 }
 

@@ -255,7 +255,12 @@ impl Salesforce {
     pub(super) fn settle_jobs(&mut self) {
         let now = self.now();
         let running = |job: &&Job| matches!(&*job.state, "UploadComplete" | "InProgress");
-        let ids: Vec<String> = self.jobs.values().filter(running).map(|job| job.id.clone()).collect();
+        let ids: Vec<String> = self
+            .jobs
+            .values()
+            .filter(running)
+            .map(|job| job.id.clone())
+            .collect();
         for id in ids {
             let Some(mut job) = self.jobs.get(&id).cloned() else {
                 continue;

@@ -1,3 +1,4 @@
+mod bulk;
 mod vendor;
 
 use std::sync::Arc;
