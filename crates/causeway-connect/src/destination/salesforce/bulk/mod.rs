@@ -42,8 +42,9 @@ const FIRST_LOOK: Duration = Duration::from_secs(5);
 const LONGEST_WAIT: Duration = Duration::from_mins(5);
 /// The longest wait of an opt-out that is repeated after a job.
 const LONGEST_WAIT_BEHIND: Duration = Duration::from_mins(1);
-/// Seconds after which nobody will close a job that is still open. Its deliveries ended in another way.
-const LEFT_OPEN: i64 = 3_600;
+/// Seconds after which nobody will close a job that is still open: its deliveries ended in another way. Until then they
+/// may wait behind a long queue.
+const LEFT_OPEN: i64 = 86_400;
 /// Salesforce deletes jobs after 7 days. What it has not done after 8 days, in seconds, it will not do.
 const JOB_LIFE: i64 = 8 * 86_400;
 

@@ -490,7 +490,7 @@ async fn a_job_that_nobody_closes_does_not_hold_up_an_opt_out() {
     let org = Org::start().await;
     let mut waiting: Vec<Delivery> = (1..=4).map(delivery).collect();
     org.round(&small(), &mut waiting).await;
-    org.clock.advance(Duration::from_secs(2 * 3_600));
+    org.clock.advance(Duration::from_hours(25));
     let results = org
         .connect(&small())
         .deliver(&[later(&waiting[0], Change::Unsubscribe)])
