@@ -13,7 +13,10 @@ use super::{
     Failure,
     context::{Context, print_json, print_line},
 };
-use crate::{people, web::console::masking};
+use crate::{
+    people,
+    web::console::{local, masking},
+};
 
 /// Shows everything that happened to a message: when it arrived, what was understood, what was decided about consent,
 /// and each delivery with its attempts.
@@ -371,9 +374,16 @@ fn print_exchange(attempt: &AttemptRow, exchange: Exchange) {
     let request = shown(&attempt.request, masking::request);
     let response = shown(&attempt.excerpt, masking::answer);
     if let Exchange::Address = exchange {
+        let Some(text) = &request else { return };
+        if let Some(head) = local::head(text) {
+            print_line(&format!("        > {head}"));
+            return;
+        }
         // The lines of heads are the only ones with a method and an address.
-        let heads = request.iter().flat_map(|text| text.lines());
-        for line in heads.filter(|line| line.contains(" http://") || line.contains(" https://")) {
+        for line in text
+            .lines()
+            .filter(|line| line.contains(" http://") || line.contains(" https://"))
+        {
             print_line(&format!("        > {line}"));
         }
         return;

@@ -21,7 +21,8 @@ use serde::Deserialize;
 
 use self::{
     layout::{Format, Layout},
-    writer::{WriteError, Writer},
+    trace::Trace,
+    writer::{Rotation, Sent, WriteError, Writer},
 };
 use super::{Kind, Resource, fields::Fields, with_notes};
 use crate::config::{ConfigError, read};
@@ -32,6 +33,7 @@ mod remains;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod writer;
 
 pub const KIND: Kind = Kind {
@@ -198,23 +200,36 @@ impl Destination for FileDestination {
         }
         let (plan, writer) = (Arc::clone(&self.plan), Arc::clone(&self.writer));
         let now = self.clock.now();
+        let path = plan.path(now);
+        let target = path.clone();
         let written = tokio::task::spawn_blocking(move || {
             let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.append(&plan.path(now), &plan.layout, &rows, plan.rotate_bytes, now)
+            let rotation = Rotation {
+                bytes: plan.rotate_bytes,
+                now,
+            };
+            let mut sent = Sent::default();
+            let written = writer.append(&target, &plan.layout, &rows, rotation, &mut sent);
+            (written, sent)
         });
-        let outcome = match written.await {
-            Ok(Ok(())) => Outcome::Delivered { remote_id: None },
-            Ok(Err(WriteError::Temporary(reason))) => Outcome::Retry { reason, after: None },
-            Ok(Err(WriteError::Permanent(reason))) => Outcome::Halt { reason },
-            Err(_) => Outcome::Retry {
-                reason: "writing the file was interrupted".to_owned(),
-                after: None,
-            },
+        let (written, sent) = match written.await {
+            Ok((written, sent)) => (written, sent),
+            Err(_) => {
+                let reason = "writing the file was interrupted".to_owned();
+                (Err(WriteError::Temporary(reason)), Sent::default())
+            }
         };
+        let outcome = match written {
+            Ok(()) => Outcome::Delivered { remote_id: None },
+            Err(WriteError::Temporary(reason)) => Outcome::Retry { reason, after: None },
+            Err(WriteError::Permanent(reason)) => Outcome::Halt { reason },
+        };
+        let mut trace = Trace::new(&path, sent);
         let result = |made: Result<Vec<String>, String>| match made {
             Err(reason) => Outcome::Reject { reason }.into(),
             Ok(notes) => AttemptResult {
                 notes,
+                request: trace.next_row(),
                 ..outcome.clone().into()
             },
         };

@@ -522,3 +522,56 @@ async fn no_field_of_a_stranger_stops_a_row() {
         }
     }
 }
+
+/// What the attempts keep for the trace.
+async fn kept(destination: &FileDestination, numbers: impl IntoIterator<Item = i64>) -> Vec<String> {
+    let batch: Vec<Delivery> = numbers.into_iter().map(delivery).collect();
+    let results = destination.deliver(&batch).await;
+    results
+        .into_iter()
+        .map(|result| result.request.unwrap())
+        .collect()
+}
+
+#[tokio::test]
+async fn each_attempt_keeps_its_line_and_the_name_of_the_file() {
+    let folder = Folder::new();
+    let head = |name: &str| format!("FILE {}", folder.dir.path().join(name).display());
+    let csv = folder.destination(CSV);
+    let found = kept(&csv, [1, 2, 1]).await;
+    let line = |number| csv_lines([number]).trim_end().to_owned();
+    let expected = |number| format!("{}\n\ndelivery,n,comment\n{}", head("p.csv"), line(number));
+    let nothing = format!(
+        "{}\n\nnothing: the line of this delivery is in the file already",
+        head("p.csv")
+    );
+    assert_eq!(found, [expected(1), expected(2), nothing.clone()]);
+    // The program was killed before it could record the attempt.
+    assert_eq!(kept(&folder.destination(CSV), [2]).await, [nothing]);
+    let found = kept(&folder.destination(JSONL), [3]).await;
+    let line = folder.read("p.jsonl");
+    assert_eq!(found, [format!("{}\n\n{}", head("p.jsonl"), line.trim_end())]);
+}
+
+#[tokio::test]
+async fn a_failed_attempt_keeps_the_line_that_was_not_written() {
+    let folder = Folder::new();
+    let csv = folder.destination(CSV);
+    csv.writer.lock().unwrap().write = |_, _| Err(io_error());
+    let results = csv.deliver(&[delivery(1)]).await;
+    assert!(matches!(results[0].outcome, Outcome::Retry { .. }), "{results:?}");
+    let request = results[0].request.as_deref().unwrap();
+    assert!(request.ends_with(csv_lines([1]).trim_end()), "{request}");
+    assert_eq!(folder.read("p.csv"), "delivery,n,comment\n");
+    // A file that cannot be opened gets no line.
+    folder.write("plain", "");
+    let below = folder.destination(&CSV.replace("p.csv", "plain/p.csv"));
+    let results = below.deliver(&[delivery(1)]).await;
+    assert!(matches!(results[0].outcome, Outcome::Halt { .. }), "{results:?}");
+    let path = folder.dir.path().join("plain/p.csv");
+    assert_eq!(results[0].request, Some(format!("FILE {}", path.display())));
+}
+
+fn io_error() -> std::io::Error {
+    std::io::ErrorKind::StorageFull.into()
+}

@@ -48,6 +48,22 @@ impl Default for Writer {
     }
 }
 
+/// When a file is put aside, and with which time in its name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rotation {
+    pub bytes: u64,
+    pub now: Timestamp,
+}
+
+/// What a batch writes. Empty if the file could not be opened.
+#[derive(Debug, Default)]
+pub(super) struct Sent {
+    /// The first line of the file, if it has a header.
+    pub header: Vec<u8>,
+    /// The line of each row; `None` if it is in the file already.
+    pub lines: Vec<Option<Vec<u8>>>,
+}
+
 struct Open {
     path: PathBuf,
     file: File,
@@ -57,15 +73,17 @@ struct Open {
 }
 
 impl Writer {
-    /// Writes the rows that are not in the file yet, all or none. Afterwards they are on disk.
+    /// Writes the rows that are not in the file yet, all or none. Afterwards they are on disk. Notes in `sent` what is
+    /// written, also if that fails.
     pub fn append(
         &mut self,
         path: &Path,
         layout: &Layout,
         rows: &[Row],
-        rotate_bytes: u64,
-        now: Timestamp,
+        rotation: Rotation,
+        sent: &mut Sent,
     ) -> Result<(), WriteError> {
+        let Rotation { bytes: most, now } = rotation;
         let named = |error: &io::Error| write_error(path, error);
         // Somebody may have moved the file away or edited it.
         let mut open = match self.open.take().filter(|open| open.is_at(path)) {
@@ -74,14 +92,19 @@ impl Writer {
         };
         let mut keys = HashSet::new();
         let (mut bytes, mut added) = (Vec::new(), Vec::new());
+        sent.header = layout.print_header(&open.header);
         for row in rows {
+            let mut line = None;
             if !self.recent.contains(&row.key) && keys.insert(row.key.as_str()) {
-                bytes.extend(layout.print(std::slice::from_ref(row), &open.header));
+                let printed = layout.print(std::slice::from_ref(row), &open.header);
+                bytes.extend_from_slice(&printed);
                 added.push(row.key.as_str());
+                line = Some(printed);
             }
+            sent.lines.push(line);
         }
-        let head_bytes = layout.print_header(&open.header).len() as u64;
-        let full = open.good_bytes.saturating_add(bytes.len() as u64) > rotate_bytes;
+        let head_bytes = sent.header.len() as u64;
+        let full = open.good_bytes.saturating_add(bytes.len() as u64) > most;
         if full && open.good_bytes > head_bytes {
             let header = open.header.clone();
             open = open

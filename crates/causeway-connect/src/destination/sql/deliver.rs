@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::{
     config::{Settings, Table},
     create::create,
+    journal::{Journal, Wire},
     link::{Described, Link, SqlError},
     plan::{Plan, plan},
     statement::{Dialect, Relation, TableName, explain},
@@ -97,7 +98,9 @@ impl Sql {
         &self,
         batch: &[Delivery],
         fresh: &mut Fresh,
+        journal: &mut Journal,
     ) -> Result<Vec<AttemptResult>, SqlError> {
+        journal.restart();
         let reused = if fresh.link { None } else { lock(&self.idle).pop() };
         let mut link = if let Some(link) = reused {
             link
@@ -136,7 +139,11 @@ impl Sql {
             .zip(shape.iter())
             .map(|(table, relation)| Place { table, relation })
             .collect();
-        let results = write(&mut link, &places, &plan).await?;
+        let mut wire = Wire {
+            link: &mut link,
+            journal,
+        };
+        let results = write(&mut wire, &places, &plan).await?;
         let mut idle = lock(&self.idle);
         if idle.len() < MAX_IDLE {
             idle.push(link);
@@ -287,11 +294,12 @@ impl Destination for Sql {
     async fn deliver(&self, batch: &[Delivery]) -> Vec<AttemptResult> {
         // The semaphore is never closed.
         let _permit = self.gate.acquire().await.ok();
+        let mut journal = Journal::new(&self.settings.target, batch.len());
         let mut fresh = Fresh::default();
         let mut conflicts = 0;
         loop {
-            let error = match self.try_deliver(batch, &mut fresh).await {
-                Ok(results) => return results,
+            let error = match self.try_deliver(batch, &mut fresh, &mut journal).await {
+                Ok(results) => return journal.add_to(results),
                 Err(error) => error,
             };
             match &error {
@@ -308,7 +316,7 @@ impl Destination for Sql {
                         *lock(&self.shape) = None;
                     }
                     let result = error.attempt_result();
-                    return batch.iter().map(|_| result.clone()).collect();
+                    return journal.add_to(batch.iter().map(|_| result.clone()).collect());
                 }
             }
         }

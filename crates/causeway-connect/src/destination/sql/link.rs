@@ -34,6 +34,8 @@ pub(super) enum SqlError {
         reason: String,
         /// The database's message; may hold values.
         message: Option<String>,
+        /// The database's code: `SQLSTATE 23505`.
+        code: Option<String>,
     },
 }
 
@@ -46,6 +48,7 @@ impl SqlError {
         Self::Row {
             reason: reason.to_owned(),
             message: None,
+            code: None,
         }
     }
 
@@ -56,12 +59,17 @@ impl SqlError {
     /// The same error with the column of the value.
     pub(super) fn of_column(self, column: &str) -> Self {
         match self {
-            Self::Row { reason, message } => Self::Row {
+            Self::Row {
+                reason,
+                message,
+                code,
+            } => Self::Row {
                 reason: format!(
                     "column {column}: {}",
                     reason.replace(NO_COLUMN, "the value does not fit")
                 ),
                 message,
+                code,
             },
             other => other,
         }
@@ -76,15 +84,35 @@ impl SqlError {
             },
         };
         AttemptResult {
-            excerpt: match self {
-                Self::Row {
-                    message: Some(text), ..
-                } => text
-                    .get(..text.floor_char_boundary(AttemptResult::EXCERPT_BYTES))
-                    .map(str::to_owned),
-                _ => None,
-            },
+            excerpt: self.answer(),
             ..outcome.into()
+        }
+    }
+
+    /// What the database answered about a row that it refused.
+    fn answer(&self) -> Option<String> {
+        let Self::Row { message, code, .. } = self else {
+            return None;
+        };
+        let mut text = message.clone()?;
+        let code = code.as_ref().map_or(String::new(), |code| format!(" ({code})"));
+        text.truncate(text.floor_char_boundary(AttemptResult::EXCERPT_BYTES.saturating_sub(code.len())));
+        Some(text + &code)
+    }
+
+    /// The error as a line of the trace, without values.
+    pub(super) fn in_trace(&self) -> String {
+        let word = match self {
+            Self::Row { .. } => "refused",
+            _ => "failed",
+        };
+        match self {
+            Self::Row {
+                reason,
+                code: Some(code),
+                ..
+            } if !reason.contains(code) => format!("{word}: {reason} ({code})"),
+            other => format!("{word}: {}", other.reason()),
         }
     }
 
@@ -257,6 +285,7 @@ impl Link {
             SqlError::Halt(reason) => SqlError::Row {
                 reason,
                 message: None,
+                code: None,
             },
             other => other,
         }))

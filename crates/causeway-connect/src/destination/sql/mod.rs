@@ -14,6 +14,7 @@ mod config;
 mod create;
 mod deliver;
 mod engagement;
+mod journal;
 mod link;
 mod mysql;
 mod plan;

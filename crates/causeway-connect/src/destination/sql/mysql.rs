@@ -327,6 +327,7 @@ fn sql_error(error: Error) -> SqlError {
             return SqlError::Row {
                 reason: "the row is longer than the server's max_allowed_packet".to_owned(),
                 message: None,
+                code: None,
             };
         }
         // The text is not used, because it may hold a row.
@@ -396,6 +397,7 @@ fn row(reply: &mysql_async::ServerError) -> SqlError {
     SqlError::Row {
         reason,
         message: Some(reply.message.clone()),
+        code: Some(format!("error {}, SQLSTATE {}", reply.code, reply.state)),
     }
 }
 

@@ -385,6 +385,7 @@ fn classify(error: &DbError) -> SqlError {
             return SqlError::Row {
                 reason: "breaks a row security policy of the table".to_owned(),
                 message: Some(error.message().to_owned()),
+                code: Some(format!("SQLSTATE {code}")),
             };
         }
         _ if error.message().contains("statement pooling mode") => {
@@ -403,6 +404,7 @@ fn classify(error: &DbError) -> SqlError {
                 Some(detail) => format!("{}: {detail}", error.message()),
                 None => error.message().to_owned(),
             }),
+            code: Some(format!("SQLSTATE {code}")),
         },
         "08" => SqlError::Broken(message),
         "28" | "3D" | "3F" | "42" | "0A" | "0L" | "0P" => SqlError::Halt(message),

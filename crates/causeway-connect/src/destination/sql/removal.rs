@@ -3,14 +3,15 @@
 use super::{
     coerce::{Cell, Kind},
     config::{OnRemove, Role},
-    link::{Link, SqlError},
+    journal::Wire,
+    link::SqlError,
     plan::{Notes, Removal, Target},
     write::{Mark, Place, SWALLOWED, other_key},
 };
 
 /// Actions first, because their rows may refer to the contact's row.
 pub(super) async fn remove(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     places: &[Place<'_>],
     removal: &Removal,
 ) -> Result<Vec<Mark>, SqlError> {
@@ -21,24 +22,37 @@ pub(super) async fn remove(
         }
         marks.push(match target {
             Err(reason) => Mark::refused(reason.as_str()),
-            Ok(target) => remove_from(link, *place, target, &removal.erased_key).await?,
+            Ok(target) => remove_from(wire, *place, target, removal).await?,
         });
     }
     Ok(marks)
 }
 
+/// The rows of an erased contact in one table.
+struct Rows {
+    delivery: usize,
+    /// The columns that find the rows, and their values.
+    find: Vec<usize>,
+    own: Vec<Cell>,
+}
+
 async fn remove_from(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     place: Place<'_>,
     target: &Target,
-    erased_key: &str,
+    removal: &Removal,
 ) -> Result<Mark, SqlError> {
     let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
-    link.savepoint().await?;
-    let stored = link
-        .stored(place.relation, &find, &find, std::slice::from_ref(&own))
-        .await;
-    let stored = match link.settle(stored).await? {
+    let rows = Rows {
+        delivery: removal.delivery,
+        find,
+        own,
+    };
+    let (find, own) = (&rows.find, &rows.own);
+    wire.link.savepoint().await?;
+    let owned: (&[usize], _) = (&[rows.delivery], std::slice::from_ref(own));
+    let stored = wire.stored(place.relation, find, find, owned).await;
+    let stored = match wire.link.settle(stored).await? {
         Ok(stored) => stored.into_iter().next().unwrap_or_default(),
         Err(error) => return Ok(Mark::Refused(error.attempt_result())),
     };
@@ -48,16 +62,13 @@ async fn remove_from(
             place.table.name
         )));
     }
-    if let Some(reason) = stored
-        .iter()
-        .find_map(|texts| other_key(place, &find, &own, texts))
-    {
+    if let Some(reason) = stored.iter().find_map(|texts| other_key(place, find, own, texts)) {
         return Ok(Mark::refused(reason));
     }
     let result = match place.table.on_remove {
-        OnRemove::Delete => delete(link, place, &find, &own).await?,
-        OnRemove::Blank => blank(link, place, target, erased_key).await?,
-        OnRemove::Unsubscribe | OnRemove::Keep => set(link, place, &find, &own, &target.consent).await?,
+        OnRemove::Delete => delete(wire, place, &rows).await?,
+        OnRemove::Blank => blank(wire, place, target, &rows, &removal.erased_key).await?,
+        OnRemove::Unsubscribe | OnRemove::Keep => set(wire, place, &rows, &target.consent).await?,
     };
     let Err(reason) = result else {
         return Ok(Mark::Written(Notes::default()));
@@ -66,7 +77,7 @@ async fn remove_from(
     let reason = format!("the contact's rows in {name} could not be removed: {reason}");
     // An erased person must not be written to in the meantime.
     let is_contact = place.table.role == Role::Contacts && !target.consent.is_empty();
-    let is_set = is_contact && unsubscribe(link, place, &find, &own, &target.consent).await?;
+    let is_set = is_contact && unsubscribe(wire, place, &rows, &target.consent).await?;
     Ok(Mark::refused(if is_set {
         format!("{reason}; the row was set to unsubscribed")
     } else {
@@ -77,10 +88,11 @@ async fn remove_from(
 /// The inner error is why the database refused.
 type Attempt = Result<Result<(), String>, SqlError>;
 
-async fn delete(link: &mut Link, place: Place<'_>, find: &[usize], own: &[Cell]) -> Attempt {
-    link.savepoint().await?;
-    let result = link.delete(place.relation, find, own).await;
-    Ok(match link.settle_forbidden(result).await? {
+async fn delete(wire: &mut Wire<'_>, place: Place<'_>, rows: &Rows) -> Attempt {
+    wire.link.savepoint().await?;
+    let owned = (rows.delivery, rows.own.as_slice());
+    let result = wire.delete(place.relation, &rows.find, owned).await;
+    Ok(match wire.link.settle_forbidden(result).await? {
         Ok(0) if place.relation.counts_rows() => Err(SWALLOWED.to_owned()),
         Ok(_) => Ok(()),
         Err(error) => Err(error.reason().to_owned()),
@@ -88,22 +100,17 @@ async fn delete(link: &mut Link, place: Place<'_>, find: &[usize], own: &[Cell])
 }
 
 /// Sets columns of all rows that are found.
-async fn set(
-    link: &mut Link,
-    place: Place<'_>,
-    find: &[usize],
-    own: &[Cell],
-    values: &[(usize, Cell)],
-) -> Attempt {
+async fn set(wire: &mut Wire<'_>, place: Place<'_>, rows: &Rows, values: &[(usize, Cell)]) -> Attempt {
     if values.is_empty() {
         return Ok(Err("no column shows consent".to_owned()));
     }
     let columns: Vec<usize> = values.iter().map(|(at, _)| *at).collect();
-    let mut cells = own.to_vec();
+    let mut cells = rows.own.clone();
     cells.extend(values.iter().map(|(_, cell)| cell.clone()));
-    link.savepoint().await?;
-    let result = link.update(place.relation, find, &columns, &[cells]).await;
-    Ok(match link.settle_forbidden(result).await? {
+    wire.link.savepoint().await?;
+    let owned: (&[usize], &[Vec<Cell>]) = (&[rows.delivery], &[cells]);
+    let result = wire.update(place.relation, &rows.find, &columns, owned).await;
+    Ok(match wire.link.settle_forbidden(result).await? {
         Ok(0) if place.relation.counts_rows() => Err(SWALLOWED.to_owned()),
         Ok(_) => Ok(()),
         Err(error) => Err(error.reason().to_owned()),
@@ -113,20 +120,17 @@ async fn set(
 /// Sets the consent columns, or those that the database accepts. Returns whether one of them shows the
 /// opt-out.
 async fn unsubscribe(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     place: Place<'_>,
-    find: &[usize],
-    own: &[Cell],
+    rows: &Rows,
     values: &[(usize, Cell)],
 ) -> Result<bool, SqlError> {
-    if set(link, place, find, own, values).await?.is_ok() {
+    if set(wire, place, rows, values).await?.is_ok() {
         return Ok(true);
     }
     let mut is_shown = false;
     for value in values {
-        let is_set = set(link, place, find, own, std::slice::from_ref(value))
-            .await?
-            .is_ok();
+        let is_set = set(wire, place, rows, std::slice::from_ref(value)).await?.is_ok();
         let column = place.table.columns.get(value.0);
         is_shown |= is_set && column.is_some_and(|column| column.shows_consent);
     }
@@ -135,11 +139,17 @@ async fn unsubscribe(
 
 /// Empties each column with personal data; the columns that find the row come last. A column that cannot be
 /// null becomes an empty text. An address that is the key becomes `erased_key`.
-async fn blank(link: &mut Link, place: Place<'_>, target: &Target, erased_key: &str) -> Attempt {
-    let (find, own): (Vec<usize>, Vec<Cell>) = target.find.iter().cloned().unzip();
+async fn blank(
+    wire: &mut Wire<'_>,
+    place: Place<'_>,
+    target: &Target,
+    rows: &Rows,
+    erased_key: &str,
+) -> Attempt {
+    let find = &rows.find;
     if !target.consent.is_empty() {
         // A consent column that cannot be set does not keep the data from being removed.
-        unsubscribe(link, place, &find, &own, &target.consent).await?;
+        unsubscribe(wire, place, rows, &target.consent).await?;
     }
     let mut personal = place.table.places(|column| column.is_personal);
     personal.sort_by_key(|at| find.contains(at));
@@ -165,10 +175,7 @@ async fn blank(link: &mut Link, place: Place<'_>, target: &Target, erased_key: &
             values
         };
         for value in values {
-            is_empty = is_empty
-                || set(link, place, &find, &own, &[(at, value.clone())])
-                    .await?
-                    .is_ok();
+            is_empty = is_empty || set(wire, place, rows, &[(at, value.clone())]).await?.is_ok();
         }
         if !is_empty {
             left.push(column.name.as_str());

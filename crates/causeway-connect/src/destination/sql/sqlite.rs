@@ -319,6 +319,7 @@ fn sql_error(error: Error) -> SqlError {
         ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch | ErrorCode::TooBig => SqlError::Row {
             reason: row_reason(code.extended_code, &text),
             message: Some(text),
+            code: Some(format!("SQLite error {}", code.extended_code)),
         },
         ErrorCode::DatabaseBusy
         | ErrorCode::DatabaseLocked

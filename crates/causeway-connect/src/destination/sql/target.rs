@@ -45,6 +45,30 @@ impl Target {
         }
     }
 
+    /// Where the database is, without its credentials: `postgres://db.example.org:5432/people`.
+    pub(super) fn place(&self) -> String {
+        match self {
+            Self::Postgres { config, .. } => {
+                let host = config.get_hosts().first().map(|host| match host {
+                    Host::Tcp(name) => name.clone(),
+                    #[cfg(unix)]
+                    Host::Unix(path) => path.display().to_string(),
+                });
+                let host = host.or_else(|| config.get_hostaddrs().first().map(ToString::to_string));
+                let port = config.get_ports().first().copied().unwrap_or(5_432);
+                let database = config.get_dbname().unwrap_or_default();
+                format!("postgres://{}:{port}/{database}", host.unwrap_or_default())
+            }
+            Self::Mysql { opts, .. } => format!(
+                "mysql://{}:{}/{}",
+                opts.ip_or_hostname(),
+                opts.tcp_port(),
+                opts.db_name().unwrap_or_default()
+            ),
+            Self::Sqlite { path } => format!("sqlite:{}", path.display()),
+        }
+    }
+
     /// Reads no file but certificates. Relative paths start at `dir`.
     pub(super) fn parse(
         url: &str,

@@ -11,7 +11,8 @@ use causeway_core::destination::{AttemptResult, Outcome};
 use super::{
     coerce::Cell,
     config::{OnConflict, Table},
-    link::{Link, SqlError, Texts},
+    journal::Wire,
+    link::{SqlError, Texts},
     plan::{Notes, Plan, Row, Step, Write},
     removal,
     statement::Relation,
@@ -99,7 +100,7 @@ pub(super) const SWALLOWED: &str = "the database reported no error and did not s
 /// Runs first without savepoints, since usually all rows are fine. If a row is rejected, it starts again with
 /// savepoints.
 pub(super) async fn write(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     places: &[Place<'_>],
     plan: &Plan,
 ) -> Result<Vec<AttemptResult>, SqlError> {
@@ -114,13 +115,14 @@ pub(super) async fn write(
                 ..Done::default()
             })
             .collect();
-        link.begin().await?;
-        match write_steps(link, places, plan, &mut done, careful).await {
+        wire.journal.restart();
+        wire.link.begin().await?;
+        match write_steps(wire, places, plan, &mut done, careful).await {
             Ok(()) => {
-                link.commit().await?;
+                wire.link.commit().await?;
                 return Ok(done.into_iter().map(Done::result).collect());
             }
-            Err(SqlError::Row { .. }) if !careful => link.run("ROLLBACK").await?,
+            Err(SqlError::Row { .. }) if !careful => wire.link.run("ROLLBACK").await?,
             Err(error) => return Err(error),
         }
     }
@@ -130,7 +132,7 @@ pub(super) async fn write(
 }
 
 async fn write_steps(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     places: &[Place<'_>],
     plan: &Plan,
     done: &mut [Done],
@@ -140,7 +142,7 @@ async fn write_steps(
         let tables = match step {
             Step::Rows(tables) => tables,
             Step::Removal(gone) => {
-                let marks = removal::remove(link, places, gone).await?;
+                let marks = removal::remove(wire, places, gone).await?;
                 if let Some(done) = done.get_mut(gone.delivery) {
                     for mark in marks {
                         done.add(mark);
@@ -156,11 +158,11 @@ async fn write_steps(
                     .iter()
                     .filter(|row| done.get(row.delivery).is_some_and(|done| done.refused.is_none()))
                     .collect();
-                for piece in rows.chunks(link.most_rows()) {
+                for piece in rows.chunks(wire.link.most_rows()) {
                     let marks = if careful {
-                        write_halving(link, *place, piece).await?
+                        write_halving(wire, *place, piece).await?
                     } else {
-                        write_piece(link, *place, piece).await?
+                        write_piece(wire, *place, piece).await?
                     };
                     for (at, mark) in marks {
                         if let Some(done) = done.get_mut(at) {
@@ -178,22 +180,24 @@ async fn write_steps(
 type Marks = Vec<(usize, Mark)>;
 
 /// Halves the rejected rows until the bad ones are alone.
-async fn write_halving(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, SqlError> {
+async fn write_halving(wire: &mut Wire<'_>, place: Place<'_>, rows: &[&Row]) -> Result<Marks, SqlError> {
     let mut marks = Vec::new();
     let mut waiting = vec![rows];
     while let Some(rows) = waiting.pop() {
         if let [row] = rows {
-            marks.push((row.delivery, write_one(link, place, row).await?));
+            marks.push((row.delivery, write_one(wire, place, row).await?));
             continue;
         }
-        link.savepoint().await?;
-        match write_piece(link, place, rows).await {
+        wire.link.savepoint().await?;
+        let moment = wire.journal.now();
+        match write_piece(wire, place, rows).await {
             Ok(more) => {
-                link.release().await?;
+                wire.link.release().await?;
                 marks.extend(more);
             }
             Err(SqlError::Row { .. }) => {
-                link.take_back().await?;
+                wire.link.take_back().await?;
+                wire.journal.back_to(&moment);
                 let (first, second) = rows.split_at_checked(rows.len() / 2).unwrap_or((rows, &[]));
                 waiting.push(second);
                 waiting.push(first);
@@ -214,8 +218,8 @@ enum Need {
 
 /// Writes rows with different keys in as few statements as possible. After [`SqlError::Row`] any of them may
 /// be written.
-async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Marks, SqlError> {
-    let stored = look_up(link, place, rows).await?;
+async fn write_piece(wire: &mut Wire<'_>, place: Place<'_>, rows: &[&Row]) -> Result<Marks, SqlError> {
+    let stored = look_up(wire, place, rows).await?;
     let mut marks = Vec::new();
     let (mut inserts, mut updates) = (BTreeMap::new(), BTreeMap::new());
     for (row, stored) in rows.iter().zip(&stored) {
@@ -231,8 +235,9 @@ async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result
     }
     let relation = place.relation;
     for (columns, rows) in &updates {
-        let changed = link
-            .update(relation, &key(place), columns, &cells(place, rows, columns))
+        let cells = cells(place, rows, columns);
+        let changed = wire
+            .update(relation, &key(place), columns, (&owners(rows), &cells))
             .await?;
         all_counted(relation, changed, rows)?;
         marks.extend(
@@ -242,7 +247,9 @@ async fn write_piece(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result
     }
     for (columns, rows) in &inserts {
         let rows_cells: Vec<Vec<Cell>> = rows.iter().map(|row| picked(row, columns)).collect();
-        let changed = link.insert(relation, columns, &rows_cells).await?;
+        let changed = wire
+            .insert(relation, columns, (&owners(rows), &rows_cells))
+            .await?;
         all_counted(relation, changed, rows)?;
         marks.extend(
             rows.iter()
@@ -257,6 +264,11 @@ fn all_counted(relation: &Relation, changed: u64, rows: &[&Row]) -> Result<(), S
         return Err(SqlError::row(SWALLOWED));
     }
     Ok(())
+}
+
+/// The positions of the rows' deliveries in the batch.
+fn owners(rows: &[&Row]) -> Vec<usize> {
+    rows.iter().map(|row| row.delivery).collect()
 }
 
 fn key(place: Place<'_>) -> Vec<usize> {
@@ -277,11 +289,12 @@ fn cells(place: Place<'_>, rows: &[&Row], columns: &[usize]) -> Vec<Vec<Cell>> {
 }
 
 /// For each row what is stored under its key, as texts: the key columns, then the address if it is a column.
-async fn look_up(link: &mut Link, place: Place<'_>, rows: &[&Row]) -> Result<Vec<Vec<Texts>>, SqlError> {
+async fn look_up(wire: &mut Wire<'_>, place: Place<'_>, rows: &[&Row]) -> Result<Vec<Vec<Texts>>, SqlError> {
     let find = key(place);
     let mut show = find.clone();
     show.extend(address(place));
-    link.stored(place.relation, &find, &show, &cells(place, rows, &[]))
+    let cells = cells(place, rows, &[]);
+    wire.stored(place.relation, &find, &show, (&owners(rows), &cells))
         .await
 }
 
@@ -373,14 +386,14 @@ fn is_same_key(one: &str, other: &str) -> bool {
 const MAX_TURNS: u32 = 4;
 
 /// Writes one row, as much of it as the database accepts.
-async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark, SqlError> {
+async fn write_one(wire: &mut Wire<'_>, place: Place<'_>, row: &Row) -> Result<Mark, SqlError> {
     let (mut refusal, mut is_in_vain) = (None, false);
     for _ in 0..MAX_TURNS {
-        link.savepoint().await?;
-        let stored = look_up(link, place, &[row]).await;
-        let stored = match link.settle(stored).await? {
+        wire.link.savepoint().await?;
+        let stored = look_up(wire, place, &[row]).await;
+        let stored = match wire.link.settle(stored).await? {
             Ok(stored) => stored.into_iter().next().unwrap_or_default(),
-            Err(error) => return Ok(Mark::Refused(blamed(link, place, row, error).await?)),
+            Err(error) => return Ok(Mark::Refused(blamed(wire, place, row, error).await?)),
         };
         let is_there = !stored.is_empty();
         let columns = match need(place, row, &stored) {
@@ -394,13 +407,13 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
             }
             Need::Insert(columns) | Need::Update(columns) => columns,
         };
-        match change(link, place, row, &columns, is_there).await? {
+        match change(wire, place, row, &columns, is_there).await? {
             Ok(true) => return Ok(Mark::Written(Notes::default())),
             Ok(false) if is_there => is_in_vain = true,
             Ok(false) => refusal = Some(SqlError::row(SWALLOWED)),
             Err(error) => {
                 if row.is_opt_out
-                    && let Some(mark) = essentials(link, place, row, &columns, is_there).await?
+                    && let Some(mark) = essentials(wire, place, row, &columns, is_there).await?
                 {
                     return Ok(mark);
                 }
@@ -412,32 +425,34 @@ async fn write_one(link: &mut Link, place: Place<'_>, row: &Row) -> Result<Mark,
         }
     }
     let error = refusal.unwrap_or_else(|| SqlError::row("the row kept changing while it was written"));
-    Ok(Mark::Refused(blamed(link, place, row, error).await?))
+    Ok(Mark::Refused(blamed(wire, place, row, error).await?))
 }
 
 /// Updates or inserts one row. Returns whether the database counted it, or why the database rejected it.
 async fn change(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     place: Place<'_>,
     row: &Row,
     columns: &[usize],
     is_there: bool,
 ) -> Result<Result<bool, SqlError>, SqlError> {
-    link.savepoint().await?;
+    wire.link.savepoint().await?;
     let changed = if is_there {
         let cells = cells(place, &[row], columns);
-        link.update(place.relation, &key(place), columns, &cells).await
+        wire.update(place.relation, &key(place), columns, (&[row.delivery], &cells))
+            .await
     } else {
-        link.insert(place.relation, columns, &[picked(row, columns)])
+        let cells = [picked(row, columns)];
+        wire.insert(place.relation, columns, (&[row.delivery], &cells))
             .await
     };
     let counted = |changed: u64| changed > 0 || !place.relation.counts_rows();
-    Ok(link.settle(changed).await?.map(counted))
+    Ok(wire.link.settle(changed).await?.map(counted))
 }
 
 /// Writes as many columns of an opt-out as the database accepts. `None` if none of them shows the opt-out.
 async fn essentials(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     place: Place<'_>,
     row: &Row,
     columns: &[usize],
@@ -458,7 +473,7 @@ async fn essentials(
     for left in std::iter::once(None).chain(spare.iter().copied().map(Some)) {
         let some: Vec<usize> = all_but(left).collect();
         if some.iter().any(|at| shows(*at))
-            && matches!(change(link, place, row, &some, is_there).await?, Ok(true))
+            && matches!(change(wire, place, row, &some, is_there).await?, Ok(true))
         {
             written = some;
             break;
@@ -471,11 +486,11 @@ async fn essentials(
         .into_iter()
         .filter(|at| !written.contains(at))
         .partition(|at| shows(*at));
-    let refused = one_by_one(link, place, row, &visible).await?;
+    let refused = one_by_one(wire, place, row, &visible).await?;
     if written.is_empty() && refused.len() == visible.len() {
         return Ok(None);
     }
-    let left_out = one_by_one(link, place, row, &[silent, others].concat()).await?;
+    let left_out = one_by_one(wire, place, row, &[silent, others].concat()).await?;
     Ok(Some(Mark::Written(Notes {
         left_out,
         incomplete: (!refused.is_empty()).then(|| refused.join("; ")),
@@ -485,7 +500,7 @@ async fn essentials(
 /// Sets columns of an existing row one by one. Returns why the database rejected those that it did not
 /// accept.
 async fn one_by_one(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     place: Place<'_>,
     row: &Row,
     columns: &[usize],
@@ -494,7 +509,7 @@ async fn one_by_one(
     loop {
         let mut refused = Vec::new();
         for at in &waiting {
-            let error = match change(link, place, row, &[*at], true).await? {
+            let error = match change(wire, place, row, &[*at], true).await? {
                 Ok(true) => continue,
                 Ok(false) => SqlError::row(SWALLOWED),
                 Err(error) => error,
@@ -527,13 +542,13 @@ fn why(place: Place<'_>, at: usize, error: SqlError) -> String {
 
 /// The result of a rejected row, with the column whose value the database could not read.
 async fn blamed(
-    link: &mut Link,
+    wire: &mut Wire<'_>,
     place: Place<'_>,
     row: &Row,
     error: SqlError,
 ) -> Result<AttemptResult, SqlError> {
     if error.names_no_column()
-        && let Some(column) = link.blame(place.relation, &row.cells).await?
+        && let Some(column) = wire.link.blame(place.relation, &row.cells).await?
     {
         return Ok(error.of_column(&column).attempt_result());
     }

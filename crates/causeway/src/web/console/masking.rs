@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::vocabulary;
+use super::{local, vocabulary};
 
 const DOTS: &str = "•••";
 /// Longer values are masked even in technical fields: they are not ids, names of kinds or dates.
@@ -144,6 +144,11 @@ fn string(found: &str, key: &str, parent: &str) -> String {
     text(found)
 }
 
+/// Masks the value of a field, unless the field is a technical one.
+pub(super) fn field(name: &str, value: &str) -> String {
+    string(value, &plain(name), "")
+}
+
 fn is_plain(key: &str, parent: &str) -> bool {
     PLAIN.split(' ').any(|known| known == key) || (THINGS.contains(&parent) && THING_WORDS.contains(&key))
 }
@@ -214,8 +219,11 @@ pub(crate) fn answer(text: &str) -> String {
     }
 }
 
-/// Masks what was sent to a destination: requests, each with its address, headers and body.
+/// Masks what was sent to a destination: requests, each with its address, headers and body, or what [`local`] knows.
 pub(crate) fn request(text: &str) -> String {
+    if let Some(masked) = local::request(text) {
+        return masked;
+    }
     let parts = text.split("\n\n").map(|part| match Head::parse(part) {
         Some(head) => head.masked(),
         None => body(

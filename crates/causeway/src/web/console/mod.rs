@@ -8,6 +8,7 @@ mod chart;
 mod format;
 mod guard;
 mod live;
+pub(crate) mod local;
 pub(crate) mod masking;
 mod pages;
 mod picture;

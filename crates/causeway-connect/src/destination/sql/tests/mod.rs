@@ -9,6 +9,7 @@ mod opt_out;
 mod pooler;
 mod protection;
 mod removal;
+mod trace;
 mod types;
 mod upsert;
 
