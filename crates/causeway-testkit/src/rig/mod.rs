@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+pub mod directus;
 pub mod mariadb;
 pub mod pgbouncer;
 pub mod php;

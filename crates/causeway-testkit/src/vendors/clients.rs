@@ -30,8 +30,14 @@ pub struct Script {
 impl Script {
     /// A script for Node.js.
     pub fn node(name: &str, arguments: &[&str]) -> Self {
-        let mut command = Command::new("node");
-        command.env("NODE_PATH", installed().join("node_modules"));
+        let node = std::process::Command::new("node");
+        Self::node_at(node, &installed().join("node_modules"), name, arguments)
+    }
+
+    /// A script for this Node.js, with the packages of this folder.
+    pub fn node_at(node: std::process::Command, modules: &Path, name: &str, arguments: &[&str]) -> Self {
+        let mut command = Command::from(node);
+        command.env("NODE_PATH", modules);
         Self::start(command.arg(script(name)).args(arguments))
     }
 

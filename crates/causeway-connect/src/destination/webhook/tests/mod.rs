@@ -1,5 +1,6 @@
 mod auth;
 mod configuration;
+mod directus;
 mod each;
 mod requests;
 mod samples;
