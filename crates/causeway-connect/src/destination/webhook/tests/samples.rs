@@ -25,7 +25,7 @@ const COMMON: [&str; 7] = [
 /// The keys of a destination that are those of its kind.
 pub(super) fn own_keys(destination: &toml::Table) -> toml::Table {
     let mut own = destination.clone();
-    own.retain(|key, _| !COMMON.contains(&key.as_str()));
+    own.retain(|key, _| !COMMON.contains(&key));
     own
 }
 
