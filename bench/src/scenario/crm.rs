@@ -80,7 +80,7 @@ pub async fn run(bench: &Bench) -> anyhow::Result<Section> {
     })
 }
 
-/// Of the counts the worst run is shown.
+/// The worst run is shown of the counts.
 fn narrow_checks(series: &Series, seen: &[Seen], messages: usize) -> [Check; 4] {
     let worst = |count: &dyn Fn(&Seen) -> usize| number(seen.iter().map(count).max().unwrap_or(usize::MAX));
     let possible = number(WORKERS) / SLOW.as_secs_f64();

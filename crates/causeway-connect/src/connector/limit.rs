@@ -18,10 +18,10 @@ pub struct Limit {
 const JITTER: Duration = Duration::from_millis(250);
 
 impl Limit {
-    /// The calls that may follow each other without a pause: a twentieth of all, and at least one. Within a second no call
-    /// waits so long that a burst would help it.
+    /// The calls that may follow each other without a pause: a twentieth of all, and at least one. With a limit of up to a
+    /// thousand a second no call waits so long that a burst would help it.
     fn burst(self) -> u32 {
-        if self.per <= Duration::from_secs(1) {
+        if self.per <= Duration::from_secs(1) && self.calls <= 1_000 {
             return 1;
         }
         (self.calls / 20).max(1)
@@ -118,7 +118,9 @@ mod tests {
                 rates.push(f64::from(calls * 3 - 1) / now.duration_since(begin).as_secs_f64());
             }
             // The first call of a period takes longer than the others, by up to the jitter.
-            let jitter = JITTER.min(limit.per / 12) - Duration::from_millis(1);
+            let jitter = JITTER
+                .min(limit.per / 12)
+                .saturating_sub(Duration::from_millis(1));
             for (at, from) in times.iter().enumerate() {
                 let until = *from + jitter + limit.per;
                 let within = times[at..].partition_point(|time| *time < until);

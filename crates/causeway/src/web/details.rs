@@ -56,7 +56,7 @@ pub struct Answerer {
     workspace: Name,
     namespace: Name,
     purpose: String,
-    /// Of `user:password`, or of the header's whole value.
+    /// The digest of `user:password`, or of the header's whole value.
     secret: Fingerprint,
     has_user: bool,
     opt_in: bool,

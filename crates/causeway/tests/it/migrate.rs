@@ -125,16 +125,14 @@ fn fields_settings_and_addresses_are_carried_over_and_the_rest_is_to_do() {
     let crm = &rivers.destinations["crm"];
     let fields = crm.table["fields"].as_table().expect("fields");
     for (name, path) in [
-        ("email", "contact.email"),
         ("FIRSTNAME", "contact.firstName"),
         ("LANG", "page.locale"),
         ("OPT_IN", "consent.email.subscribed"),
         ("DOI", "consent.email.state"),
-        ("list", "settings.list"),
     ] {
         assert_eq!(fields[name].as_str(), Some(path), "{name}");
     }
-    assert_eq!(crm.rule.settings.defaults["list"], "42");
+    assert_eq!(crm.table["lists"], toml::Value::from(vec![42]));
     assert_eq!(crm.pace.concurrency, 4);
     assert!(
         migrated.to_do.iter().any(|what| what.contains("SHOE")),
@@ -216,7 +214,6 @@ fn maps_of_fields_are_read_as_queries_of_urls() {
         pair("PRENOM", "contact.firstName"),
         pair("NOM", "contact.lastName"),
         pair("CP", "contact.postcode"),
-        pair("list", "settings.list"),
     ] {
         assert!(
             fields(&brevo).contains(&expected),

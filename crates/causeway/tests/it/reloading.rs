@@ -168,7 +168,7 @@ async fn a_halted_destination_goes_on_and_sources_come_and_go() {
     let events = "[source.site]\nkind = 'events'\ntokens = ['another-token-of-24-chars']\n";
     write(&home, &format!("{events}{}", with(auth)));
     home.ok(&["reload"]);
-    let body = r#"{"type":"opt_in","key":"k1","purpose":"email","contact":{"email":"eve@example.org"}}"#;
+    let body = r#"{"type":"goal","key":"k1","contact":{"email":"eve@example.org"}}"#;
     let post = format!(
         "POST /v1/events HTTP/1.1\r\nHost: hub\r\nConnection: close\r\nAuthorization: Bearer another-token-of-24-chars\r\n\
          Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",

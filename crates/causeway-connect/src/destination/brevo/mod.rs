@@ -150,7 +150,7 @@ pub(super) struct Memo {
     since: Option<Timestamp>,
     attributes: Map<String, Value>,
     ext_id: Option<String>,
-    /// Of what is written.
+    /// The digest of what is written.
     digest: String,
     event: Map<String, Value>,
     /// No earlier attempt can have sent the event.

@@ -37,7 +37,7 @@ pub(super) fn fill(
     // A known action that arrives again is a `contact`.
     let is_action = record.kind == DeliveryKind::Record && record.action.is_some();
     if let Some(action) = settings.action.as_ref().filter(|_| is_action) {
-        memo.page = page(make(&action.page)?)?;
+        memo.page = page(&make(&action.page)?)?;
         memo.transaction = make(&action.fields)?;
         memo.transaction.extend(switches(action));
         let page = record.page.as_ref();
@@ -46,9 +46,8 @@ pub(super) fn fill(
     omissions.finish()
 }
 
-fn page(mut values: Map<String, Value>) -> Result<String, String> {
-    let page = values.shift_remove("page");
-    let page = page.as_ref().and_then(Value::as_str).map(str::trim);
+fn page(values: &Map<String, Value>) -> Result<String, String> {
+    let page = values.values().next().and_then(Value::as_str).map(str::trim);
     let page = page.ok_or("`action.page` has no value")?;
     if page.is_empty() || !page.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err("`action.page` is not the number of a page".to_owned());

@@ -212,13 +212,10 @@ impl Destination for FileDestination {
             let written = writer.append(&target, &plan.layout, &rows, rotation, &mut sent);
             (written, sent)
         });
-        let (written, sent) = match written.await {
-            Ok((written, sent)) => (written, sent),
-            Err(_) => {
-                let reason = "writing the file was interrupted".to_owned();
-                (Err(WriteError::Temporary(reason)), Sent::default())
-            }
-        };
+        let (written, sent) = written.await.unwrap_or_else(|_| {
+            let reason = "writing the file was interrupted".to_owned();
+            (Err(WriteError::Temporary(reason)), Sent::default())
+        });
         let outcome = match written {
             Ok(()) => Outcome::Delivered { remote_id: None },
             Err(WriteError::Temporary(reason)) => Outcome::Retry { reason, after: None },
@@ -229,7 +226,7 @@ impl Destination for FileDestination {
             Err(reason) => Outcome::Reject { reason }.into(),
             Ok(notes) => AttemptResult {
                 notes,
-                request: trace.next_row(),
+                request: Some(trace.next_row()),
                 ..outcome.clone().into()
             },
         };

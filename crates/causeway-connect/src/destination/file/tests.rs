@@ -547,6 +547,7 @@ async fn each_attempt_keeps_its_line_and_the_name_of_the_file() {
     );
     assert_eq!(found, [expected(1), expected(2), nothing.clone()]);
     // The program was killed before it could record the attempt.
+    drop(csv);
     assert_eq!(kept(&folder.destination(CSV), [2]).await, [nothing]);
     let found = kept(&folder.destination(JSONL), [3]).await;
     let line = folder.read("p.jsonl");

@@ -23,7 +23,7 @@ impl Trace {
     }
 
     /// What was written for the next row. If the file could not be opened, only its name.
-    pub(super) fn next_row(&mut self) -> Option<String> {
+    pub(super) fn next_row(&mut self) -> String {
         let head = &self.head;
         let mut text = match self.lines.next() {
             None => head.clone(),
@@ -34,6 +34,6 @@ impl Trace {
             }
         };
         text.truncate(text.floor_char_boundary(AttemptResult::REQUEST_BYTES));
-        Some(text)
+        text
     }
 }

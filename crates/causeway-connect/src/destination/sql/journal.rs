@@ -42,7 +42,7 @@ impl Journal {
         self.parts.iter().map(String::len).collect()
     }
 
-    /// Forgets statements that were taken back, and are run again in smaller pieces.
+    /// Forgets statements that PostgreSQL took back, and that are run again in smaller pieces.
     pub(super) fn back_to(&mut self, moment: &[usize]) {
         for (part, length) in self.parts.iter_mut().zip(moment) {
             part.truncate(*length);
@@ -204,8 +204,8 @@ impl Wire<'_> {
         });
     }
 
-    /// A row that the database refused beside others is noted when it is written alone: until then nobody knows which
-    /// row it is.
+    /// Which of several rows the database refused is known when each is written alone. PostgreSQL takes the statement back
+    /// until then; at the others some rows may be stored.
     fn note<T>(
         &mut self,
         statement: &Statement<'_>,
@@ -213,12 +213,14 @@ impl Wire<'_> {
         result: &Result<T, SqlError>,
         count: impl Fn(&T, usize) -> u64,
     ) {
-        if all.len() > 1 && matches!(result, Err(SqlError::Row { .. })) {
+        let is_about_one_of_many = all.len() > 1 && matches!(result, Err(SqlError::Row { .. }));
+        if is_about_one_of_many && statement.relation.dialect == Dialect::Postgres {
             return;
         }
         for (at, (owner, cells)) in owners.iter().zip(all).enumerate() {
             let what_came = match result {
                 Ok(counted) => rows(count(counted, at)),
+                Err(_) if is_about_one_of_many => "a row of the same batch was refused".to_owned(),
                 Err(error) => error.in_trace(),
             };
             let values = values(statement.relation, statement.groups, cells);

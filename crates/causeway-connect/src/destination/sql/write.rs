@@ -15,7 +15,7 @@ use super::{
     link::{SqlError, Texts},
     plan::{Notes, Plan, Row, Step, Write},
     removal,
-    statement::Relation,
+    statement::{Dialect, Relation},
 };
 use crate::destination::columns::Mapped;
 
@@ -197,7 +197,9 @@ async fn write_halving(wire: &mut Wire<'_>, place: Place<'_>, rows: &[&Row]) -> 
             }
             Err(SqlError::Row { .. }) => {
                 wire.link.take_back().await?;
-                wire.journal.back_to(&moment);
+                if place.relation.dialect == Dialect::Postgres {
+                    wire.journal.back_to(&moment);
+                }
                 let (first, second) = rows.split_at_checked(rows.len() / 2).unwrap_or((rows, &[]));
                 waiting.push(second);
                 waiting.push(first);

@@ -252,7 +252,7 @@ pub const BREVO: Native = Native {
             &["LIST"],
             "lists",
             Value::Numbers,
-            None,
+            Some("[1]"),
             "the numbers of the lists",
         ),
     ],

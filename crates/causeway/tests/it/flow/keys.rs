@@ -50,7 +50,7 @@ async fn a_message_for_a_missing_key_is_kept_and_delivered_when_the_key_is_there
     home.write("keys.json", "{");
     hub.hang_up();
     home.until("the old keys stay", || {
-        hub.log().contains("the old keys stay in use")
+        hub.log().contains("the old one stays in force")
     })
     .await;
 

@@ -16,7 +16,10 @@ async fn health_pages_list_the_problems() {
     let ready = rig.send("GET", "/readyz", &[], "").await;
     assert_eq!(
         (ready.status, ready.body.as_str()),
-        (200, r#"{"ready":true,"reasons":[]}"#)
+        (
+            200,
+            r#"{"ready":true,"reasons":[],"configuration":{"generation":1,"since":"1970-01-01T00:00:00Z"}}"#
+        )
     );
     rig.red.lock().unwrap().push(Reason {
         part: "source.proca".to_owned(),
@@ -26,7 +29,7 @@ async fn health_pages_list_the_problems() {
     assert_eq!(red.status, 503);
     assert_eq!(
         red.body,
-        r#"{"ready":false,"reasons":[{"part":"source.proca","reason":"the queue is missing"}]}"#
+        r#"{"ready":false,"reasons":[{"part":"source.proca","reason":"the queue is missing"}],"configuration":{"generation":1,"since":"1970-01-01T00:00:00Z"}}"#
     );
     assert_eq!(rig.send("GET", "/livez", &[], "").await.status, 200);
     assert_eq!(rig.send("GET", "/metrics", &[], "").await.body, "causeway_up 1\n");

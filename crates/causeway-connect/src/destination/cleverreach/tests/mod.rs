@@ -366,7 +366,7 @@ async fn who_opts_out_and_in_again_within_minutes_comes_back() {
             calls(&api, "/v3")
         );
     }
-    // Of another address nothing is remembered.
+    // Nothing is remembered of another address.
     let memory = Memory::of(None, 7, "person2@example.org");
     assert_ne!(Memory::of(None, 8, "person2@example.org"), memory);
     assert_eq!(Memory::of(Some(&json!("x")), 7, "Person2@example.org"), memory);

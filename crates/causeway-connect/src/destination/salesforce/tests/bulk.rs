@@ -159,7 +159,7 @@ async fn thousands_of_people_cost_few_calls() {
     assert_eq!((outcomes(&results)[0], org.used()), ("pending", 9));
     // The state, and the file of those that succeeded.
     let results = org.round(bulk, &mut waiting).await;
-    assert_eq!(outcomes(&results), ["delivered"; 2_498]);
+    assert_eq!(outcomes(&results), vec!["delivered"; 2_498]);
     assert_eq!(org.used(), 11);
     org.with(|org| {
         let contacts = org.live("Contact");
@@ -185,7 +185,7 @@ async fn thousands_of_people_cost_few_calls() {
     let before = org.used();
     let again: Vec<Delivery> = (1..=2_500).map(delivery).collect();
     let results = org.finish(bulk, again).await;
-    assert_eq!(outcomes(&results), ["delivered"; 2_500]);
+    assert_eq!(outcomes(&results), vec!["delivered"; 2_500]);
     assert_eq!(org.used() - before, 10);
     org.with(|org| {
         let contacts = org.live("Contact");
@@ -287,7 +287,7 @@ async fn a_job_that_fails_or_is_aborted_costs_nobody_an_attempt() {
             org.with(|org| {
                 org.jobs
                     .values_mut()
-                    .for_each(|job| job.state = "Aborted".to_owned())
+                    .for_each(|job| job.state = "Aborted".to_owned());
             });
         }
         let results = org.finish(&small(), waiting).await;
@@ -380,7 +380,9 @@ async fn results_that_cannot_be_read_are_no_results() {
     }
     let connected = connect(&api.url(""), &small());
     for (attempt, expected) in [(1, "retry"), (2, "retry"), (3, "delivered")] {
-        waiting.iter_mut().for_each(|delivery| delivery.attempt = attempt);
+        for delivery in &mut waiting {
+            delivery.attempt = attempt;
+        }
         let results = connected.deliver(&waiting).await;
         assert_eq!(outcomes(&results), [expected; 3], "{results:?}");
         assert!(
@@ -641,7 +643,9 @@ async fn an_address_with_more_records_than_a_page_is_opted_out_everywhere() {
         "records": [row("003a", "person1@example.org", false)] });
     api.reply_at(QUERY, Reply::json(200, &page));
     api.reply_at("/services/data/v68.0/query/01g-2000", faults::page_200());
-    let results = connect(&api.url(""), "").deliver(&[opt_out.clone()]).await;
+    let results = connect(&api.url(""), "")
+        .deliver(std::slice::from_ref(&opt_out))
+        .await;
     assert_eq!(outcomes(&results), ["retry"]);
     // The next page is at the org, whatever the response says.
     let mut page = page;

@@ -261,7 +261,7 @@ async fn an_unchanged_contact_costs_no_call() {
         name.value = json!("Adele");
         delivery
     };
-    let actions = "[actions]\nobject = 'Task'\nkey = 'Causeway_Id__c'\nperson = 'WhoId'\nfields = { Subject = 'event' }";
+    let actions = "action = { object = 'Task', person = 'WhoId', fields = { Subject = 'action.type' } }";
     for (more, delivery, calls) in [
         ("", subscriber(1, since), 0),
         ("", renamed(), 2),

@@ -130,8 +130,11 @@ mod check {
             Sort::Sqlite => "(SQLite error 2067)",
         };
         let (_, statements) = kept(&results[2]);
-        let last = statements.last().unwrap();
-        assert!(last.text.starts_with("INSERT INTO"), "{}", last.text);
+        // Afterwards it is looked for once more, in case another program inserted it meanwhile.
+        let mut latest = statements.iter().rev();
+        let last = latest
+            .find(|statement| statement.text.starts_with("INSERT INTO"))
+            .unwrap();
         assert_eq!(last.values["values"]["phone"], json!("+49 secret"));
         assert!(
             last.result.starts_with("refused: breaks the unique constraint") && last.result.ends_with(code),
@@ -148,13 +151,14 @@ mod check {
         // The others keep what was committed, and nothing of the refused row.
         for at in [0, 1, 3, 4] {
             let (_, statements) = kept(&results[at]);
-            // SQLite has some of them stored before it comes to the refused row, so they are found when they are written
-            // again.
-            let expected = [("SELECT", "0 rows"), ("INSERT", "1 row")];
-            let again = [("SELECT", "1 row"), ("UPDATE", "1 row")];
+            // MariaDB and SQLite have some of them stored before they come to the refused row, so they are found when they
+            // are written again.
             let found = verbs(&statements);
-            let is_again = database.sort == Sort::Sqlite && found == again;
-            assert!(is_again || found == expected, "{found:?}");
+            let is_again = database.sort != Sort::Postgres
+                && found.iter().any(|(verb, _)| *verb == "INSERT")
+                && found.last() == Some(&("SELECT", "1 row"));
+            let is_once = found.ends_with(&[("SELECT", "0 rows"), ("INSERT", "1 row")]);
+            assert!(is_again || is_once, "{found:?}");
             assert!(!results[at].request.as_deref().unwrap().contains("secret"));
             assert_eq!(results[at].excerpt, None);
         }

@@ -59,6 +59,13 @@ impl Rig {
     }
 
     async fn collection(&mut self, name: &str, fields: &Value) {
+        let mut fields = fields.clone();
+        for field in fields.as_array_mut().unwrap() {
+            // Without it Directus makes one for a timestamp that lacks the names.
+            if field["meta"].is_null() {
+                field["meta"] = json!({});
+            }
+        }
         let made = json!({ "collection": name, "schema": {}, "meta": {}, "fields": fields });
         self.ok(json!(["createCollection", made])).await;
     }
