@@ -1,7 +1,7 @@
 //! Reads the configuration again while the hub runs. What did not change is not disturbed.
 //!
-//! Invariant: everything that can fail is made before anything stops. After an error the old configuration is in force,
-//! whole.
+//! Invariant: all parts of the new configuration are made before anything stops. After an error the old configuration is
+//! in force, whole. Once the new rules are stored nothing ends the reload, so no part stays stopped.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,7 +16,7 @@ use causeway_core::{
     envelope::digest,
     event::DeadCode,
     id::Name,
-    store::{InboxFilter, InboxState, Store as _},
+    store::{InboxFilter, InboxState, Store as _, StoreError},
 };
 use causeway_store::Served;
 use data_encoding::HEXLOWER;
@@ -152,7 +152,6 @@ impl Hub {
         // All that can fail.
         let decoders = sources::decoders(&next)?;
         let lanes = self.lanes_of(&next, &destinations)?;
-        let former = self.lanes_of(&self.config, &destinations)?;
         let mut fetchers = sources::fetchers(&next, &self.engine.clock)?;
         fetchers.retain(|name, _| sources.contains(name));
         let change = self.site.change(&next)?;
@@ -160,21 +159,23 @@ impl Hub {
         self.running.fetchers.stop(&sources, LONGEST_STOP).await;
         self.running.lanes.stop(&destinations, LONGEST_STOP).await;
         if let Err(error) = self.put_into_force(&next).await {
-            self.start_lanes(former);
-            for (name, source) in sources::fetchers(&self.config, &self.engine.clock)? {
-                if sources.contains(&name) {
-                    start_fetcher(self, &name, source);
-                }
-            }
+            self.start_former(&destinations, &sources);
             return Err(error);
         }
         self.engine.decoders.store(Arc::new(decoders));
         self.engine.settings.store(Arc::new(settings(&next)));
-        self.site.apply(change)?;
+        if let Err(error) = self.site.apply(change) {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "the listener goes on with its old sources"
+            );
+        }
         for name in sources.iter().filter(|name| !next.sources.contains_key(*name)) {
             self.sources.forget(name);
         }
-        self.resume(&destinations).await?;
+        if let Err(error) = self.resume(&destinations).await {
+            tracing::error!(%error, "could not end the halts of destinations that changed: run `causeway delivery resume`");
+        }
         self.start_lanes(lanes);
         for (name, source) in fetchers {
             start_fetcher(self, &name, source);
@@ -192,6 +193,26 @@ impl Hub {
             sources,
             has_changed,
         })
+    }
+
+    /// Starts the parts of the old configuration again. A part may lack a secret by now; the others go on.
+    fn start_former(&self, destinations: &[Name], sources: &[Name]) {
+        for name in destinations {
+            match self.lanes_of(&self.config, std::slice::from_ref(name)) {
+                Ok(lanes) => self.start_lanes(lanes),
+                Err(error) => {
+                    tracing::error!(destination = %name, error = format!("{error:#}"), "it cannot go on as before");
+                }
+            }
+        }
+        match sources::fetchers(&self.config, &self.engine.clock) {
+            Ok(fetchers) => {
+                for (name, source) in fetchers.into_iter().filter(|(name, _)| sources.contains(name)) {
+                    start_fetcher(self, &name, source);
+                }
+            }
+            Err(error) => tracing::error!(error = format!("{error:#}"), "the sources cannot go on as before"),
+        }
     }
 
     async fn put_into_force(&self, next: &Config) -> anyhow::Result<()> {
@@ -264,7 +285,7 @@ impl Hub {
     }
 
     /// Ends the halts of destinations that changed, because the cause was probably fixed.
-    async fn resume(&self, destinations: &[Name]) -> anyhow::Result<()> {
+    async fn resume(&self, destinations: &[Name]) -> Result<(), StoreError> {
         for (name, mut state) in self.engine.views.lanes().await? {
             if destinations.contains(&name) && state.halted.take().is_some() {
                 self.engine.store.set_lane(&name, state).await?;

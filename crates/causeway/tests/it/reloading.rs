@@ -180,6 +180,10 @@ async fn a_halted_destination_goes_on_and_sources_come_and_go() {
     home.ok(&["reload"]);
     let answer = exchange(&hub.listener, post.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 401"), "{answer}");
+    // The old section could not be made any more, and need not.
+    std::fs::remove_file(home.path("token")).expect("it is there");
+    write(&home, &with(""));
+    home.ok(&["reload"]);
     hub.stop();
 }
 
